@@ -22,7 +22,8 @@ using MutableBytes = std::span<std::byte>;
     return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
-// Little-endian scalars at any alignment; every disk format uses these. REQUIRES: sizeof(T) bytes at `at`.
+// Little-endian scalars at any alignment; every disk format uses these. REQUIRES: sizeof(T) bytes
+// at `at`.
 template <typename T>
     requires std::is_integral_v<T>
 [[nodiscard]] T load_le(const std::byte* at) {
@@ -41,7 +42,8 @@ static_assert(std::endian::native == std::endian::little, "disk formats are litt
     return (value + step - 1) / step * step;
 }
 
-// ASCII case folding: SMTP verbs and domains compare without case, whatever the locale (RFC 5321 §2.4).
+// ASCII case folding: SMTP verbs and domains compare without case, whatever the locale (RFC 5321
+// §2.4).
 [[nodiscard]] constexpr char lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
 }

@@ -38,7 +38,9 @@ std::uint32_t crc32c_by_table(std::uint32_t crc, Bytes bytes) {
 
 #if defined(__x86_64__)
 
-bool crc32c_has_instruction() { return __builtin_cpu_supports("sse4.2") != 0; }
+bool crc32c_has_instruction() {
+    return __builtin_cpu_supports("sse4.2") != 0;
+}
 
 __attribute__((target("sse4.2"))) std::uint32_t crc32c_by_instruction(std::uint32_t crc,
                                                                       Bytes bytes) {
@@ -57,7 +59,9 @@ __attribute__((target("sse4.2"))) std::uint32_t crc32c_by_instruction(std::uint3
 
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 
-bool crc32c_has_instruction() { return true; }
+bool crc32c_has_instruction() {
+    return true;
+}
 
 std::uint32_t crc32c_by_instruction(std::uint32_t crc, Bytes bytes) {
     crc = ~crc;
@@ -74,7 +78,9 @@ std::uint32_t crc32c_by_instruction(std::uint32_t crc, Bytes bytes) {
 
 #else
 
-bool crc32c_has_instruction() { return false; }
+bool crc32c_has_instruction() {
+    return false;
+}
 std::uint32_t crc32c_by_instruction(std::uint32_t crc, Bytes bytes) {
     return crc32c_by_table(crc, bytes);
 }

@@ -1,4 +1,5 @@
-// CRC-32C (Castagnoli, RFC 3720 §B.4), by the processor's instruction where there is one, else by table.
+// CRC-32C (Castagnoli, RFC 3720 §B.4), by the processor's instruction where there is one, else by
+// table.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +8,13 @@
 
 namespace base {
 
-// Continues `crc` over `bytes`; start with 0, or with a seed that binds the sum to its place. Chaining holds:
-// crc32c(crc32c(s, a), b) == crc32c(s, a + b).
+// Continues `crc` over `bytes`; start with 0, or with a seed that binds the sum to its place.
+// Chaining holds: crc32c(crc32c(s, a), b) == crc32c(s, a + b).
 [[nodiscard]] std::uint32_t crc32c(std::uint32_t crc, Bytes bytes);
 
 namespace internal {
-// The two ways to compute it, for the test that compares them. REQUIRES of the second: crc32c_has_instruction().
+// The two ways to compute it, for the test that compares them. REQUIRES of the second:
+// crc32c_has_instruction().
 [[nodiscard]] std::uint32_t crc32c_by_table(std::uint32_t crc, Bytes bytes);
 [[nodiscard]] std::uint32_t crc32c_by_instruction(std::uint32_t crc, Bytes bytes);
 [[nodiscard]] bool crc32c_has_instruction();

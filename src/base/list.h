@@ -7,8 +7,9 @@
 
 namespace base {
 
-// Inherit (with a tag per list when an object is in several): class Session : public ListNode<Session> { … }.
-// A node leaves its list before it is destroyed; the destructor asserts it.
+// Inherit (with a tag per list when an object is in several): class Session : public
+// ListNode<Session> { … }. A node leaves its list before it is destroyed; the destructor asserts
+// it.
 template <typename T, typename Tag = void>
 class ListNode {
   public:

@@ -1,5 +1,5 @@
-// xoshiro256**: fast, seeded, replayable. For jitter, random choice among equals, and the simulator. Never for secrets:
-// those come from Driver::random().
+// xoshiro256**: fast, seeded, replayable. For jitter, random choice among equals, and the
+// simulator. Never for secrets: those come from Driver::random().
 #pragma once
 
 #include <array>
@@ -15,7 +15,8 @@ class Prng {
 
   public:
     explicit Prng(std::uint64_t seed) {
-        for (std::uint64_t& word : state_) {  // splitmix64 spreads a small seed over the whole state
+        for (std::uint64_t& word :
+             state_) {  // splitmix64 spreads a small seed over the whole state
             seed += 0x9e3779b97f4a7c15U;
             std::uint64_t z = seed;
             z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
@@ -39,8 +40,7 @@ class Prng {
     // Uniform in [0, limit). REQUIRES: limit > 0.
     std::uint64_t below(std::uint64_t limit) {
         RP_ASSERT(limit > 0);
-        return static_cast<std::uint64_t>(
-            (static_cast<Wide>(next()) * limit) >> 64U);
+        return static_cast<std::uint64_t>((static_cast<Wide>(next()) * limit) >> 64U);
     }
 
     // True with probability numerator/denominator.

@@ -1,4 +1,5 @@
-// Result<T>: an expected outcome as a value. Failures that a caller must answer travel here, never as exceptions.
+// Result<T>: an expected outcome as a value. Failures that a caller must answer travel here, never
+// as exceptions.
 #pragma once
 
 #include <cerrno>
@@ -9,8 +10,9 @@
 
 namespace base {
 
-// Why an operation did not give its value: an errno number (always set, > 0) and, off the message path, a sentence for a
-// person. The text is empty on the message path, so that making an Error allocates nothing there.
+// Why an operation did not give its value: an errno number (always set, > 0) and, off the message
+// path, a sentence for a person. The text is empty on the message path, so that making an Error
+// allocates nothing there.
 class Error {
   public:
     explicit Error(int number) : number_(number) {}

@@ -1,5 +1,5 @@
-// Time as the program sees it. Both clocks are read through io::Driver, never from the system directly, so that a
-// simulated run replays from its seed.
+// Time as the program sees it. Both clocks are read through io::Driver, never from the system
+// directly, so that a simulated run replays from its seed.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,8 @@ struct MonoClock {
 };
 using MonoTime = MonoClock::time_point;
 
-// Unix time; for what is written to disk, to headers and to logs. May step by hours in either direction.
+// Unix time; for what is written to disk, to headers and to logs. May step by hours in either
+// direction.
 struct WallClock {
     using rep = std::int64_t;
     using period = std::nano;

@@ -9,9 +9,13 @@ void Envelope::clear() {
     parameters = {};
 }
 
-void Envelope::set_reverse_path(std::string_view path) { reverse_path_ = keep(path); }
+void Envelope::set_reverse_path(std::string_view path) {
+    reverse_path_ = keep(path);
+}
 
-void Envelope::add_recipient(std::string_view path) { recipients_.push_back(keep(path)); }
+void Envelope::add_recipient(std::string_view path) {
+    recipients_.push_back(keep(path));
+}
 
 Envelope::Slice Envelope::keep(std::string_view text) {
     const Slice slice{static_cast<std::uint32_t>(arena_.size()),

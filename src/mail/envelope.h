@@ -1,4 +1,5 @@
-// The envelope of a message: reverse-path, forward-paths, and their ESMTP parameters (RFC 5321 §2.3.1).
+// The envelope of a message: reverse-path, forward-paths, and their ESMTP parameters (RFC 5321
+// §2.3.1).
 #pragma once
 
 #include <cstdint>
@@ -10,17 +11,18 @@
 
 namespace mail {
 
-// Paths are kept as text without angle brackets and without a source route: "local@domain", or "" for the null
-// reverse-path. Quoting of the local part is kept as it came. All text lives in one arena that clear() keeps for the
-// next transaction, so a session allocates nothing per message once it is warm.
+// Paths are kept as text without angle brackets and without a source route: "local@domain", or ""
+// for the null reverse-path. Quoting of the local part is kept as it came. All text lives in one
+// arena that clear() keeps for the next transaction, so a session allocates nothing per message
+// once it is warm.
 //
 // Owned by one session or one delivery; not shared between shards.
 class Envelope {
   public:
     struct Parameters {
-        bool smtputf8 = false;        // RFC 6531: SMTPUTF8 was given on MAIL
-        bool body_8bitmime = false;   // RFC 6152: BODY=8BITMIME was given on MAIL
-        std::uint64_t size_bytes = 0; // RFC 1870: SIZE as declared, 0 when absent
+        bool smtputf8 = false;         // RFC 6531: SMTPUTF8 was given on MAIL
+        bool body_8bitmime = false;    // RFC 6152: BODY=8BITMIME was given on MAIL
+        std::uint64_t size_bytes = 0;  // RFC 1870: SIZE as declared, 0 when absent
     };
 
     void clear();
@@ -52,7 +54,8 @@ class Envelope {
     std::vector<Slice> recipients_;
 };
 
-// The part after the last '@', as it stands; "" when there is none (null path, or postmaster alone).
+// The part after the last '@', as it stands; "" when there is none (null path, or postmaster
+// alone).
 [[nodiscard]] std::string_view domain_of(std::string_view path);
 
 }  // namespace mail

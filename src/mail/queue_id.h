@@ -1,4 +1,5 @@
-// QueueId: the name of a message inside one spool, in logs, replies, trace headers and the queue listing.
+// QueueId: the name of a message inside one spool, in logs, replies, trace headers and the queue
+// listing.
 #pragma once
 
 #include <array>
@@ -9,16 +10,17 @@
 
 namespace mail {
 
-// 64 bits: partition (8), epoch (20: starts of this partition's log), sequence (36: acceptances in that epoch). The epoch is
-// durable before the first id of it is used, so an id never recurs, whatever was lost in a crash. Ids of one partition
-// compare in the order of acceptance.
+// 64 bits: partition (8), epoch (20: starts of this partition's log), sequence (36: acceptances in
+// that epoch). The epoch is durable before the first id of it is used, so an id never recurs,
+// whatever was lost in a crash. Ids of one partition compare in the order of acceptance.
 class QueueId {
   public:
     static constexpr std::uint32_t kPartitionsMax = 1U << 8U;
     static constexpr std::uint32_t kEpochMax = (1U << 20U) - 1;
     static constexpr std::uint64_t kSequenceMax = (1ULL << 36U) - 1;
     static constexpr std::size_t kTextSize = 13;
-    // 13 characters of RFC 4648's base32hex alphabet: sorts like the number, and case does not matter.
+    // 13 characters of RFC 4648's base32hex alphabet: sorts like the number, and case does not
+    // matter.
     using Text = std::array<char, kTextSize>;
 
     constexpr QueueId() = default;

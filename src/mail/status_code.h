@@ -18,7 +18,8 @@ struct EnhancedStatus {
     friend constexpr bool operator==(const EnhancedStatus&, const EnhancedStatus&) = default;
 };
 
-// A reply as it is sent, or as it was received and bounded. `text` is one line, or several joined with '\n', without codes.
+// A reply as it is sent, or as it was received and bounded. `text` is one line, or several joined
+// with '\n', without codes.
 struct Reply {
     std::uint16_t code = 0;
     EnhancedStatus status;
