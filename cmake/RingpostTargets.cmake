@@ -3,6 +3,9 @@
 
 include(GoogleTest)
 
+set(RINGPOST_TEST_LABELS "" CACHE STRING "What tools/test --all runs of this preset, as labels; empty for all")
+set(RINGPOST_TEST_PREFIX "" CACHE STRING "Put before each test's name, to tell the presets apart")
+
 # ringpost_library(<name> [DEPS <name>...] [EXTERNAL <target>...])
 #
 # The static library ringpost_<name> (ringpost::<name>) from this folder's *.cc, without main.cc and *_test.cc.
@@ -31,15 +34,37 @@ function(ringpost_library name)
     set_property(GLOBAL APPEND PROPERTY RINGPOST_LIBRARIES ${target})
 endfunction()
 
+# ringpost_test_properties(<variable> <label> <timeout>)
+#
+# The ctest properties of a test: its label, its time-out (five times as long under a sanitizer), and what the
+# sanitizers need. The label is <label>-more where RINGPOST_TEST_LABELS leaves it out: `ctest -L unit` finds the test
+# either way, and `ctest -LE more` over several build folders runs in each what its preset is for.
+function(ringpost_test_properties variable label timeout)
+    if(RINGPOST_SANITIZE)
+        math(EXPR timeout "5 * ${timeout}")
+    endif()
+    if(RINGPOST_TEST_LABELS AND NOT label IN_LIST RINGPOST_TEST_LABELS)
+        string(APPEND label "-more")
+    endif()
+    set(properties LABELS ${label} TIMEOUT ${timeout})
+    if(RINGPOST_SANITIZE)
+        # The runtimes look for llvm-symbolizer in PATH; Debian keeps the plain name in this folder.
+        list(APPEND properties
+            ENVIRONMENT UBSAN_OPTIONS=print_stacktrace=1
+            ENVIRONMENT_MODIFICATION PATH=path_list_append:/usr/lib/llvm-19/bin)
+    endif()
+    set(${variable} ${properties} PARENT_SCOPE)
+endfunction()
+
 # ringpost_test([NAME <name>] [DEPS <name>...] [EXTERNAL <target>...] [SOURCES <file>...]
-#               [LABELS <label>...] [TIMEOUT <seconds>])
+#               [LABEL <label>] [TIMEOUT <seconds>])
 #
 # One GoogleTest executable <name>_test from this folder's *_test.cc and from SOURCES (helpers of the tests). Each
 # case becomes a ctest of its own, found when ctest runs. NAME defaults to the path below tests/ (unit_smtp, ring);
-# LABELS to the first folder below tests/ (unit, ring, sim, crash, interop); TIMEOUT is per case.
+# LABEL to the first folder below tests/ (unit, ring, sim, crash, interop); TIMEOUT is per case.
 # "tests/" is an include root, so that tests reach "sim/…".
 function(ringpost_test)
-    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT" "DEPS;EXTERNAL;SOURCES;LABELS")
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;LABEL;TIMEOUT" "DEPS;EXTERNAL;SOURCES")
     file(GLOB sources CONFIGURE_DEPENDS *_test.cc)
     if(NOT sources)
         return()
@@ -48,14 +73,11 @@ function(ringpost_test)
     if(NOT arg_NAME)
         string(REPLACE "/" "_" arg_NAME "${below}")
     endif()
-    if(NOT arg_LABELS)
-        string(REGEX REPLACE "/.*" "" arg_LABELS "${below}")
+    if(NOT arg_LABEL)
+        string(REGEX REPLACE "/.*" "" arg_LABEL "${below}")
     endif()
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 120)
-    endif()
-    if(RINGPOST_SANITIZE)
-        math(EXPR arg_TIMEOUT "5 * ${arg_TIMEOUT}")
     endif()
     list(TRANSFORM arg_DEPS PREPEND ringpost::)
     set(target ${arg_NAME}_test)
@@ -63,11 +85,12 @@ function(ringpost_test)
     target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/tests")
     target_link_libraries(${target} PRIVATE
         ${arg_DEPS} ${arg_EXTERNAL} GTest::gmock GTest::gtest GTest::gtest_main)
+    ringpost_test_properties(properties ${arg_LABEL} ${arg_TIMEOUT})
     gtest_discover_tests(${target}
-        TEST_PREFIX "${arg_NAME}."
+        TEST_PREFIX "${RINGPOST_TEST_PREFIX}${arg_NAME}."
         DISCOVERY_MODE PRE_TEST
         DISCOVERY_TIMEOUT 60
-        PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+        PROPERTIES ${properties})
 endfunction()
 
 # ringpost_libraries_of(<source> <variable>)
@@ -86,8 +109,8 @@ endfunction()
 # ringpost_fuzz(<thing>)
 #
 # The target <thing>_fuzz from <thing>_fuzz.cc, which defines LLVMFuzzerTestOneInput. It links the libraries whose
-# headers it includes, so a new target needs no line anywhere. In the preset fuzz it is a libFuzzer binary; in all
-# presets ctest runs it once over each file of corpus/<thing>/.
+# headers it includes, so a new target needs no line anywhere. ctest runs it over each file of corpus/<thing>/. In the
+# preset fuzz it is a libFuzzer binary, and ctest has it try 20,000 mutations (from a fixed seed) besides.
 function(ringpost_fuzz thing)
     set(target ${thing}_fuzz)
     set(source "${CMAKE_CURRENT_SOURCE_DIR}/${target}.cc")
@@ -101,16 +124,23 @@ function(ringpost_fuzz thing)
     else()
         target_sources(${target} PRIVATE replay_main.cc)
     endif()
-    file(GLOB seeds CONFIGURE_DEPENDS "${corpus}/*")
-    if(RINGPOST_FUZZ AND NOT seeds)
-        set(arguments -runs=1)
-    elseif(RINGPOST_FUZZ)
-        set(arguments -runs=0 "${corpus}")
+    if(RINGPOST_FUZZ)
+        # libFuzzer writes what it finds into the first folder; the tree's own corpus is only read.
+        set(finds "${PROJECT_BINARY_DIR}/corpus/${thing}")
+        file(MAKE_DIRECTORY "${finds}")
+        set(arguments -runs=20000 -seed=1 -max_total_time=20 "-artifact_prefix=${PROJECT_BINARY_DIR}/${thing}-"
+            "${finds}")
+        if(EXISTS "${corpus}")
+            list(APPEND arguments "${corpus}")
+        endif()
     else()
         set(arguments "${corpus}")
     endif()
-    add_test(NAME fuzz.${thing} COMMAND ${target} ${arguments})
-    set_tests_properties(fuzz.${thing} PROPERTIES LABELS fuzz TIMEOUT 300)
+    set(test ${RINGPOST_TEST_PREFIX}fuzz.${thing})
+    add_test(NAME ${test} COMMAND ${target} ${arguments})
+    ringpost_test_properties(properties fuzz 300)
+    set_tests_properties(${test} PROPERTIES ${properties})
+    add_dependencies(ringpost_fuzzers ${target})
 endfunction()
 
 # ringpost_bench(<name>)
