@@ -1,0 +1,82 @@
+// One command line in, one Command of views out (RFC 5321 §4.1.1).
+//
+// Synchronous, without state and allocation. What does not parse is answered with the exact reply
+// (bad data, never more).
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string_view>
+
+#include "mail/path.h"
+#include "mail/status_code.h"
+#include "smtp/limits.h"
+
+namespace smtp {
+
+enum class Verb : std::uint8_t {
+    helo,
+    ehlo,
+    mail,
+    rcpt,
+    data,
+    bdat,
+    rset,
+    noop,
+    vrfy,
+    expn,
+    help,
+    quit,
+    starttls,
+    auth,
+    http,  // GET, POST, CONNECT, …: someone speaks HTTP to us through a browser or proxy; close the
+           // connection
+    unknown,  // answer kUnknownCommand
+};
+
+[[nodiscard]] std::string_view name(Verb verb);
+
+// Views into the line; they hold as long as it does.
+struct Command {
+    Verb verb = Verb::unknown;
+    // What follows the verb, without blanks at the ends: HELO's and EHLO's domain (as given; not
+    // checked beyond being printable), the string of VRFY, EXPN, HELP, NOOP, mechanism and initial
+    // response of AUTH.
+    std::string_view argument;
+    mail::Path path;  // MAIL and RCPT; never null for RCPT
+
+    // MAIL's parameters.
+    bool has_size = false;
+    std::uint64_t size_bytes =
+        0;  // RFC 1870 §4; what does not fit in 64 bits becomes the highest number
+    bool body_8bitmime = false;  // RFC 6152 §2: BODY=8BITMIME
+    bool smtputf8 = false;       // RFC 6531 §3.4
+
+    // BDAT (RFC 3030 §2).
+    std::uint64_t chunk_bytes = 0;
+    bool chunk_last = false;
+};
+
+struct CommandError {
+    Verb verb = Verb::unknown;
+    mail::FixedReply reply;
+    // A BDAT whose size cannot be known: what follows cannot be told from commands, so the
+    // connection is to be closed behind the reply (RFC 3030 §2).
+    bool loses_sync = false;
+};
+
+// Parses `line` (without its line end). MAIL and RCPT paths are taken as mail::take_path() says.
+// Parameters of extensions that we do not offer are 555 5.5.4 (RFC 5321 §4.1.1.11). A MAIL path
+// with non-ASCII octets and no SMTPUTF8 is 553 5.6.7 here; for RCPT the caller looks at
+// `path.non_ascii` and its transaction, and answers kNeedsSmtpUtf8. Length limits count the two
+// octets of the line end; the caller bounds the line at mail_line_bytes_max before it calls
+// (kLineTooLong).
+[[nodiscard]] std::expected<Command, CommandError> parse_command(std::string_view line,
+                                                                 const Limits& limits);
+
+inline constexpr mail::FixedReply kUnknownCommand{500, {5, 5, 1}, "Command not recognised"};
+inline constexpr mail::FixedReply kLineTooLong{500, {5, 5, 2}, "Line too long"};
+inline constexpr mail::FixedReply kNeedsSmtpUtf8{
+    553, {5, 6, 7}, "Address with non-ASCII characters needs SMTPUTF8"};
+
+}  // namespace smtp
