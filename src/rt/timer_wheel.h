@@ -1,0 +1,61 @@
+// TimerWheel: many timers at little cost. Hierarchical (Varghese & Lauck): setting, moving and
+// cancelling take constant time, and a timer costs no allocation. A shard has two: ticks of 100 ms
+// for sessions, of 1 s for retries. A timer never fires early, and at most one tick late when the
+// loop is not held up.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/list.h"
+#include "base/time.h"
+
+namespace rt {
+
+// Lives in what it times. It leaves its wheel when it fires, by TimerWheel::cancel(), and when it
+// is destroyed.
+class Timer : public base::ListNode<Timer> {
+  public:
+    using Fire = void (*)(Timer&);
+    explicit Timer(Fire fire) : fire_(fire) {}
+    ~Timer() { unlink(); }
+
+    [[nodiscard]] bool armed() const { return linked(); }
+    void cancel() { unlink(); }
+
+  private:
+    friend class TimerWheel;
+    Fire fire_;
+    std::uint64_t tick_ = 0;
+};
+
+class TimerWheel {
+  public:
+    TimerWheel(base::Duration tick, base::MonoTime start);
+
+    // Arms `timer`, or moves it. Times in the past fire at the next advance().
+    void set(Timer& timer, base::MonoTime at);
+    // Fires what is due, in the order of ticks. A timer that is set meanwhile waits at least one
+    // tick.
+    void advance(base::MonoTime now);
+    // When advance() has something to do next; may be early (a cascade), never late. kNever when
+    // nothing is armed.
+    [[nodiscard]] base::MonoTime next() const;
+
+  private:
+    static constexpr unsigned kLevels = 6;
+    static constexpr unsigned kBits = 6;
+    static constexpr std::uint64_t kSlots = 1U << kBits;
+    using Slot = base::List<Timer>;
+
+    void place(Timer& timer);
+    void cascade(unsigned level);
+    [[nodiscard]] std::uint64_t tick_of(base::MonoTime at) const;
+
+    base::Duration tick_;
+    base::MonoTime start_;
+    std::uint64_t now_ = 0;  // ticks since start_ that were handled
+    std::array<std::array<Slot, kSlots>, kLevels> slots_;
+};
+
+}  // namespace rt
