@@ -67,8 +67,8 @@ build() {
 }
 
 # peer NAME: unpacks the Debian package NAME, with those packages it needs that are not installed, into
-# build/peers/NAME and prints that folder. Nothing is installed and nothing is started. The programs find the libraries
-# beside them by LD_LIBRARY_PATH; see tools/dev peer --help.
+# build/peers/NAME and prints that folder. Nothing is installed and nothing is started. What is run from there needs
+# LD_LIBRARY_PATH, for Postfix: FOLDER/usr/lib/postfix:FOLDER/usr/lib/x86_64-linux-gnu
 peer() {
     local name="$1" folder="$root/build/peers/$1" parts="$root/build/peers/.$1.part" file
     [[ $name =~ ^[a-z0-9][a-z0-9+.-]*$ ]] || die "no package can be called $name"
