@@ -1,0 +1,157 @@
+// SimDriver: io::Driver over the simulated world. One per shard of a simulated host's program,
+// owned by the host; see world.h for how turns and wait() go together, and host.h for what happens
+// when the program dies.
+//
+// Stricter than the kernel where that finds bugs: the memory of a write must not change while it is
+// in flight (Panic), a buffer's bytes are spoilt when it goes back to its ring, a handle is never
+// used again, and closing one with an operation in flight is a Panic.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/prng.h"
+#include "io/driver.h"
+#include "sim/host.h"
+#include "sim/world.h"
+
+namespace sim {
+
+class SimDriver final : public io::Driver {
+  public:
+    SimDriver(Host& host, Process& process, std::size_t index);
+    ~SimDriver() override;
+
+    // The shard's turn: wait() once, finish what it gave, run what became ready. Called by the
+    // world whenever wait() would not block.
+    void set_turn(std::function<void()> turn);
+
+    void submit(io::Op& op) override;
+    void cancel(io::Op& op) override;
+    std::span<const io::Reaped> wait(base::MonoTime deadline) override;
+    [[nodiscard]] base::MonoTime now() override;
+    [[nodiscard]] base::WallTime wall_now() override;
+    void random(base::MutableBytes into) override;
+    [[nodiscard]] base::Result<io::BufferRingId> add_buffer_ring(std::uint32_t count,
+                                                                 std::uint32_t size) override;
+    [[nodiscard]] base::MutableBytes buffer(io::BufferRingId ring, std::int32_t id) override;
+    void return_buffer(io::BufferRingId ring, std::int32_t id) override;
+    [[nodiscard]] base::Result<io::Handle> listen(const io::SocketAddress& address,
+                                                  const io::ListenOptions& options) override;
+    [[nodiscard]] base::Result<io::Handle> socket(int family,
+                                                  const io::SocketAddress& source) override;
+    [[nodiscard]] io::SocketAddress local_address(io::Handle socket) override;
+    [[nodiscard]] io::SocketAddress peer_address(io::Handle socket) override;
+    void close(io::Handle handle) override;
+    [[nodiscard]] base::Result<std::vector<std::string>> list_directory(
+        io::Handle directory) override;
+    [[nodiscard]] base::Result<std::uint64_t> file_size(io::Handle file) override;
+    [[nodiscard]] base::Status try_lock(io::Handle file) override;
+    [[nodiscard]] base::Result<io::SpaceInfo> space(io::Handle directory) override;
+    void ring_doorbell(io::Driver& other) override;
+    void wake() override;
+    void fatal(std::string_view sentence) override;
+    [[nodiscard]] bool dead() const override;
+    [[nodiscard]] const io::DriverCounters& counters() const override { return counters_; }
+
+    [[nodiscard]] Host& host() { return host_; }
+    [[nodiscard]] std::size_t index() const { return index_; }
+    // Submitted and not yet given back by wait().
+    [[nodiscard]] std::size_t in_flight() const { return flights_.size(); }
+    // Buffers of all rings that the program holds.
+    [[nodiscard]] std::size_t leases_out() const;
+
+  private:
+    friend class Host;
+
+    enum class Phase : std::uint8_t { queued, started, completed };
+    // One operation between submit() and its last completion.
+    struct Flight {
+        io::Op* op;
+        io::OpCode code;
+        io::Op::Parameters parameters;
+        Phase phase = Phase::queued;
+        bool attempt_planned = false;  // sockets: an event will look whether it can go on
+        bool cancelled = false;
+        std::uint64_t write = 0;  // files: the disk's name for a write in flight
+    };
+    struct BufferRing {
+        std::uint32_t size;
+        std::vector<std::byte> memory;
+        std::deque<std::int32_t> free;
+        std::vector<bool> out;
+    };
+    using FlightId = std::uint64_t;
+    struct FileOp;
+
+    // sim_driver.cc
+    void hand_over();
+    void start(FlightId id);
+    void complete(FlightId id, std::int32_t result);
+    void complete_more(FlightId id, std::int32_t result, std::int32_t buffer, bool more);
+    void complete_soon(FlightId id, std::int32_t result);
+    void cancel_started(FlightId id);
+    void plan_turn(base::MonoTime time);
+    void take_turn();
+    void ring();
+    void drive_until_due(base::MonoTime deadline);
+    [[nodiscard]] std::span<const io::Reaped> reap();
+    [[nodiscard]] std::span<const io::Reaped> reap_dead();
+    [[nodiscard]] bool in_flight_on(io::Handle handle) const;
+    [[nodiscard]] Process::Entry* entry(io::Handle handle);
+    [[nodiscard]] io::Handle add_entry(Process::Entry entry);
+    void after_for_flight(base::Duration delay, const char* label, FlightId id,
+                          void (SimDriver::*then)(FlightId));
+
+    // sim_driver_files.cc
+    void start_file(FlightId id);
+    void start_read(FlightId id, const std::shared_ptr<OpenFile>& file);
+    void start_write(FlightId id, const std::shared_ptr<OpenFile>& file);
+    void start_sync(FlightId id, const std::shared_ptr<OpenFile>& file);
+    void start_allocate(FlightId id, const std::shared_ptr<OpenFile>& file);
+    void start_names(FlightId id);
+    [[nodiscard]] base::Duration disk_delay(FlightId id, const std::optional<Injection>& injection);
+
+    // sim_driver_sockets.cc
+    void start_socket(FlightId id);
+    void changed(io::Handle handle);
+    void plan_attempt(FlightId id);
+    void attempt(FlightId id);
+    void attempt_accept(FlightId id, EndpointId endpoint);
+    void attempt_connect(FlightId id, EndpointId endpoint);
+    void attempt_receive(FlightId id, EndpointId endpoint);
+    void attempt_receive_multishot(FlightId id, EndpointId endpoint);
+    void attempt_send(FlightId id, EndpointId endpoint);
+    [[nodiscard]] Network::Changed changed_callback(io::Handle handle);
+    [[nodiscard]] bool is_first_on(FlightId id) const;
+
+    Host& host_;
+    World& world_;
+    Process& process_;
+    std::size_t index_;
+    base::Prng secrets_;
+    std::function<void()> turn_;
+
+    std::map<FlightId, Flight> flights_;
+    std::map<const io::Op*, FlightId> by_op_;  // look-up only: its order has no meaning
+    FlightId next_flight_ = 1;
+    std::vector<FlightId> queued_;
+    std::vector<FlightId> cancels_;
+    std::vector<SimDriver*> doorbells_;
+    std::deque<io::Reaped> completed_;
+    std::vector<io::Reaped> given_;
+    std::vector<std::unique_ptr<BufferRing>> rings_;
+
+    base::MonoTime deadline_ = base::kNever;
+    base::MonoTime busy_until_{};
+    EventId turn_event_{};
+    bool rung_ = false;     // since the last wait()
+    bool in_turn_ = false;  // the world called turn_
+    io::DriverCounters counters_;
+};
+
+}  // namespace sim
