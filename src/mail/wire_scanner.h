@@ -38,11 +38,13 @@ class WireScanner {
         ignore,  // plain content stays so: BDAT inwards, or from the store to BDAT
     };
     enum class Nul : std::uint8_t {
-        report,  // passes it on and counts it: a reader that refuses
-        drop,    // a writer that must not send it
+        report,   // passed on and counted: for a reader, who then refuses the whole
+        replace,  // becomes '?': for a writer. Leaving it out could make a dot the first of its
+                  // line
     };
 
-    explicit WireScanner(Dots dots = Dots::ignore, Nul nul = Nul::drop) : dots_(dots), nul_(nul) {}
+    explicit WireScanner(Dots dots = Dots::ignore, Nul nul = Nul::replace)
+        : dots_(dots), nul_(nul) {}
 
     enum class Event : std::uint8_t { run, more, end };
     // Consumes from the front of `input`: `run` with the next bytes, `more` when `input` is used
@@ -58,14 +60,13 @@ class WireScanner {
     [[nodiscard]] bool at_line_start() const {
         return state_ == State::line_start || state_ == State::soft_start;
     }
+    // Line ends that were bare, and came out as CRLF.
     [[nodiscard]] std::uint64_t bare_line_ends() const { return bare_line_ends_; }
     [[nodiscard]] std::uint64_t nuls() const { return nuls_; }
-    [[nodiscard]] std::uint64_t stuffed_dots() const {
-        return stuffed_dots_;
-    }  // in what came out; until_final, keep, add
-    [[nodiscard]] std::uint64_t long_lines() const {
-        return long_lines_;
-    }  // above 998 octets without CRLF
+    // Lines that came out with a stuffed dot (until_final, keep, add).
+    [[nodiscard]] std::uint64_t stuffed_dots() const { return stuffed_dots_; }
+    // Lines above 998 octets, without CRLF (RFC 5321 §4.5.3.1.6). They pass all the same.
+    [[nodiscard]] std::uint64_t long_lines() const { return long_lines_; }
     [[nodiscard]] bool has_8bit() const { return has_8bit_; }
     // Octets that content sanitised before should not have held: bare line ends, NULs, lines of one
     // unstuffed dot.
@@ -82,12 +83,11 @@ class WireScanner {
         ended,
     };
 
-    // Each returns how many octets of `input` belong to the run in place; 0 where a constant was
-    // queued instead.
-    [[nodiscard]] std::size_t scan_in_place(std::string_view input);
-    void resolve_held(std::string_view& input);
-    void queue(std::string_view constant) { queued_ = constant; }
-    void count_line_end();
+    [[nodiscard]] std::string_view take_in_place(std::string_view& input);
+    [[nodiscard]] bool take_dot(std::string_view& input, std::size_t& at);
+    void take_held(std::string_view& input);
+    void end_line(std::string_view text, State next);
+    void end_line_bare(std::string_view text);
 
     std::string_view queued_;  // a constant that goes out before anything else
     std::uint64_t line_bytes_ = 0;

@@ -36,7 +36,7 @@ class DotWriter {
   private:
     mail::WireScanner scanner_;
     bool data_ = false;
-    std::uint8_t closing_ = 0;  // how far finish() is
+    bool closed_ = false;  // the final dot was given
 };
 
 }  // namespace smtp
