@@ -77,9 +77,6 @@ void DotReader::judge() {
     facts_.stuffed_dots = facts_.dot_stuffed ? scanner_.stuffed_dots() : 0;
     facts_.has_8bit = scanner_.has_8bit();
     facts_.has_8bit_header = headers_.has_8bit();
-    if (verdict_ != ContentVerdict::good) {
-        return;
-    }
     if (scanner_.bare_line_ends() > 0 && options_.line_endings == LineEndings::refuse) {
         verdict_ = ContentVerdict::bare_line_end;
     } else if (scanner_.nuls() > 0) {

@@ -24,7 +24,8 @@ enum class LineEndings : std::uint8_t {
     normalise,  // from our own networks: each becomes CRLF
 };
 
-// Why content cannot be taken; the first one found stands.
+// Why content cannot be taken. Where there are several reasons the first in this list stands, so
+// that the answer does not depend on how the bytes were cut.
 enum class ContentVerdict : std::uint8_t {
     good,
     bare_line_end,  // 550 5.5.2; the session closes behind it
