@@ -1,0 +1,37 @@
+// The spool directory as a whole: its identity file and its partitions' folders.
+//
+//   SPOOL/identity        store id, format version, number of partitions (one block, see FORMAT.md)
+//   SPOOL/p000/ …         one folder per partition: lock, established, NNNNNNNN.seg
+//
+// Called once, on any one shard, before the shards open their stores. Failures are sentences for
+// the operator.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "rt/task.h"
+
+namespace rt {
+class Shard;
+}
+
+namespace store {
+
+using StoreId = std::array<std::byte, 16>;
+
+struct SpoolIdentity {
+    StoreId id{};
+    std::uint32_t partitions = 0;
+};
+
+// Makes the spool where there is none (its parent must exist), adds partitions up to
+// `partitions_min`, and gives its identity. A spool of a newer format is refused (EPROTONOSUPPORT),
+// a damaged identity too (EUCLEAN). Idempotent: a crash at any moment leaves a spool that opens.
+[[nodiscard]] rt::Task<base::Result<SpoolIdentity>> open_spool(rt::Shard& shard, std::string path,
+                                                               std::uint32_t partitions_min);
+
+}  // namespace store

@@ -1,0 +1,163 @@
+// Store: the durable messages of one shard. It takes messages in (mail::MessageSink), makes them
+// and the outcomes of their recipients durable by group commit, gives them back, and forgets them.
+// The format is described in docs/FORMAT.md.
+//
+// Owned by its shard, and lives on it alone; one per shard. It owns every partition whose number
+// modulo the number of shards is this shard's: new messages go to the first of them, the others
+// (left over from a start with more shards) only drain.
+//
+// Life: construct, co_await open(), use, co_await close(), destroy. Nothing may be called before
+// open() succeeded or after close() began. close() needs all transactions and readers gone.
+//
+// Memory: the store keeps nothing per message, except while it is in memory on its way in, in the
+// cache, or being read. `chunk_bytes_max` bounds the first two.
+//
+// Failures. Fatal: a write or sync of the log failed; the process ends (Driver::fatal) and the
+// next start reads the truth from the disk. Panic: misuse that the assertions name. Values: a full
+// disk (SinkState::storage_full, recovers by itself), a message whose bytes cannot be read
+// (SourceState::failed, Error EIO or EUCLEAN).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "base/waiter.h"
+#include "mail/log_event.h"
+#include "mail/message_sink.h"
+#include "mail/message_source.h"
+#include "mail/status_code.h"
+#include "rt/shard.h"
+#include "rt/task.h"
+#include "store/listener.h"
+#include "store/location.h"
+#include "store/spool.h"
+#include "store/stored_message.h"
+
+namespace store {
+
+class Partition;
+class ChunkPool;
+class MessageCache;
+
+struct StoreOptions {
+    std::string spool;       // its path, as given to open_spool()
+    SpoolIdentity identity;  // what open_spool() gave
+    std::uint32_t shards = 1;
+
+    std::uint64_t segment_bytes = 64ULL << 20U;     // whole blocks, at least 64 KiB
+    std::uint32_t segments_ahead = 2;               // prepared beside the active one; at least 2
+    std::uint64_t chunk_bytes_max = 128ULL << 20U;  // transactions and cache of this shard
+    std::uint64_t cache_bytes_max = 64ULL << 20U;   // what of that the cache may hold
+    std::uint32_t transactions_max = 4096;          // begin() gives null above it
+    std::uint64_t batch_bytes_max = 1ULL << 20U;
+
+    base::Duration commit_delay = std::chrono::milliseconds(1);
+    base::Duration outcome_delay = std::chrono::milliseconds(10);
+    base::Duration seal_delay = std::chrono::milliseconds(100);
+    base::Duration space_retry = std::chrono::seconds(1);
+    base::Duration lock_wait = std::chrono::seconds(5);
+
+    bool direct_io = true;  // false: buffered writes and a sync, as where O_DIRECT is refused
+    bool salvage = false;   // start in spite of corruption, and say what was lost
+};
+
+// How one recipient fared. Views need to hold during the call only.
+struct Outcome {
+    MessageRef message;
+    std::uint32_t recipient = 0;  // index in the envelope
+    RecipientStatus status = RecipientStatus::pending;
+    std::uint32_t attempts = 0;   // so far, this one included
+    base::WallTime at;            // when it was known
+    base::WallTime next_attempt;  // deferred only
+    std::uint16_t code = 0;       // the reply's code; 0 when there was no reply
+    mail::EnhancedStatus dsn;
+    std::string_view reply;    // its text; cut at kReplyBytesMax
+    std::string_view relay;    // the next hop that was tried
+    std::uint64_t cookie = 0;  // given back by StoreListener::outcome_durable()
+
+    static constexpr std::size_t kReplyBytesMax = 1024;
+    static constexpr std::size_t kRelayBytesMax = 256;
+};
+
+// A reading of one message: the bytes (mail::MessageSource) and all else that is stored of it.
+// Let the handle go to end the reading, at any time: a waiter that next() took is then never woken.
+class Reader : public mail::MessageSource {
+  public:
+    [[nodiscard]] virtual const StoredMessage& message() const = 0;
+
+  private:
+    friend class ReaderDeleter;
+    virtual void release() = 0;
+};
+class ReaderDeleter {
+  public:
+    void operator()(Reader* reader) const { reader->release(); }
+};
+using ReaderHandle = std::unique_ptr<Reader, ReaderDeleter>;
+
+// Counts since open(), for metrics and tests.
+struct StoreCounters {
+    std::uint64_t batches = 0;
+    std::uint64_t batch_bytes = 0;
+    std::uint64_t commits = 0;
+    std::uint64_t outcomes = 0;
+    std::uint64_t finished = 0;
+    std::uint64_t rotations = 0;
+    std::uint64_t segments_created = 0;
+    std::uint64_t segments_recycled = 0;
+    std::uint64_t cache_hits = 0;
+    std::uint64_t cache_misses = 0;
+};
+
+class Store final : public mail::MessageSink, private rt::TurnHook {
+  public:
+    // `listener` and `log` are borrowed for the store's life.
+    Store(rt::Shard& shard, StoreListener& listener, mail::EventLog& log, StoreOptions options);
+    // REQUIRES: closed, or never opened, or the driver is dead.
+    ~Store() override;
+
+    // Recovers every partition of this shard, and gives each live message to the listener. Errors
+    // are sentences: the spool is locked by another process, corrupt, or cannot be read or written.
+    [[nodiscard]] rt::Task<base::Status> open();
+    // Makes pending outcomes durable, seals the logs and lets go of the files.
+    [[nodiscard]] rt::Task<void> close();
+
+    // mail::MessageSink.
+    [[nodiscard]] mail::SinkState admits(std::uint64_t size_bytes) override;
+    [[nodiscard]] mail::IncomingMessageHandle begin(const mail::Origin& origin) override;
+
+    // Takes an outcome down. It rides along with the next batch, or starts one after outcome_delay.
+    // `durable` is woken when it is on disk (or the process is going down), never inside the call.
+    void record_outcome(const Outcome& outcome, base::Waiter* durable = nullptr);
+    // Every recipient is final: the message is dead once this is durable, and never comes back
+    // after. Until then a crash brings it back with its recorded outcomes. REQUIRES: once per
+    // message, after every record_outcome() of it.
+    void finish(MessageRef message, base::Waiter* durable = nullptr);
+    // False while so many outcomes wait to be written (a slow or full disk) that no new attempt
+    // should start; they are taken all the same.
+    [[nodiscard]] bool takes_outcomes() const;
+
+    // Envelope, facts and added headers; content is not read. Errors: EIO, EUCLEAN (damaged).
+    // `into` must outlive the task.
+    [[nodiscard]] rt::Task<base::Status> read_message(MessageRef message, StoredMessage& into);
+    // What listener and recovery gave as RecipientState::outcome or DurableOutcome::outcome of a
+    // message of `partition` that is alive.
+    [[nodiscard]] rt::Task<base::Status> read_outcome(std::uint32_t partition, Location outcome,
+                                                      StoredOutcome& into);
+    // Begins a reading of the message. Its bytes stay readable until the reader goes, whatever
+    // happens to the message.
+    [[nodiscard]] rt::Task<base::Result<ReaderHandle>> open_source(MessageRef message);
+
+    [[nodiscard]] StoreCounters counters() const;
+
+  private:
+    [[nodiscard]] base::MonoTime end_of_turn(base::MonoTime now) override;
+    [[nodiscard]] Partition& partition(std::uint32_t number);
+};
+
+}  // namespace store

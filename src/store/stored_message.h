@@ -1,0 +1,67 @@
+// What the log gives back when it is read: a message without its content, and an outcome.
+// Plain values; clear() keeps their memory for the next one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "mail/content.h"
+#include "mail/envelope.h"
+#include "mail/queue_id.h"
+#include "mail/status_code.h"
+
+namespace store {
+
+// One stretch of content in one segment, at most ChunkPool::kChunkBytes long, with its own CRC-32C:
+// so reading can stream, and no damaged byte leaves before it was checked.
+struct Piece {
+    std::uint32_t segment = 0;
+    std::uint32_t block = 0;
+    std::uint32_t bytes = 0;
+    std::uint32_t crc = 0;
+};
+static_assert(sizeof(Piece) == 16);
+
+struct StoredMessage {
+    mail::QueueId id;
+    base::WallTime arrival;
+    mail::ContentFacts facts;
+    mail::Envelope envelope;
+    std::string client_address;
+    std::string helo;
+    std::string protocol;
+    std::string added_headers;
+    std::vector<Piece> pieces;
+
+    void clear();
+};
+
+// A recipient's state, as it is on disk (do not renumber).
+enum class RecipientStatus : std::uint8_t {
+    pending = 0,    // never tried, or tried without an outcome
+    deferred = 1,   // to be tried again at next_attempt
+    delivered = 2,  // final
+    failed = 3,     // final: refused for good
+    expired = 4,    // final: given up
+    held = 5,       // not tried until it is released
+};
+constexpr std::uint8_t kRecipientStatusMax = 5;
+[[nodiscard]] constexpr bool is_final(RecipientStatus status) {
+    return status == RecipientStatus::delivered || status == RecipientStatus::failed ||
+           status == RecipientStatus::expired;
+}
+
+struct StoredOutcome {
+    mail::QueueId id;
+    std::uint32_t recipient = 0;
+    RecipientStatus status = RecipientStatus::pending;
+    std::uint32_t attempts = 0;
+    base::WallTime at;
+    base::WallTime next_attempt;
+    mail::Reply reply;
+    std::string relay;  // the next hop that was tried; "" when none was reached
+};
+
+}  // namespace store
