@@ -65,6 +65,8 @@ class List {
     }
     void push_back(T& item) { insert_before(head_, item); }
     void push_front(T& item) { insert_before(*head_.next_, item); }
+    // `place` is a member of this list.
+    void insert(T& place, T& item) { insert_before(place, item); }
     T& pop_front() {
         T& item = front();
         static_cast<Node&>(item).unlink();

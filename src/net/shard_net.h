@@ -59,7 +59,6 @@ class ShardNet {
     };
 
     ShardNet(rt::Shard& shard, io::BufferRingId ring, const Options& options);
-    void leased_one() { ++leased_; }
     void give_back(std::int32_t buffer);
     void starved(Stream& stream);
     [[nodiscard]] std::string_view text(std::int32_t buffer);
@@ -71,6 +70,7 @@ class ShardNet {
     Counters counters_;
     std::uint64_t tickets_ = 0;
     std::uint32_t leased_ = 0;
+    std::uint32_t buffer_bytes_;
     io::BufferRingId ring_;
 };
 

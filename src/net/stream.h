@@ -23,6 +23,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <sys/uio.h>
 
@@ -131,6 +132,7 @@ class Stream : public base::ListNode<Stream, StarvedTag>, public base::ListNode<
     void pause();
     void copy_out();
     void drop_front();
+    void pop_lease();
     void closed_if_quiet();
 
     [[nodiscard]] bool has_input() const { return first_ >= 0 || !held_.empty(); }
