@@ -1,0 +1,82 @@
+#include "mail/header_scan.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace mail {
+namespace {
+
+struct Outcome {
+    bool ended = false;
+    std::uint32_t received = 0;
+    bool has_8bit = false;
+    std::string message_id;
+
+    friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+// The whole, after having checked that every cut gives the same.
+Outcome scan(std::string_view text) {
+    const auto outcome = [](std::initializer_list<std::string_view> pieces) {
+        HeaderScan scan;
+        for (const std::string_view piece : pieces) {
+            scan.feed(std::string(piece));
+        }
+        return Outcome{scan.ended(), scan.received_count(), scan.has_8bit(),
+                       std::string(scan.message_id())};
+    };
+    const Outcome whole = outcome({text});
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+        EXPECT_EQ(outcome({text.substr(0, cut), text.substr(cut)}), whole) << "cut at " << cut;
+    }
+    HeaderScan single;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        single.feed(text.substr(i, 1));
+    }
+    EXPECT_EQ(single.received_count(), whole.received);
+    EXPECT_EQ(single.message_id(), whole.message_id);
+    return whole;
+}
+
+TEST(HeaderScan, CountsReceived) {
+    const Outcome outcome = scan(
+        "Received: a\r\n\tReceived: folded\r\nRECEIVED : b\r\nReceived-SPF: no\r\nX: Received: "
+        "y\r\n"
+        "received:\r\n\r\nReceived: body\r\n");
+    EXPECT_TRUE(outcome.ended);
+    EXPECT_EQ(outcome.received, 3U);
+}
+
+TEST(HeaderScan, EndsWhereTheHeaderEnds) {
+    EXPECT_FALSE(scan("A: b\r\n").ended);
+    EXPECT_TRUE(scan("A: b\r\n\r\n").ended);
+    EXPECT_TRUE(scan("\r\n").ended);
+    EXPECT_TRUE(scan("no header at all\r\nReceived: x\r\n").ended);
+    EXPECT_EQ(scan("no header at all\r\nReceived: x\r\n").received, 0U);
+    EXPECT_TRUE(scan(" begins with a blank\r\n").ended);
+    EXPECT_TRUE(scan("A: b\r\nword\r\n").ended);
+    EXPECT_TRUE(scan(": no name\r\n").ended);
+    EXPECT_TRUE(scan("A: b\n\nReceived: x\n").ended);
+    EXPECT_EQ(scan("A: b\n\nReceived: x\n").received, 0U);
+    EXPECT_TRUE(scan("A: b\r\n..dots\r\n").ended);
+}
+
+TEST(HeaderScan, Finds8BitInFieldsOnly) {
+    EXPECT_TRUE(scan("Subject: \xc3\xa9\r\n").has_8bit);
+    EXPECT_TRUE(scan("Subject: a\r\n \xc3\xa9\r\n").has_8bit);
+    EXPECT_FALSE(scan("Subject: a\r\n\r\n\xc3\xa9\r\n").has_8bit);
+    EXPECT_FALSE(scan("Subj\xc3\xa9: a\r\n").has_8bit) << "not a field, so body";
+}
+
+TEST(HeaderScan, MessageId) {
+    EXPECT_EQ(scan("Message-ID: <a@b>\r\nMessage-Id: <second@b>\r\n").message_id, "<a@b>");
+    EXPECT_EQ(scan("message-id:\r\n <folded@b>\r\nX: y\r\n").message_id, "<folded@b>");
+    EXPECT_EQ(scan("Message-ID: <\x01\xff@b>\r\n").message_id, "<??@b>");
+    EXPECT_EQ(scan("Message-ID: " + std::string(3000, 'x') + "\r\n").message_id.size(), 255U);
+    EXPECT_EQ(scan("Message-ID-Not: x\r\nMessage-IDs: x\r\n").message_id, "");
+    EXPECT_EQ(scan(std::string(5000, 'n') + ": x\r\nMessage-ID: y\r\n").message_id, "y");
+}
+
+}  // namespace
+}  // namespace mail
