@@ -1,0 +1,67 @@
+#include "app/check.h"
+
+#include <unistd.h>
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include "app/config_value.h"
+
+namespace app {
+namespace {
+
+template <typename Items, typename Print>
+std::string joined(const Items& items, Print print) {
+    constexpr std::size_t kShown = 8;
+    std::string text;
+    std::size_t count = 0;
+    for (const auto& item : items) {
+        if (count++ == kShown) {
+            return text + fmt::format(", and {} more", items.size() - kShown);
+        }
+        text.append(text.empty() ? "" : ", ").append(print(item));
+    }
+    return text.empty() ? "none" : text;
+}
+
+}  // namespace
+
+std::string summary(const Config& config, bool is_root) {
+    const auto print = [](const auto& item) { return to_text(item); };
+    std::string text;
+    text += fmt::format("  hostname  {}\n", config.hostname);
+    text += fmt::format("  spool     {}\n", config.spool);
+    text += fmt::format("  control   {}\n", config.control_path(is_root));
+    text += fmt::format("  listens   {}\n",
+                        joined(config.listeners, [](const ListenerConfig& listener) {
+                            return to_text(listener.address) + " (smtp)";
+                        }));
+    text += fmt::format("  relays    from {}\n", joined(config.relay.networks, print));
+    text += fmt::format("            to   {}\n", joined(config.relay.domains, print));
+    text += fmt::format("  route     {}\n", joined(config.routes.front().hosts, print));
+    text += fmt::format("  retry     {}; expires after {}\n",
+                        joined(config.queue.retry, print_duration),
+                        print_duration(config.queue.expire));
+    return text;
+}
+
+bool print_problems(const LoadedConfig& loaded, std::FILE* err) {
+    for (const Problem& problem : loaded.result.problems) {
+        const std::string line = describe(loaded.name, problem) + "\n";
+        std::fwrite(line.data(), 1, line.size(), err);
+    }
+    return loaded.result.config.has_value();
+}
+
+int run_check(const CheckOptions& options, std::FILE* out, std::FILE* err) {
+    const LoadedConfig loaded = load_config_file(options.config_path);
+    if (!print_problems(loaded, err)) {
+        return 1;
+    }
+    const std::string text =
+        loaded.name + ": ok\n" + summary(*loaded.result.config, ::geteuid() == 0);
+    std::fwrite(text.data(), 1, text.size(), out);
+    return 0;
+}
+
+}  // namespace app

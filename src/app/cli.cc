@@ -1,0 +1,195 @@
+// The only file that includes CLI11. Its exceptions stop here.
+#include "app/cli.h"
+
+#include <cstdio>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "app/config_reader.h"
+#include "app/config_value.h"
+#include "app/version.h"
+#include "mail/queue_id.h"
+
+namespace app {
+namespace {
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 done; 1 failed, with the reason on standard error; 2 bad usage.";
+
+// Answers of CLI11's checks: "" is good, anything else is the fault.
+std::string check_listen(const std::string& text) {
+    const base::Result<HostPort> address = parse_ip_port(text);
+    return address ? "" : address.error().text();
+}
+
+std::string check_queue_id(const std::string& text) {
+    return mail::QueueId::parse(text) ? "" : "is not a queue id; `ringpost queue list` shows them";
+}
+
+struct Parsed {
+    ServeOptions serve{.config_path = std::string(kDefaultConfigPath),
+                       .use_default = false,
+                       .default_spool = "./ringpost-spool"};
+    SinkOptions sink{.listen = "127.0.0.1:2626"};
+    CheckOptions check{.config_path = std::string(kDefaultConfigPath)};
+    QueueListOptions list;
+    QueueShowOptions show;
+    std::string print_spool = "./ringpost-spool";
+};
+
+CLI::Option* add_config(CLI::App* command, std::string& path) {
+    return command->add_option("-c,--config", path, "The configuration file")
+        ->type_name("FILE")
+        ->capture_default_str();
+}
+
+CLI::App* add_serve(CLI::App& app, Parsed& parsed) {
+    CLI::App* command = app.add_subcommand("serve", "Run the server, in the foreground");
+    CLI::Option* config = add_config(command, parsed.serve.config_path);
+    CLI::Option* use_default = command->add_flag(
+        "--default", parsed.serve.use_default,
+        "Use the embedded configuration: SMTP on 127.0.0.1:2525, all mail to 127.0.0.1:2626");
+    use_default->excludes(config);
+    command
+        ->add_option("--spool", parsed.serve.default_spool,
+                     "With --default: the directory that keeps the mail")
+        ->type_name("DIR")
+        ->capture_default_str()
+        ->needs(use_default);
+    command->footer(
+        "Runs until SIGINT or SIGTERM, and logs to standard error.\n\n"
+        "  ringpost serve --config ringpost.toml\n"
+        "  ringpost serve --default --spool /tmp/spool\n");
+    return command;
+}
+
+CLI::App* add_check(CLI::App& app, Parsed& parsed) {
+    CLI::App* command =
+        app.add_subcommand("check", "Print everything that is wrong with a configuration");
+    add_config(command, parsed.check.config_path);
+    command->footer(
+        "Ends with 0 when a server would start with it, else with 1.\n\n"
+        "  ringpost check --config ringpost.toml\n");
+    return command;
+}
+
+void add_server_place(CLI::App* command, ServerPlace& place) {
+    place.config_path = kDefaultConfigPath;
+    CLI::Option* config =
+        command
+            ->add_option("-c,--config", place.config_path,
+                         "The configuration of the server, which says where its control socket is")
+            ->type_name("FILE")
+            ->capture_default_str();
+    CLI::Option* spool = command
+                             ->add_option("--spool", place.spool,
+                                          "The spool of the server, with the control socket in it")
+                             ->type_name("DIR");
+    CLI::Option* control =
+        command->add_option("--control", place.control, "The control socket of the server")
+            ->type_name("PATH");
+    spool->excludes(config);
+    control->excludes(config)->excludes(spool);
+}
+
+struct QueueCommands {
+    CLI::App* list;
+    CLI::App* show;
+};
+
+QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
+    CLI::App* queue = app.add_subcommand("queue", "Look at the queue of a running server");
+    queue->require_subcommand(1);
+    queue->footer(
+        "  ringpost queue list --spool ./ringpost-spool\n"
+        "  ringpost queue list --json | jq -r '.[].id'\n"
+        "  ringpost queue show 00000400000G1\n");
+
+    CLI::App* list = queue->add_subcommand(
+        "list", "List the messages in the queue, oldest first within each partition");
+    list->add_flag("--json", parsed.list.json,
+                   "Print a JSON array, one message per line; docs/CONTROL.md has the fields");
+    list->add_option("--limit", parsed.list.limit, "Stop after so many messages (0: none left out)")
+        ->type_name("N")
+        ->capture_default_str();
+    add_server_place(list, parsed.list.server);
+
+    CLI::App* show = queue->add_subcommand("show", "Show one message and all of its recipients");
+    show->add_option("id", parsed.show.id, "The queue id, as in the log and the listing")
+        ->type_name("ID")
+        ->required()
+        ->check(check_queue_id, "");
+    show->add_flag("--json", parsed.show.json,
+                   "Print a JSON object; docs/CONTROL.md has the fields");
+    add_server_place(show, parsed.show.server);
+    return {list, show};
+}
+
+CLI::App* add_sink(CLI::App& app, Parsed& parsed) {
+    CLI::App* command =
+        app.add_subcommand("sink", "Accept mail by SMTP, discard it, and print the rate");
+    command->add_option("-l,--listen", parsed.sink.listen, "Where to listen")
+        ->type_name("ADDR:PORT")
+        ->check(check_listen, "")
+        ->capture_default_str();
+    command->footer(
+        "Prints messages, bytes and rate each second, and a total at the end (SIGINT, SIGTERM).\n\n"
+        "  ringpost sink --listen 127.0.0.1:2626\n");
+    return command;
+}
+
+}  // namespace
+
+int run_command_line(int argc, const char* const* argv, const Commands& commands) {
+    CLI::App app("ringpost: a mail relay for Linux, built on io_uring", "ringpost");
+    Parsed parsed;
+    app.set_version_flag("-V,--version", version_text(),
+                         "Print the version, and those of its libraries");
+    app.set_help_all_flag("--help-all", "Print the help of every command");
+    app.require_subcommand(1);
+    app.footer(std::string("`ringpost COMMAND --help` tells more about each.\n") + kExitCodes);
+
+    const CLI::App* serve = add_serve(app, parsed);
+    const CLI::App* check = add_check(app, parsed);
+    const QueueCommands queue = add_queue(app, parsed);
+    const CLI::App* sink = add_sink(app, parsed);
+    CLI::App* config = app.add_subcommand("config", "Print what there is to configure");
+    config->require_subcommand(1);
+    const CLI::App* reference =
+        config->add_subcommand("doc", "Print the reference of all keys (docs/CONFIG.md)");
+    CLI::App* embedded =
+        config->add_subcommand("default", "Print the configuration of `ringpost serve --default`");
+    embedded->add_option("--spool", parsed.print_spool, "Its spool")
+        ->type_name("DIR")
+        ->capture_default_str();
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : kExitUsage;  // prints help, the version, or the fault
+    }
+    if (*serve) {
+        return commands.serve(parsed.serve);
+    }
+    if (*check) {
+        return commands.check(parsed.check);
+    }
+    if (*queue.list) {
+        return commands.queue_list(parsed.list);
+    }
+    if (*queue.show) {
+        return commands.queue_show(parsed.show);
+    }
+    if (*sink) {
+        return commands.sink(parsed.sink);
+    }
+    const std::string text =
+        *reference ? config_reference() : default_config_text(parsed.print_spool);
+    return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
+                   std::fflush(stdout) == 0
+               ? 0
+               : 1;
+}
+
+}  // namespace app

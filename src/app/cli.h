@@ -1,0 +1,27 @@
+// The command line: which command, with which options. The commands themselves are one file each.
+#pragma once
+
+#include "app/check.h"
+#include "app/queue_command.h"
+#include "app/serve.h"
+#include "app/sink.h"
+
+namespace app {
+
+// What the command line calls. The program gives the real ones; tests give others.
+struct Commands {
+    int (*serve)(const ServeOptions& options);
+    int (*sink)(const SinkOptions& options);
+    int (*check)(const CheckOptions& options);
+    int (*queue_list)(const QueueListOptions& options);
+    int (*queue_show)(const QueueShowOptions& options);
+};
+
+// Exit codes of the program, beside those of its commands (0: done; 1: failed, as said on standard
+// error).
+inline constexpr int kExitUsage = 2;  // the command line was not understood
+
+// Parses and runs; prints help, version and faults of usage itself. The program's exit code.
+[[nodiscard]] int run_command_line(int argc, const char* const* argv, const Commands& commands);
+
+}  // namespace app

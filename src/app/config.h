@@ -1,0 +1,128 @@
+// Config: what the operator wrote, read and checked; plain values, never changed once made.
+//
+// Made by app/config_reader.h; docs/CONFIG.md (generated from the same table that reads) says what
+// each key means. The program takes a Config at start and hands each part to the layer it concerns,
+// in that layer's own types: no layer below app includes this header. Defaults are the initializers
+// here, and nowhere else.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+
+namespace app {
+
+// A host as text and a TCP port. The host is an IP address in canonical form (IPv6 without
+// brackets) or a host name.
+struct HostPort {
+    std::string host;
+    std::uint16_t port = 0;
+    friend bool operator==(const HostPort&, const HostPort&) = default;
+};
+
+// An IP network; an IPv4 one uses the first four bytes. Bits behind the prefix are zero.
+struct Network {
+    std::array<std::uint8_t, 16> address{};
+    std::uint8_t prefix_bits = 0;
+    bool ipv6 = false;
+    friend bool operator==(const Network&, const Network&) = default;
+};
+
+// `example.com` means the domain itself; `*.example.com` every domain below it, at any depth, but
+// not itself.
+struct DomainPattern {
+    std::string domain;  // lower case, A-labels, no leading dot
+    bool subdomains = false;
+    friend bool operator==(const DomainPattern&, const DomainPattern&) = default;
+};
+
+enum class Protocol : std::uint8_t { smtp };
+
+// What becomes of a bare CR or LF in content.
+enum class LineEndings : std::uint8_t {
+    by_network,  // normalise from relay.networks, refuse from anyone else
+    refuse,      // 550 5.5.2, then close
+    normalise,   // each becomes CRLF
+};
+
+struct ListenerConfig {
+    Protocol protocol = Protocol::smtp;
+    HostPort address;  // always an IP address
+    LineEndings line_endings = LineEndings::by_network;
+    friend bool operator==(const ListenerConfig&, const ListenerConfig&) = default;
+};
+
+struct RelayConfig {
+    std::vector<Network> networks = {
+        {.address = {127}, .prefix_bits = 8, .ipv6 = false},
+        {.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},
+         .prefix_bits = 128,
+         .ipv6 = true},
+    };
+    std::vector<DomainPattern> domains;
+    friend bool operator==(const RelayConfig&, const RelayConfig&) = default;
+};
+
+struct QueueConfig {
+    // Waits after the first, second, … attempt that deferred a recipient; the last one repeats.
+    std::vector<base::Duration> retry = {std::chrono::minutes(1), std::chrono::minutes(5),
+                                         std::chrono::minutes(15), std::chrono::minutes(30),
+                                         std::chrono::hours(1)};
+    base::Duration expire = std::chrono::hours(5 * 24);
+    friend bool operator==(const QueueConfig&, const QueueConfig&) = default;
+};
+
+struct RouteConfig {
+    std::vector<HostPort> hosts;     // in order of preference; a name still has to be resolved
+    std::uint32_t connections = 20;  // to each host at once
+    friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
+};
+
+// Most of the program's limits are fixed in code; these are the ones an operator has a reason to
+// move.
+struct LimitsConfig {
+    std::uint32_t sessions = 1000;  // per shard, all listeners together
+    std::uint64_t message_size_bytes = std::uint64_t{100} << 20U;
+    std::uint32_t recipients = 1000;  // per transaction
+    std::uint32_t errors = 20;        // bad commands per session, until 421
+    base::Duration commit_delay = std::chrono::milliseconds(1);
+    friend bool operator==(const LimitsConfig&, const LimitsConfig&) = default;
+};
+
+enum class LogFormat : std::uint8_t { text, json };
+enum class LogLevel : std::uint8_t { debug, info, warning, error };
+
+struct LogConfig {
+    LogFormat format = LogFormat::text;
+    LogLevel level = LogLevel::info;
+    friend bool operator==(const LogConfig&, const LogConfig&) = default;
+};
+
+struct Config {
+    std::string hostname;
+    std::string spool = "/var/spool/ringpost";
+    std::string control;       // as configured; empty: default_control() says where
+    std::uint32_t shards = 0;  // 0: one per core that the process may use
+    std::vector<ListenerConfig> listeners;
+    RelayConfig relay;
+    QueueConfig queue;
+    std::vector<RouteConfig> routes;
+    LimitsConfig limits;
+    LogConfig log;
+    friend bool operator==(const Config&, const Config&) = default;
+
+    // Where the control socket lies: `control` when given; else /run/ringpost/control.sock for
+    // root, and inside the spool for anyone else.
+    [[nodiscard]] std::string control_path(bool is_root) const;
+};
+
+// As the configuration writes them: "[::1]:25", "10.0.0.0/8", "*.example.com".
+[[nodiscard]] std::string to_text(const HostPort& address);
+[[nodiscard]] std::string to_text(const Network& network);
+[[nodiscard]] std::string to_text(const DomainPattern& pattern);
+
+}  // namespace app

@@ -1,0 +1,186 @@
+#include "app/config_check.h"
+
+#include <set>
+#include <string>
+
+#include <sys/un.h>
+
+#include "app/config_value.h"
+#include "app/suggest.h"
+
+namespace app {
+namespace {
+
+constexpr std::size_t kListenersMax = 64;
+constexpr std::size_t kHostsMax = 64;  // of one route
+
+std::string indexed(std::string_view section, std::size_t index, std::string_view key) {
+    std::string path(section);
+    path.append("[").append(std::to_string(index)).append("]");
+    return key.empty() ? path : path.append(".").append(key);
+}
+
+void check_control(const Config& config, bool is_root, ConfigReport& report) {
+    constexpr std::size_t kPathMax = sizeof(sockaddr_un::sun_path) - 1;
+    const std::string path = config.control_path(is_root);
+    if (path.size() <= kPathMax || !report.clean("control") || !report.clean("spool")) {
+        return;
+    }
+    const std::string sizes = std::to_string(path.size()) +
+                              " bytes long, and a Unix socket's name has at most " +
+                              std::to_string(kPathMax);
+    if (config.control.empty()) {
+        report.error_about("spool", "the control socket inside it would have a name " + sizes +
+                                        "; set `control` to a shorter path");
+    } else {
+        report.error_about("control", shown(path) + " is " + sizes);
+    }
+}
+
+// The same port on the same address, or on one that covers it.
+bool overlap(const HostPort& a, const HostPort& b) {
+    if (a.port != b.port || a.host.contains(':') != b.host.contains(':')) {
+        return false;
+    }
+    const auto any = [](const HostPort& address) {
+        return address.host == "0.0.0.0" || address.host == "::";
+    };
+    return a.host == b.host || any(a) || any(b);
+}
+
+void check_listeners(const Config& config, ConfigReport& report) {
+    const auto& listeners = config.listeners;
+    if (listeners.size() > kListenersMax) {
+        report.error_about(indexed("listener", kListenersMax, ""),
+                           "is one too many; there may be " + std::to_string(kListenersMax));
+        return;
+    }
+    if (listeners.empty() && !report.given("listener")) {
+        report.error_about(
+            "",
+            "no listener: mail cannot come in; add a [[listener]] with protocol = \"smtp\" and an "
+            "address");
+    }
+    for (std::size_t i = 0; i < listeners.size(); ++i) {
+        const std::string path = indexed("listener", i, "address");
+        if (!report.given(path) || !report.clean(path)) {
+            continue;
+        }
+        for (std::size_t j = 0; j < i; ++j) {
+            const std::string other = indexed("listener", j, "address");
+            if (report.given(other) && report.clean(other) &&
+                overlap(listeners[i].address, listeners[j].address)) {
+                report.error_about(path, shown(to_text(listeners[i].address)) +
+                                             " is already taken by " + other +
+                                             (listeners[i].address == listeners[j].address
+                                                  ? ""
+                                                  : " = " + shown(to_text(listeners[j].address))));
+                break;
+            }
+        }
+    }
+}
+
+void check_relay(const Config& config, ConfigReport& report) {
+    if (!report.clean("relay.networks") || !report.clean("relay.domains")) {
+        return;
+    }
+    for (std::size_t i = 0; i < config.relay.networks.size(); ++i) {
+        const Network& network = config.relay.networks[i];
+        if (network.prefix_bits == 0) {
+            report.warning_about(
+                indexed("relay.networks", i, ""),
+                shown(to_text(network)) +
+                    " makes this an open relay for the whole internet; name your own networks");
+        }
+    }
+    std::set<std::string> seen;
+    for (std::size_t i = 0; i < config.relay.domains.size(); ++i) {
+        const std::string text = to_text(config.relay.domains[i]);
+        if (!seen.insert(text).second) {
+            report.warning_about(indexed("relay.domains", i, ""), shown(text) + " is listed twice");
+        }
+    }
+}
+
+void check_queue(const Config& config, ConfigReport& report) {
+    if (!report.clean("queue.retry")) {
+        return;
+    }
+    const auto& retry = config.queue.retry;
+    if (retry.empty()) {
+        report.error_about("queue.retry", "is empty; write at least one wait, such as [\"5m\"]");
+        return;
+    }
+    if (!report.clean("queue.expire")) {
+        return;
+    }
+    if (config.queue.expire < retry.front()) {
+        report.error_about(report.given("queue.expire") ? "queue.expire" : "queue.retry",
+                           "mail would expire (" + print_duration(config.queue.expire) +
+                               ") before its first retry (" + print_duration(retry.front()) +
+                               "); make expire longer or the first retry shorter");
+    }
+    for (std::size_t i = 1; i < retry.size(); ++i) {
+        if (retry[i] < retry[i - 1]) {
+            report.warning_about(
+                indexed("queue.retry", i, ""),
+                "\"" + print_duration(retry[i]) + "\" is shorter than the wait before it, \"" +
+                    print_duration(retry[i - 1]) + "\"; a busy next hop wants growing waits");
+            break;
+        }
+    }
+}
+
+void check_routes(const Config& config, ConfigReport& report) {
+    if (config.routes.empty() && !report.given("route")) {
+        report.error_about(
+            "", "no route: mail cannot leave; add a [[route]] with hosts = [\"host:port\"]");
+    }
+    for (std::size_t i = 0; i < config.routes.size(); ++i) {
+        if (i > 0) {
+            report.error_about(indexed("route", i, ""),
+                               "is never used, since the first route takes all mail; put its hosts "
+                               "into the first");
+        }
+        const std::string path = indexed("route", i, "hosts");
+        const auto& hosts = config.routes[i].hosts;
+        if (!report.given(path) || !report.clean(path)) {
+            continue;
+        }
+        if (hosts.size() > kHostsMax) {
+            report.error_about(path, "lists more than " + std::to_string(kHostsMax) + " hosts");
+            continue;
+        }
+        if (hosts.empty()) {
+            report.error_about(path, "is empty; write at least one \"host:port\"");
+        }
+        for (std::size_t j = 0; j < hosts.size(); ++j) {
+            const std::string item = path + "[" + std::to_string(j) + "]";
+            for (std::size_t k = 0; k < j; ++k) {
+                if (hosts[k] == hosts[j]) {
+                    report.error_about(item, shown(to_text(hosts[j])) + " is listed twice");
+                }
+            }
+            for (const ListenerConfig& listener : config.listeners) {
+                if (listener.address == hosts[j]) {
+                    report.error_about(
+                        item, shown(to_text(hosts[j])) +
+                                  " is this server's own listener: mail would go round in a loop");
+                }
+            }
+        }
+    }
+}
+
+}  // namespace
+
+void check_config(const Config& config, bool is_root, ConfigReport& report) {
+    check_control(config, is_root, report);
+    check_listeners(config, report);
+    check_relay(config, report);
+    check_queue(config, report);
+    check_routes(config, report);
+}
+
+}  // namespace app

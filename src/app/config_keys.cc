@@ -1,0 +1,303 @@
+#include "app/config_keys.h"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+#include <utility>
+
+#include "app/config_types.h"
+#include "base/assert.h"
+#include "mail/queue_id.h"
+
+namespace app {
+
+void ConfigReport::enter(std::string path, Position at) {
+    path_ = std::move(path);
+    positions_[path_] = at;
+}
+
+void ConfigReport::error(Position at, std::string text) {
+    failed_.insert(path_);
+    problems_.push_back({.at = at, .text = path_.empty() ? std::move(text) : path_ + ": " + text});
+}
+
+void ConfigReport::warning(Position at, std::string text) {
+    problems_.push_back({.at = at,
+                         .text = path_.empty() ? std::move(text) : path_ + ": " + text,
+                         .severity = Problem::Severity::warning});
+}
+
+void ConfigReport::error_about(const std::string& path, std::string text) {
+    path_ = path;
+    error(position(path), std::move(text));
+}
+
+void ConfigReport::warning_about(const std::string& path, std::string text) {
+    path_ = path;
+    warning(position(path), std::move(text));
+}
+
+void ConfigReport::note_item(std::size_t index, Position at) {
+    positions_[path_ + "[" + std::to_string(index) + "]"] = at;
+}
+
+Position ConfigReport::position(std::string path) const {
+    while (!path.empty()) {
+        if (const auto found = positions_.find(path); found != positions_.end()) {
+            return found->second;
+        }
+        const std::size_t cut = path.find_last_of(".[");
+        path.resize(cut == std::string::npos ? 0 : cut);
+    }
+    return {};
+}
+
+std::vector<Problem> ConfigReport::take() {
+    std::ranges::sort(problems_, [](const Problem& a, const Problem& b) {
+        return std::tie(a.at, a.text) < std::tie(b.at, b.text);
+    });
+    return std::exchange(problems_, {});
+}
+
+namespace {
+
+template <typename Section, typename Value>
+Section section_of(Value Section::*);
+
+// Completes the declaration of a key with how its type reads and prints the member of its section's
+// struct.
+template <typename Type, auto Member>
+KeySpec key(KeySpec spec, std::string_view values) {
+    using Section = decltype(section_of(Member));
+    spec.type = Type::kName;
+    spec.values = values;
+    spec.read = [](const TomlNode& node, void* section, ConfigReport& report) {
+        Type::read(node, static_cast<Section*>(section)->*Member, report);
+    };
+    spec.print = [](const void* section) {
+        return Type::print(static_cast<const Section*>(section)->*Member);
+    };
+    return spec;
+}
+template <typename Type, auto Member>
+KeySpec key(KeySpec spec) {
+    static const std::string values(Type::values());
+    return key<Type, Member>(spec, values);
+}
+
+constexpr auto kProtocols = std::to_array<Choice<Protocol>>({{"smtp", Protocol::smtp}});
+constexpr auto kLineEndings =
+    std::to_array<Choice<LineEndings>>({{"by_network", LineEndings::by_network},
+                                        {"refuse", LineEndings::refuse},
+                                        {"normalise", LineEndings::normalise}});
+constexpr auto kLogFormats =
+    std::to_array<Choice<LogFormat>>({{"text", LogFormat::text}, {"json", LogFormat::json}});
+constexpr auto kLogLevels = std::to_array<Choice<LogLevel>>({{"debug", LogLevel::debug},
+                                                             {"info", LogLevel::info},
+                                                             {"warning", LogLevel::warning},
+                                                             {"error", LogLevel::error}});
+
+constexpr std::int64_t kSecond = 1000;
+constexpr std::int64_t kDay = 86400 * kSecond;
+constexpr std::uint64_t kMiB = 1U << 20U;
+
+std::span<const KeySpec> top_keys() {
+    static const auto keys = std::to_array<KeySpec>({
+        key<HostNameType, &Config::hostname>({.name = "hostname",
+                                              .description =
+                                                  "The name of this host in greetings, EHLO, trace "
+                                                  "headers and bounces. It should be the "
+                                                  "name that the host's address resolves to.",
+                                              .example = R"("relay.example.com")",
+                                              .required = true}),
+        key<PathType, &Config::spool>({.name = "spool",
+                                       .description = "The directory that keeps the mail. Made "
+                                                      "when it is not there. One server per spool.",
+                                       .example = R"("/var/spool/ringpost")"}),
+        key<PathType, &Config::control>(
+            {.name = "control",
+             .description = "The Unix socket through which `ringpost queue` and its like reach the "
+                            "server. At most "
+                            "107 bytes.",
+             .example = R"("/run/ringpost/control.sock")",
+             .default_text = "`\"/run/ringpost/control.sock\"` for root, `control.sock` inside the "
+                             "spool for others"}),
+        key<AutoCountType<mail::QueueId::kPartitionsMax>, &Config::shards>(
+            {.name = "shards",
+             .description = "Threads that carry mail, each with a ring of its own. `\"auto\"` "
+                            "makes one for each core "
+                            "that the process may use.",
+             .example = "4"}),
+    });
+    return keys;
+}
+
+std::span<const KeySpec> listener_keys() {
+    static const auto keys = std::to_array<KeySpec>({
+        key<ChoiceType<Protocol, kProtocols>, &ListenerConfig::protocol>(
+            {.name = "protocol",
+             .description = "What is spoken on this address.",
+             .example = R"("smtp")",
+             .required = true}),
+        key<IpPortType, &ListenerConfig::address>(
+            {.name = "address",
+             .description =
+                 "Where to listen. `0.0.0.0` and `[::]` mean every address of their family.",
+             .example = R"("0.0.0.0:25")",
+             .required = true}),
+        key<ChoiceType<LineEndings, kLineEndings>, &ListenerConfig::line_endings>(
+            {.name = "line_endings",
+             .description = "What becomes of a CR or LF that stands alone in content, and could "
+                            "smuggle a message past "
+                            "another server: `refuse` answers 550 5.5.2 and closes; `normalise` "
+                            "makes it CRLF, for old "
+                            "printers and scripts; `by_network` normalises what comes from "
+                            "`relay.networks` and refuses "
+                            "the rest.",
+             .example = R"("refuse")"}),
+    });
+    return keys;
+}
+
+std::span<const KeySpec> relay_keys() {
+    static const auto keys = std::to_array<KeySpec>({
+        key<ListType<NetworkType>, &RelayConfig::networks>(
+            {.name = "networks",
+             .description = "Clients that may send to any recipient (Postfix: `mynetworks`).",
+             .example = R"(["127.0.0.0/8", "::1/128", "192.0.2.0/24"])"}),
+        key<ListType<DomainPatternType>, &RelayConfig::domains>(
+            {.name = "domains",
+             .description = "Recipient domains to which anyone may send (Postfix: "
+                            "`relay_domains`). Recipients elsewhere "
+                            "are refused with 550 5.7.1, unless the client is in `networks`.",
+             .example = R"(["example.com", "*.example.com"])"}),
+    });
+    return keys;
+}
+
+std::span<const KeySpec> queue_keys() {
+    static const auto keys = std::to_array<KeySpec>({
+        key<ListType<DurationType<kSecond, 7 * kDay>>, &QueueConfig::retry>(
+            {.name = "retry",
+             .description = "How long a deferred recipient waits after the first attempt, the "
+                            "second, and so on. The "
+                            "last one repeats.",
+             .example = R"(["5s", "30s", "5m"])"}),
+        key<DurationType<kSecond, 365 * kDay>, &QueueConfig::expire>(
+            {.name = "expire",
+             .description = "How long after its arrival a message is given up and its sender told.",
+             .example = R"("5d")"}),
+    });
+    return keys;
+}
+
+std::span<const KeySpec> route_keys() {
+    static const auto keys = std::to_array<KeySpec>({
+        key<ListType<HostPortType>, &RouteConfig::hosts>(
+            {.name = "hosts",
+             .description = "Where mail goes, in order of preference. Used as given, without an MX "
+                            "look-up (Postfix: "
+                            "`[host]:port`).",
+             .example = R"(["smarthost.example.com:25", "192.0.2.1:2525", "[2001:db8::1]:25"])",
+             .required = true}),
+        key<CountType<1, 10000>, &RouteConfig::connections>(
+            {.name = "connections",
+             .description = "Most connections at once to each of the hosts, from the whole server.",
+             .example = "20"}),
+    });
+    return keys;
+}
+
+std::span<const KeySpec> limits_keys() {
+    static const auto keys = std::to_array<KeySpec>({
+        key<CountType<1, 100000>, &LimitsConfig::sessions>(
+            {.name = "sessions",
+             .description = "Most client sessions at once on each shard, all listeners together. "
+                            "One more gets 421.",
+             .example = "5000"}),
+        key<SizeType<64 * 1024, 2048 * kMiB>, &LimitsConfig::message_size_bytes>(
+            {.name = "message_size",
+             .description = "The largest content taken, announced by SIZE (Postfix: "
+                            "`message_size_limit`). More gets "
+                            "552 5.3.4.",
+             .example = R"("50MiB")"}),
+        key<CountType<100, 50000>, &LimitsConfig::recipients>(
+            {.name = "recipients",
+             .description = "Most recipients of one transaction (Postfix: "
+                            "`smtpd_recipient_limit`). One more gets 452 "
+                            "4.5.3. RFC 5321 asks for at least 100.",
+             .example = "1000"}),
+        key<CountType<1, 1000>, &LimitsConfig::errors>(
+            {.name = "errors",
+             .description = "After so many bad commands a session is closed with 421 (Postfix: "
+                            "`smtpd_hard_error_limit`).",
+             .example = "20"}),
+        key<DurationType<0, kSecond>, &LimitsConfig::commit_delay>(
+            {.name = "commit_delay",
+             .description = "How long a finished message waits for others that are about to "
+                            "finish, so that they share "
+                            "one write to disk. A message with no company never waits.",
+             .example = R"("1ms")"}),
+    });
+    return keys;
+}
+
+std::span<const KeySpec> log_keys() {
+    static const auto keys = std::to_array<KeySpec>({
+        key<ChoiceType<LogFormat, kLogFormats>, &LogConfig::format>(
+            {.name = "format",
+             .description = "One line of `name=value` fields per event, or one JSON object per "
+                            "event, on standard "
+                            "error. [LOGGING.md](LOGGING.md) has the fields.",
+             .example = R"("json")"}),
+        key<ChoiceType<LogLevel, kLogLevels>, &LogConfig::level>(
+            {.name = "level",
+             .description = "The least important lines to write. Receptions, attempts and removals "
+                            "are `info`.",
+             .example = R"("warning")"}),
+    });
+    return keys;
+}
+
+}  // namespace
+
+std::span<const SectionSpec> config_sections() {
+    static const auto sections = std::to_array<SectionSpec>({
+        {.name = "",
+         .description = "These stand at the top of the file, before the first `[section]`.",
+         .keys = top_keys(),
+         .enter = [](Config& config) -> void* { return &config; }},
+        {.name = "listener",
+         .repeated = true,
+         .description = "An address to listen on. At least one; the section may be repeated.",
+         .keys = listener_keys(),
+         .enter = [](Config& config) -> void* { return &config.listeners.emplace_back(); }},
+        {.name = "relay",
+         .description = "Who may send where. What neither key allows is refused, so that the "
+                        "server is no open relay.",
+         .keys = relay_keys(),
+         .enter = [](Config& config) -> void* { return &config.relay; }},
+        {.name = "queue",
+         .description = "How long mail is tried for.",
+         .keys = queue_keys(),
+         .enter = [](Config& config) -> void* { return &config.queue; }},
+        {.name = "route",
+         .repeated = true,
+         .description =
+             "Where mail goes: one next hop, or several in order of preference, for all of it.",
+         .keys = route_keys(),
+         .enter = [](Config& config) -> void* { return &config.routes.emplace_back(); }},
+        {.name = "limits",
+         .description =
+             "Each limit has an answer to whoever meets it; nothing grows without bound.",
+         .keys = limits_keys(),
+         .enter = [](Config& config) -> void* { return &config.limits; }},
+        {.name = "log",
+         .description = "What is written about the mail that passes.",
+         .keys = log_keys(),
+         .enter = [](Config& config) -> void* { return &config.log; }},
+    });
+    return sections;
+}
+
+}  // namespace app

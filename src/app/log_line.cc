@@ -1,0 +1,263 @@
+#include "app/log_line.h"
+
+#include <iterator>
+#include <type_traits>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "app/clean_text.h"
+#include "app/timestamp.h"
+#include "base/assert.h"
+
+namespace app {
+namespace {
+
+// The two formats differ only in how a field is written; which fields an event has is said once, in
+// visit_event().
+class TextLine {
+  public:
+    explicit TextLine(std::string& out) : out_(out) {}
+
+    void begin(base::WallTime time, std::string_view level, std::string_view event) {
+        fmt::format_to(std::back_inserter(out_), "{} {} {}", iso8601(time), level, event);
+    }
+    void token(std::string_view name, std::string_view value) {
+        text(name, value, CleanStyle::token, "", "");
+    }
+    void path(std::string_view name, std::string_view value) {
+        text(name, value, CleanStyle::bracket, "<", ">");
+    }
+    void quote(std::string_view name, std::string_view value) {
+        text(name, value, CleanStyle::quote, "\"", "\"");
+    }
+    void number(std::string_view name, std::uint64_t value) {
+        fmt::format_to(std::back_inserter(out_), " {}={}", name, value);
+    }
+    void seconds(std::string_view name, base::Duration value) {
+        fmt::format_to(std::back_inserter(out_), " {}={:.3f}", name,
+                       std::chrono::duration<double>(value).count());
+    }
+    void yes(std::string_view name) { fmt::format_to(std::back_inserter(out_), " {}=yes", name); }
+    void sentence(std::string_view value) {
+        out_ += ' ';
+        append_clean(out_, value, CleanStyle::plain);
+    }
+    void end() { out_ += '\n'; }
+
+  private:
+    void text(std::string_view name, std::string_view value, CleanStyle style,
+              std::string_view open, std::string_view close) {
+        out_.append(" ").append(name).append("=").append(open);
+        append_clean(out_, value, style);
+        out_.append(close);
+    }
+
+    std::string& out_;
+};
+
+class JsonLine {
+  public:
+    explicit JsonLine(std::string& out) : out_(out) {}
+
+    void begin(base::WallTime time, std::string_view level, std::string_view event) {
+        json_["time"] = iso8601(time);
+        json_["level"] = level;
+        json_["event"] = event;
+    }
+    void token(std::string_view name, std::string_view value) { json_[std::string(name)] = value; }
+    void path(std::string_view name, std::string_view value) { token(name, value); }
+    void quote(std::string_view name, std::string_view value) { token(name, value); }
+    void number(std::string_view name, std::uint64_t value) { json_[std::string(name)] = value; }
+    void seconds(std::string_view name, base::Duration value) {
+        const auto ms = std::chrono::floor<std::chrono::milliseconds>(value);
+        json_[std::string(name)] = static_cast<double>(ms.count()) / 1000;
+    }
+    void yes(std::string_view name) { json_[std::string(name)] = true; }
+    void sentence(std::string_view value) { token("text", value); }
+    void end() {
+        // All ASCII, so that nothing but a JSON parser ever acts on what a stranger sent.
+        out_ += json_.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
+        out_ += '\n';
+    }
+
+  private:
+    std::string& out_;
+    nlohmann::ordered_json json_;
+};
+
+std::string_view name_of(mail::Severity severity) {
+    switch (severity) {
+        case mail::Severity::debug:
+            return "debug";
+        case mail::Severity::info:
+            return "info";
+        case mail::Severity::warning:
+            return "warning";
+        case mail::Severity::error:
+            return "error";
+    }
+    RP_PANIC("no such Severity");
+}
+
+std::string_view name_of(mail::ReceptionEvent::Status status) {
+    using Status = mail::ReceptionEvent::Status;
+    switch (status) {
+        case Status::accepted:
+            return "accepted";
+        case Status::refused:
+            return "refused";
+        case Status::lost:
+            return "lost";
+    }
+    RP_PANIC("no such reception status");
+}
+
+std::string_view name_of(mail::AttemptEvent::Status status) {
+    using Status = mail::AttemptEvent::Status;
+    switch (status) {
+        case Status::sent:
+            return "sent";
+        case Status::deferred:
+            return "deferred";
+        case Status::bounced:
+            return "bounced";
+        case Status::expired:
+            return "expired";
+    }
+    RP_PANIC("no such attempt status");
+}
+
+template <typename Line>
+void put_id(Line& line, mail::QueueId id) {
+    line.token("id", id.value() == 0 ? std::string_view("NOQUEUE") : mail::view(id.text()));
+}
+
+template <typename Line>
+void put_given(Line& line, std::string_view name, std::string_view value) {
+    if (!value.empty()) {
+        line.token(name, value);
+    }
+}
+
+template <typename Line>
+void put_dsn(Line& line, mail::EnhancedStatus dsn) {
+    if (dsn.present()) {
+        line.token("dsn", fmt::format("{}.{}.{}", dsn.klass, dsn.subject, dsn.detail));
+    }
+}
+
+// The reply as it was on the wire, in one line.
+template <typename Line>
+void put_reply(Line& line, std::uint16_t code, mail::EnhancedStatus dsn, std::string_view text) {
+    std::string reply;
+    if (code != 0) {
+        reply = std::to_string(code);
+        if (dsn.present()) {
+            reply += fmt::format(" {}.{}.{}", dsn.klass, dsn.subject, dsn.detail);
+        }
+        reply += text.empty() ? "" : " ";
+    }
+    reply += text;
+    if (!reply.empty()) {
+        line.quote("reply", reply);
+    }
+}
+
+template <typename Line>
+void put_tls(Line& line, std::string_view tls) {
+    line.token("tls", tls.empty() ? "none" : tls);
+}
+
+template <typename Line>
+void put_fields(Line& line, const mail::ReceptionEvent& event) {
+    put_id(line, event.id);
+    put_given(line, "client", event.client);
+    put_given(line, "helo", event.helo);
+    put_given(line, "proto", event.protocol);
+    line.path("from", event.from);
+    if (!event.to.empty()) {
+        line.path("to", event.to);
+    }
+    line.number("nrcpt", event.recipients);
+    line.number("size", event.size_bytes);
+    line.seconds("delay", event.delay);
+    put_dsn(line, event.dsn);
+    line.token("status", name_of(event.status));
+    put_tls(line, event.tls);
+    put_reply(line, event.code, event.dsn, event.reply);
+}
+
+template <typename Line>
+void put_fields(Line& line, const mail::AttemptEvent& event) {
+    put_id(line, event.id);
+    line.path("from", event.from);
+    line.path("to", event.to);
+    line.token("relay", event.relay.empty() ? "none" : event.relay);
+    line.seconds("delay", event.delay);
+    put_dsn(line, event.dsn);
+    line.token("status", name_of(event.status));
+    line.number("size", event.size_bytes);
+    put_tls(line, event.tls);
+    line.number("attempts", event.attempts);
+    if (event.status == mail::AttemptEvent::Status::deferred) {
+        line.seconds("next", event.next_attempt);
+    }
+    if (event.possible_duplicate) {
+        line.yes("possible_duplicate");
+    }
+    put_reply(line, event.code, event.dsn, event.reply);
+}
+
+template <typename Line>
+void put_fields(Line& line, const mail::RemovalEvent& event) {
+    put_id(line, event.id);
+    line.path("from", event.from);
+    line.number("size", event.size_bytes);
+    line.seconds("delay", event.delay);
+    line.token("status", "removed");
+    line.number("delivered", event.delivered);
+    line.number("failed", event.failed);
+}
+
+template <typename Line>
+void put_fields(Line& line, const NoticeEvent& event) {
+    line.sentence(event.text);
+}
+
+std::string_view name_of(const LogEvent& event) {
+    constexpr std::string_view kNames[] = {"reception", "attempt", "removal", "notice"};
+    static_assert(std::size(kNames) == std::variant_size_v<LogEvent>);
+    return kNames[event.index()];
+}
+
+template <typename Line>
+void put_line(Line line, const LogRecord& record, std::optional<std::uint32_t> shard) {
+    line.begin(record.time, name_of(severity_of(record.event)), name_of(record.event));
+    if (shard) {
+        line.number("shard", *shard);
+    }
+    std::visit([&line](const auto& event) { put_fields(line, event); }, record.event);
+    line.end();
+}
+
+}  // namespace
+
+mail::Severity severity_of(const LogEvent& event) {
+    const auto* notice = std::get_if<NoticeEvent>(&event);
+    return notice != nullptr ? notice->severity : mail::Severity::info;
+}
+
+void append_log_line(std::string& out, LogFormat format, const LogRecord& record,
+                     std::optional<std::uint32_t> shard) {
+    switch (format) {
+        case LogFormat::text:
+            put_line(TextLine(out), record, shard);
+            return;
+        case LogFormat::json:
+            put_line(JsonLine(out), record, shard);
+            return;
+    }
+}
+
+}  // namespace app

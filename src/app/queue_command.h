@@ -1,0 +1,37 @@
+// `ringpost queue list` and `ringpost queue show`: the queue of a running server, for people and as
+// JSON.
+//
+// They ask the server through its control socket (docs/CONTROL.md) and print as the answer arrives,
+// so a long queue needs no memory here.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+namespace app {
+
+// Where the server's control socket is: the first of these that is not empty decides.
+struct ServerPlace {
+    std::string control;      // the socket itself
+    std::string spool;        // the socket inside this spool
+    std::string config_path;  // as this configuration says
+};
+
+struct QueueListOptions {
+    ServerPlace server;
+    bool json = false;
+    std::uint64_t limit = 0;  // most messages to print; 0: all
+};
+
+struct QueueShowOptions {
+    ServerPlace server;
+    bool json = false;
+    std::string id;
+};
+
+// The program's exit codes: 0, or 1 with a sentence on `err`.
+[[nodiscard]] int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* err);
+[[nodiscard]] int run_queue_show(const QueueShowOptions& options, std::FILE* out, std::FILE* err);
+
+}  // namespace app

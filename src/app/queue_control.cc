@@ -1,0 +1,158 @@
+#include "app/queue_control.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "app/timestamp.h"
+#include "base/assert.h"
+
+namespace app {
+namespace {
+
+constexpr std::size_t kPageMessages = 200;
+
+std::string_view name_of(RecipientState state) {
+    switch (state) {
+        case RecipientState::pending:
+            return "pending";
+        case RecipientState::deferred:
+            return "deferred";
+        case RecipientState::held:
+            return "held";
+        case RecipientState::delivered:
+            return "delivered";
+        case RecipientState::bounced:
+            return "bounced";
+        case RecipientState::expired:
+            return "expired";
+    }
+    RP_PANIC("no such RecipientState");
+}
+
+// The control plane's own clock: ages are for people, and no simulated run has a control plane.
+base::WallTime wall_now() {
+    return base::WallTime(std::chrono::duration_cast<base::Duration>(
+        std::chrono::system_clock::now().time_since_epoch()));
+}
+
+std::int64_t seconds(base::Duration duration) {
+    return std::chrono::floor<std::chrono::seconds>(duration).count();
+}
+
+void put_next_attempt(nlohmann::ordered_json& json, const std::optional<base::WallTime>& time,
+                      base::WallTime now) {
+    if (time) {
+        json["next_attempt"] = iso8601(*time);
+        json["next_attempt_in_s"] = std::max<std::int64_t>(0, seconds(*time - now));
+    } else {
+        json["next_attempt"] = nullptr;
+        json["next_attempt_in_s"] = nullptr;
+    }
+}
+
+// The state that the message as a whole is in: what is most alive among its recipients.
+RecipientState state_of(const QueueMessage& message) {
+    RecipientState state = RecipientState::expired;
+    for (const QueueRecipient& recipient : message.recipients) {
+        state = std::min(state, recipient.state);
+    }
+    return state;
+}
+
+base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& reply) {
+    std::uint64_t left = std::numeric_limits<std::uint64_t>::max();
+    if (const auto limit = request.find("limit"); limit != request.end()) {
+        if (!limit->is_number_unsigned()) {
+            return base::fail(EINVAL, "\"limit\" is not a number of messages");
+        }
+        if (const auto number = limit->get<std::uint64_t>(); number > 0) {
+            left = number;
+        }
+    }
+    std::optional<mail::QueueId> after;
+    while (left > 0) {
+        const base::Result<std::vector<QueueMessage>> page = view.page(
+            after, static_cast<std::size_t>(std::min<std::uint64_t>(left, kPageMessages)));
+        if (!page) {
+            return std::unexpected(page.error());
+        }
+        if (page->empty()) {
+            break;
+        }
+        for (const QueueMessage& message : *page) {
+            RP_ASSERT(!after || message.id > *after);  // else this would never end
+            after = message.id;
+            if (!reply.item(queue_message_json(message, wall_now()))) {
+                return {};  // the peer has gone
+            }
+        }
+        left -= std::min<std::uint64_t>(left, page->size());
+    }
+    return {};
+}
+
+base::Status show(QueueView& view, const nlohmann::json& request, ControlReply& reply) {
+    const auto text = request.find("id");
+    const std::optional<mail::QueueId> id =
+        text != request.end() && text->is_string()
+            ? mail::QueueId::parse(text->get_ref<const std::string&>())
+            : std::nullopt;
+    if (!id) {
+        return base::fail(EINVAL, "\"id\" is not a queue id");
+    }
+    const base::Result<std::optional<QueueMessage>> message = view.find(*id);
+    if (!message) {
+        return std::unexpected(message.error());
+    }
+    if (!*message) {
+        return base::fail(ENOENT,
+                          "no message " + std::string(mail::view(id->text())) +
+                              " is in the queue; it may have left it, as the log will tell");
+    }
+    static_cast<void>(reply.item(queue_message_json(**message, wall_now())));
+    return {};
+}
+
+}  // namespace
+
+nlohmann::ordered_json queue_message_json(const QueueMessage& message, base::WallTime now) {
+    nlohmann::ordered_json json;
+    json["id"] = std::string(mail::view(message.id.text()));
+    json["arrival"] = iso8601(message.arrival);
+    json["age_s"] = std::max<std::int64_t>(0, seconds(now - message.arrival));
+    json["size_bytes"] = message.size_bytes;
+    json["sender"] = message.sender;
+    json["state"] = name_of(state_of(message));
+    std::optional<base::WallTime> next;
+    nlohmann::ordered_json recipients = nlohmann::ordered_json::array();
+    for (const QueueRecipient& recipient : message.recipients) {
+        if (recipient.next_attempt && (!next || *recipient.next_attempt < *next)) {
+            next = recipient.next_attempt;
+        }
+        nlohmann::ordered_json one;
+        one["address"] = recipient.address;
+        one["state"] = name_of(recipient.state);
+        put_next_attempt(one, recipient.next_attempt, now);
+        one["attempts"] = recipient.attempts;
+        one["last_reply"] = recipient.last_reply;
+        recipients.push_back(std::move(one));
+    }
+    put_next_attempt(json, next, now);
+    json["recipients"] = std::move(recipients);
+    return json;
+}
+
+void add_queue_commands(ControlCommands& commands, QueueView& view) {
+    commands["queue list"] = [&view](const nlohmann::json& request, ControlReply& reply) {
+        return list(view, request, reply);
+    };
+    commands["queue show"] = [&view](const nlohmann::json& request, ControlReply& reply) {
+        return show(view, request, reply);
+    };
+}
+
+}  // namespace app
