@@ -1,0 +1,149 @@
+// One driver ends another's wait, from its shard or from any thread.
+#include <atomic>
+#include <thread>
+
+#include "ring/conformance.h"
+
+namespace ring_test {
+namespace {
+
+// A shard on driver 1 that waits, with a bound of a minute, until it is told to stop; as the loop
+// does, it looks at what it may have been told before each wait. Where the world has threads it is
+// one, else it takes its turns when the test says so.
+class OtherShard {
+  public:
+    explicit OtherShard(World& world) : world_(world) {
+        if (world.threads()) {
+            thread_ = std::thread([this] { run(); });
+            while (driver_.load() == nullptr)
+                std::this_thread::yield();
+        } else {
+            driver_ = &world_.driver(1);
+        }
+    }
+    // Stopped with the message and the bell that belongs to it. True: no wait ran to its bound.
+    bool stop(const std::function<void(io::Driver&)>& ring_bell) {
+        // Relaxed: it is the doorbell, or nothing, that brings the order.
+        stopped_.store(true, std::memory_order_relaxed);
+        ring_bell(*driver_.load());
+        if (thread_.joinable()) {
+            thread_.join();
+        } else {
+            run();
+        }
+        return !overslept_;
+    }
+    // Lets it go to sleep, as far as the test can see to that.
+    void let_sleep() {
+        if (thread_.joinable()) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        } else {
+            EXPECT_TRUE(world_.turn(1, driver_.load()->now()).empty());
+        }
+    }
+
+  private:
+    void run() {
+        io::Driver& driver = world_.driver(1);
+        driver_ = &driver;
+        // Where there is one thread, what was told is there before the first look: so there the
+        // wait comes first, and only the bell can end it.
+        while (!world_.threads() || !stopped_.load(std::memory_order_relaxed)) {
+            const base::MonoTime bound = driver.now() + std::chrono::minutes(1);
+            EXPECT_TRUE(world_.turn(1, bound).empty());
+            overslept_ = overslept_ || driver.now() >= bound;
+            if (overslept_ || stopped_.load(std::memory_order_relaxed)) break;
+        }
+        world_.end(1);
+    }
+
+    World& world_;
+    std::thread thread_;
+    std::atomic<io::Driver*> driver_ = nullptr;
+    std::atomic<bool> stopped_ = false;
+    bool overslept_ = false;
+};
+
+TEST_P(Conformance, ADoorbellEndsTheWait) {
+    OtherShard other(world());
+    other.let_sleep();
+    EXPECT_TRUE(other.stop([&](io::Driver& driver) {
+        bench().driver().ring_doorbell(driver);
+        bench().driver().ring_doorbell(driver);
+        bench().turn(base::Duration::zero());
+    }));
+}
+
+// It was rung before the other ever waited: the bell is not lost.
+TEST_P(Conformance, ADoorbellBeforeTheFirstWaitIsHeard) {
+    io::Driver& other = world().driver(1);
+    bench().driver().ring_doorbell(other);
+    bench().settle();
+    const base::MonoTime bound = other.now() + std::chrono::minutes(1);
+    EXPECT_TRUE(world().turn(1, bound).empty());
+    EXPECT_LT(other.now(), bound);
+    world().end(1);
+}
+
+TEST_P(Conformance, ManyDoorbellsEachEndAWait) {
+    // Both on this thread: each turn of the one ends the next wait of the other.
+    io::Driver& first = bench().driver();
+    io::Driver& second = world().driver(1);
+    for (int i = 0; i < 1000; ++i) {
+        first.ring_doorbell(second);
+        bench().turn(base::Duration::zero());
+        const base::MonoTime bound = second.now() + std::chrono::minutes(1);
+        ASSERT_TRUE(world().turn(1, bound).empty());
+        ASSERT_LT(second.now(), bound);
+    }
+    world().end(1);
+}
+
+TEST_P(Conformance, WakeEndsTheWait) {
+    OtherShard other(world());
+    other.let_sleep();
+    EXPECT_TRUE(other.stop([](io::Driver& driver) { driver.wake(); }));
+}
+
+TEST_P(Conformance, AWakeBeforeTheWaitIsHeard) {
+    io::Driver& driver = bench().driver();
+    for (int i = 0; i < 100; ++i) {
+        driver.wake();
+        driver.wake();
+        const base::MonoTime bound = driver.now() + std::chrono::minutes(1);
+        EXPECT_TRUE(world().turn(0, bound).empty());
+        ASSERT_LT(driver.now(), bound);
+    }
+}
+
+TEST_P(Conformance, WakesFromManyThreadsAreNotLost) {
+    if (!world().threads()) {
+        GTEST_SKIP() << "this world has one thread";
+    }
+    constexpr int kThreads = 3;
+    constexpr int kWakes = 2000;
+    std::atomic<int> told = 0;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kThreads; ++i) {
+        threads.emplace_back([&] {
+            for (int j = 0; j < kWakes; ++j) {
+                const int before = told.fetch_add(1);
+                bench().driver().wake();
+                // Every so often it lets the other side catch up, so that it sleeps in between.
+                if (before % 16 == 0) std::this_thread::yield();
+            }
+        });
+    }
+    bool overslept = false;
+    while (told.load() < kThreads * kWakes && !overslept) {
+        const base::MonoTime bound = bench().driver().now() + std::chrono::minutes(1);
+        EXPECT_TRUE(world().turn(0, bound).empty());
+        overslept = bench().driver().now() >= bound;
+    }
+    EXPECT_FALSE(overslept);
+    for (std::thread& thread : threads)
+        thread.join();
+}
+
+}  // namespace
+}  // namespace ring_test
