@@ -142,9 +142,10 @@ class Disk {
     // A write in flight: until it finishes, a crash may leave any part of it on the disk.
     [[nodiscard]] std::uint64_t begin_write(Inode inode, std::uint64_t offset,
                                             std::vector<std::byte> bytes);
-    // The first `bytes` bytes take effect; `durable` as of O_DSYNC. ENOSPC: nothing happened.
-    [[nodiscard]] base::Status finish_write(Inode inode, std::uint64_t write, std::size_t bytes,
-                                            bool durable);
+    // The first `bytes` bytes take effect, or as many of them as there is room for, which it gives;
+    // `durable` as of O_DSYNC. ENOSPC, EFBIG: nothing happened.
+    [[nodiscard]] base::Result<std::size_t> finish_write(Inode inode, std::uint64_t write,
+                                                         std::size_t bytes, bool durable);
     // It failed: any sectors of it may have taken effect, not durably.
     void fail_write(Inode inode, std::uint64_t write, base::Prng& prng);
     void cancel_write(Inode inode, std::uint64_t write);
@@ -159,6 +160,8 @@ class Disk {
     [[nodiscard]] std::uint64_t capacity_bytes() const { return options_.capacity_bytes; }
     void set_capacity_bytes(std::uint64_t bytes) { options_.capacity_bytes = bytes; }
     [[nodiscard]] std::uint64_t used_bytes() const;
+    // As RLIMIT_FSIZE.
+    void set_file_bytes_max(std::uint64_t bytes) { file_bytes_max_ = bytes; }
 
     // The power fails: what was not durable is kept, dropped or torn as `prng` says. Whatever was
     // open, locked or in flight is gone.
@@ -188,11 +191,15 @@ class Disk {
     void forget_unreachable(State& state) const;
     void release(const OpenFile& file);
     [[nodiscard]] bool has_room(std::uint64_t more_bytes) const;
+    [[nodiscard]] base::Result<std::size_t> room_for(const FileContent& content,
+                                                     std::uint64_t offset,
+                                                     std::uint64_t bytes) const;
 
     Options options_;
     State state_;
     std::map<Inode, std::uint32_t> opens_;
     std::map<Inode, const OpenFile*> locks_;
+    std::uint64_t file_bytes_max_ = std::uint64_t{1} << 44U;
     std::uint64_t next_write_ = 1;
     std::uint64_t epoch_ = 0;
 };

@@ -20,6 +20,8 @@ class SparseBytes {
   public:
     void read(std::uint64_t offset, base::MutableBytes into) const;
     void write(std::uint64_t offset, base::Bytes bytes);
+    // Takes [from, to) over from `other`, sharing its memory.
+    void copy_from(const SparseBytes& other, std::uint64_t from, std::uint64_t to);
     // Everything from `size` on becomes zero.
     void cut(std::uint64_t size);
 
@@ -39,7 +41,7 @@ class FileContent {
   public:
     [[nodiscard]] std::uint64_t size() const { return size_; }
     [[nodiscard]] std::size_t read(std::uint64_t offset, base::MutableBytes into) const;
-    [[nodiscard]] std::uint64_t allocated_bytes() const;
+    [[nodiscard]] std::uint64_t allocated_bytes() const { return allocated_; }
     // How many bytes of [offset, offset + bytes) have no block yet, in whole blocks.
     [[nodiscard]] std::uint64_t missing_bytes(std::uint64_t offset, std::uint64_t bytes) const;
     void allocate(std::uint64_t offset, std::uint64_t bytes, std::uint64_t sequence);
@@ -77,6 +79,10 @@ class FileContent {
     void take_effect(std::uint64_t offset, base::Bytes bytes, bool durable, std::uint64_t sequence,
                      std::uint32_t sector);
     void forget_pending(std::uint64_t from, std::uint64_t to);
+    void take_blocks(std::uint64_t offset, std::uint64_t bytes);
+    // Puts onto the medium what a power cut left of `write`.
+    void survive(const Write& write, base::Prng& prng, std::uint32_t sector, bool tear_inside,
+                 TearCounts& counts);
     void grow(std::uint64_t size, std::uint64_t sequence, bool durable);
     [[nodiscard]] Write widened(const Write& write, std::uint32_t sector) const;
 
@@ -84,6 +90,7 @@ class FileContent {
     SparseBytes durable_;
     std::uint64_t size_ = 0;
     std::uint64_t durable_size_ = 0;
+    std::uint64_t allocated_ = 0;
     std::vector<bool> blocks_;               // which blocks of 4 KiB are allocated
     std::vector<Write> pending_;             // completed, not durable, in order
     std::vector<Growth> growth_;             // of the size, not durable, in order

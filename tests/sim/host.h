@@ -46,6 +46,9 @@ struct Injection {
     std::optional<base::Duration> delay;  // how long it takes (files only)
 };
 
+// One operation of a program between submit() and its last completion; they count up.
+using FlightId = std::uint64_t;
+
 // One program's table of handles, shared by its shards. Handles are never used again, so that the
 // use of a closed one shows.
 struct Process {
@@ -57,6 +60,9 @@ struct Process {
     bool dead = false;
     std::map<io::Handle, Entry> entries;
     io::Handle next_handle = 3;
+    FlightId next_flight = 1;
+    // Who uses a handle: the operations on it and their drivers' indices.
+    std::map<io::Handle, std::map<FlightId, std::size_t>> users;
     std::vector<std::unique_ptr<SimDriver>> drivers;
 };
 

@@ -60,9 +60,10 @@ class Network {
     void close(EndpointId endpoint);
     // The other end sees ECONNRESET.
     void reset(EndpointId endpoint);
-    // The host lost its power: its end is silent until the host is up again, then answers with a
-    // reset.
+    // The host lost its power: its end is silent until forget(), when the host is up again; from
+    // then on it answers with resets.
     void vanish(EndpointId endpoint);
+    void forget(EndpointId endpoint);
 
     // poll(2) events.
     [[nodiscard]] std::uint32_t ready(EndpointId endpoint) const;
@@ -87,6 +88,7 @@ class Network {
         std::uint64_t flying_bytes = 0;
         std::deque<Piece> flying;
         base::MonoTime last_arrival{};
+        std::uint32_t resends = 0;  // to a host that is down
     };
     struct Endpoint {
         State state = State::fresh;
@@ -116,19 +118,27 @@ class Network {
         std::deque<EndpointId> queue;
     };
 
-    Endpoint& get(EndpointId id);
+    // nullptr when it is gone.
+    [[nodiscard]] Endpoint* find(EndpointId id);
+    // REQUIRES: somebody owns it.
+    [[nodiscard]] Endpoint& get(EndpointId id);
     [[nodiscard]] const Endpoint& get(EndpointId id) const;
     [[nodiscard]] std::vector<EndpointId> listeners_at(const io::SocketAddress& address) const;
     [[nodiscard]] std::uint16_t free_port();
+    [[nodiscard]] bool is_taken(const io::SocketAddress& address, bool reuse_port) const;
     void note_change(EndpointId id);
     void arrive_syn(EndpointId from, const io::SocketAddress& to, std::uint32_t tries);
+    void try_syn_again(EndpointId from, const io::SocketAddress& to, std::uint32_t tries);
+    void fail_connect_after(base::Duration delay, EndpointId id, int error);
     void finish_connect(EndpointId id, int error);
     void push(EndpointId from, Piece piece);
     void arrive(EndpointId from);
-    void break_end(EndpointId id, int error);
-    void send_reset(EndpointId from);
+    void break_end(EndpointId id);
+    // `id` hears of a reset after a while.
+    void reset_reaches(EndpointId id);
     void forget_if_done(EndpointId id);
     [[nodiscard]] std::uint64_t room(const Endpoint& endpoint) const;
+    [[nodiscard]] std::uint64_t draw_capacity();
     [[nodiscard]] static std::uint64_t unread(const Endpoint& endpoint) {
         return endpoint.inbox.size() - endpoint.inbox_at;
     }

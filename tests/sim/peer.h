@@ -84,7 +84,8 @@ class Peer {
     // Panics when the address is taken.
     void listen(std::string_view address);
     void stop_listening();
-    Connection& connect(std::string_view address);
+    // `source`: the address the other end sees; "": 127.0.0.1 or ::1.
+    Connection& connect(std::string_view address, std::string_view source = {});
 
     [[nodiscard]] World& world() { return world_; }
     // Still there.
@@ -100,10 +101,10 @@ class Peer {
     Connection& add(EndpointId endpoint);
     void changed(EndpointId endpoint);
     void take_connect_result(Connection& connection);
-    void read_all(EndpointId endpoint);
+    void read_all(Connection& connection);
     void flush(Connection& connection);
     void broken(Connection& connection, int error);
-    void drop(EndpointId endpoint);
+    void end(Connection& connection);
 
     World& world_;
     EndpointId listener_ = kNoEndpoint;

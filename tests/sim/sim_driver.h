@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/prng.h"
 #include "io/driver.h"
 #include "sim/host.h"
@@ -76,8 +77,11 @@ class SimDriver final : public io::Driver {
         io::Op::Parameters parameters;
         Phase phase = Phase::queued;
         bool attempt_planned = false;  // sockets: an event will look whether it can go on
-        bool cancelled = false;
-        std::uint64_t write = 0;  // files: the disk's name for a write in flight
+        bool attempted = false;        // sockets: it has been tried once
+        bool no_cancel = false;        // files: too far to be cancelled
+        EventId event;                 // files: when it takes effect
+        std::uint64_t write = 0;       // files: the disk's name for a write in flight
+        std::shared_ptr<OpenFile> file;
     };
     struct BufferRing {
         std::uint32_t size;
@@ -85,8 +89,10 @@ class SimDriver final : public io::Driver {
         std::deque<std::int32_t> free;
         std::vector<bool> out;
     };
-    using FlightId = std::uint64_t;
-    struct FileOp;
+    struct Done {
+        FlightId id;
+        io::Reaped reaped;
+    };
 
     // sim_driver.cc
     void hand_over();
@@ -97,37 +103,48 @@ class SimDriver final : public io::Driver {
     void cancel_started(FlightId id);
     void plan_turn(base::MonoTime time);
     void take_turn();
+    void take_dead_turn();
     void ring();
     void drive_until_due(base::MonoTime deadline);
     [[nodiscard]] std::span<const io::Reaped> reap();
     [[nodiscard]] std::span<const io::Reaped> reap_dead();
-    [[nodiscard]] bool in_flight_on(io::Handle handle) const;
     [[nodiscard]] Process::Entry* entry(io::Handle handle);
-    [[nodiscard]] io::Handle add_entry(Process::Entry entry);
-    void after_for_flight(base::Duration delay, const char* label, FlightId id,
-                          void (SimDriver::*then)(FlightId));
+    [[nodiscard]] base::Result<io::Handle> add_entry(Process::Entry entry);
+    // The flight while it is with the kernel, else nullptr.
+    [[nodiscard]] Flight* started(FlightId id);
+    // Calls `then` on this driver after `delay`, unless its program has died by then.
+    EventId later(base::Duration delay, const char* label,
+                  std::function<void(SimDriver& driver)> then);
 
     // sim_driver_files.cc
-    void start_file(FlightId id);
-    void start_read(FlightId id, const std::shared_ptr<OpenFile>& file);
-    void start_write(FlightId id, const std::shared_ptr<OpenFile>& file);
-    void start_sync(FlightId id, const std::shared_ptr<OpenFile>& file);
-    void start_allocate(FlightId id, const std::shared_ptr<OpenFile>& file);
-    void start_names(FlightId id);
-    [[nodiscard]] base::Duration disk_delay(FlightId id, const std::optional<Injection>& injection);
+    void start_file(FlightId id, Flight& flight);
+    void start_read(FlightId id, Flight& flight);
+    void start_write(FlightId id, Flight& flight);
+    void start_sync(FlightId id, Flight& flight);
+    void start_allocate(FlightId id, Flight& flight);
+    void start_open(FlightId id, Flight& flight, Disk::Inode directory);
+    void start_names(FlightId id, Flight& flight);
+    void cancel_file(FlightId id, Flight& flight);
+    // Runs `effect` when the operation takes effect, whether the program lives then or not, and
+    // completes it with what that gives.
+    void in_a_while(FlightId id, Flight& flight, base::Duration delay, const char* label,
+                    std::function<std::int32_t()> effect);
+    [[nodiscard]] base::Duration disk_delay(io::OpCode code,
+                                            const std::optional<Injection>& injection);
 
     // sim_driver_sockets.cc
-    void start_socket(FlightId id);
-    void changed(io::Handle handle);
+    void start_socket(FlightId id, Flight& flight);
     void plan_attempt(FlightId id);
     void attempt(FlightId id);
-    void attempt_accept(FlightId id, EndpointId endpoint);
-    void attempt_connect(FlightId id, EndpointId endpoint);
-    void attempt_receive(FlightId id, EndpointId endpoint);
-    void attempt_receive_multishot(FlightId id, EndpointId endpoint);
-    void attempt_send(FlightId id, EndpointId endpoint);
+    void attempt_accept(FlightId id, Flight& flight, EndpointId listener);
+    void attempt_receive_multishot(FlightId id, Flight& flight, EndpointId endpoint);
+    // Nothing while it has to wait.
+    [[nodiscard]] std::optional<std::int32_t> try_once(Flight& flight, EndpointId endpoint);
+    [[nodiscard]] std::optional<std::int32_t> try_send(Flight& flight, EndpointId endpoint);
+    [[nodiscard]] bool is_first_of_its_kind(FlightId id, const Flight& flight) const;
     [[nodiscard]] Network::Changed changed_callback(io::Handle handle);
-    [[nodiscard]] bool is_first_on(FlightId id) const;
+    // Something happened to the socket: whoever waits on it looks again.
+    static void changed(Process& process, io::Handle handle);
 
     Host& host_;
     World& world_;
@@ -138,11 +155,10 @@ class SimDriver final : public io::Driver {
 
     std::map<FlightId, Flight> flights_;
     std::map<const io::Op*, FlightId> by_op_;  // look-up only: its order has no meaning
-    FlightId next_flight_ = 1;
     std::vector<FlightId> queued_;
     std::vector<FlightId> cancels_;
     std::vector<SimDriver*> doorbells_;
-    std::deque<io::Reaped> completed_;
+    std::deque<Done> completed_;
     std::vector<io::Reaped> given_;
     std::vector<std::unique_ptr<BufferRing>> rings_;
 
@@ -150,6 +166,7 @@ class SimDriver final : public io::Driver {
     base::MonoTime busy_until_{};
     EventId turn_event_{};
     bool rung_ = false;     // since the last wait()
+    bool gave_ = false;     // the last wait() gave something
     bool in_turn_ = false;  // the world called turn_
     io::DriverCounters counters_;
 };
