@@ -45,8 +45,7 @@ void Shard::turn() {
     // has written: so either this look sees the letter, or the writer sees the flag and rings.
     asleep_.store(true, std::memory_order_seq_cst);
     const bool busy = ready_first_ != nullptr || !mailbox_.empty() || stopping();
-    const std::span<const io::Reaped> reaped =
-        driver_.wait(busy ? base::MonoTime::min() : deadline);
+    const std::span<const io::Reaped> reaped = driver_.wait(busy ? now_ : deadline);
     asleep_.store(false, std::memory_order_relaxed);
 
     now_ = driver_.now();

@@ -69,7 +69,10 @@ class Shard {
     [[nodiscard]] TimerWheel& retry_timers() { return retry_timers_; }
     [[nodiscard]] FramePool& frames() { return frames_; }
 
-    void add_hook(TurnHook& hook) { hooks_.push_back(hook); }
+    void add_hook(TurnHook& hook) {
+        hooks_.push_back(hook);
+        hook_deadline_ = now_;  // asked soon, not after the longest wait
+    }
     // The task runs in this turn if the budget allows, else in the next. REQUIRES: not ready
     // already.
     void make_ready(Promise& promise);
