@@ -1,0 +1,144 @@
+#include "mail/dsn.h"
+
+#include <array>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "mail/text.h"
+
+namespace mail {
+namespace {
+
+using namespace std::literals;
+
+Dsn example(std::span<const DsnRecipient> recipients) {
+    Dsn dsn;
+    dsn.hostname = "relay.example.test";
+    dsn.id = QueueId(0, 1, 2);
+    dsn.now = base::wall_from_unix_ms(1795338307000);
+    dsn.original_id = QueueId(0, 1, 1);
+    dsn.original_received = base::wall_from_unix_ms(0);
+    dsn.sender = "sender@example.org";
+    dsn.recipients = recipients;
+    dsn.original_header = "Subject: x\r\nTo: y\r\n\r\nthe body is not quoted\r\n";
+    return dsn;
+}
+
+std::string text(const Dsn& dsn, ContentFacts* facts = nullptr) {
+    std::string out = "what stands before stays\n";
+    const std::size_t before = out.size();
+    const ContentFacts found = append_dsn(out, dsn);
+    EXPECT_EQ(found.stored_bytes, out.size() - before);
+    if (facts != nullptr) {
+        *facts = found;
+    }
+    return out.substr(before);
+}
+
+TEST(Dsn, WholeMessage) {
+    const std::array recipients{
+        DsnRecipient{"a@dst.test", {5, 1, 1}, "550 5.1.1 No such user", "mx.dst.test", ""},
+        DsnRecipient{"b@dst.test", {5, 4, 7}, "", "", "It could not be delivered within 5 days."}};
+    EXPECT_EQ(text(example(recipients)),
+              "From: Mail Delivery System <MAILER-DAEMON@relay.example.test>\r\n"
+              "To: <sender@example.org>\r\n"
+              "Subject: Undelivered mail returned to sender\r\n"
+              "Date: Sun, 22 Nov 2026 09:05:07 +0000\r\n"
+              "Message-ID: <0000020000002@relay.example.test>\r\n"
+              "Auto-Submitted: auto-replied\r\n"
+              "MIME-Version: 1.0\r\n"
+              "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+              "\tboundary=\"=_ringpost_0000020000002\"\r\n"
+              "\r\n"
+              "--=_ringpost_0000020000002\r\n"
+              "Content-Type: text/plain; charset=us-ascii\r\n"
+              "\r\n"
+              "This is the mail system at relay.example.test.\r\n"
+              "\r\n"
+              "Your message could not be delivered to the recipients named below.\r\n"
+              "The reason for each of them follows; after it come the technical details\r\n"
+              "and the header of your message.\r\n"
+              "\r\n"
+              "<a@dst.test>\r\n"
+              "    host mx.dst.test\r\n"
+              "    said: 550 5.1.1 No such user\r\n"
+              "\r\n"
+              "<b@dst.test>\r\n"
+              "    It could not be delivered within 5 days.\r\n"
+              "\r\n"
+              "--=_ringpost_0000020000002\r\n"
+              "Content-Type: message/delivery-status\r\n"
+              "\r\n"
+              "Reporting-MTA: dns; relay.example.test\r\n"
+              "X-Ringpost-Queue-ID: 0000020000001\r\n"
+              "Arrival-Date: Thu, 1 Jan 1970 00:00:00 +0000\r\n"
+              "\r\n"
+              "Final-Recipient: rfc822; a@dst.test\r\n"
+              "Action: failed\r\n"
+              "Status: 5.1.1\r\n"
+              "Remote-MTA: dns; mx.dst.test\r\n"
+              "Diagnostic-Code: smtp; 550 5.1.1 No such user\r\n"
+              "\r\n"
+              "Final-Recipient: rfc822; b@dst.test\r\n"
+              "Action: failed\r\n"
+              "Status: 5.4.7\r\n"
+              "\r\n"
+              "--=_ringpost_0000020000002\r\n"
+              "Content-Type: text/rfc822-headers; charset=us-ascii\r\n"
+              "\r\n"
+              "Subject: x\r\n"
+              "To: y\r\n"
+              "\r\n"
+              "--=_ringpost_0000020000002--\r\n");
+}
+
+TEST(Dsn, StrangersTextIsMadeHarmless) {
+    const std::array recipients{DsnRecipient{
+        "a@dst.test", {4, 0, 0}, "550 \r\n\r\n--=_ringpost_0000020000002\r\n\xff"sv, "h\n", ""}};
+    Dsn dsn = example(recipients);
+    const std::string header =
+        "A: \xff\x1b\r\n--=_ringpost_0000020000002: x\r\n--=_ringpost_0000020000002\r\n" +
+        ("B: " + std::string(5000, 'b')) + "\r\n\r\nBody\r\n";
+    dsn.original_header = header;
+    ContentFacts facts;
+    const std::string out = text(dsn, &facts);
+    EXPECT_TRUE(is_ascii(out));
+    EXPECT_FALSE(facts.has_8bit);
+    std::size_t delimiters = 0;
+    for (std::size_t at = 0; (at = out.find("\r\n--", at)) != std::string::npos; ++at) {
+        ++delimiters;
+    }
+    EXPECT_EQ(delimiters, 4U);
+    EXPECT_NE(out.find("Status: 5.0.0\r\n"), std::string::npos);
+    EXPECT_EQ(out.find("Body"), std::string::npos);
+    for (std::size_t at = 0; at < out.size(); at = out.find("\r\n", at) + 2) {
+        EXPECT_LE(out.find("\r\n", at) - at, 998U);
+    }
+}
+
+TEST(Dsn, HeaderIsBounded) {
+    std::string header;
+    while (header.size() < 100000) {
+        header += "X-Filler: " + std::string(60, 'x') + "\r\n";
+    }
+    Dsn dsn = example({});
+    dsn.original_header = header;
+    EXPECT_LT(text(dsn).size(), Dsn::kHeaderBytesMax + 2000);
+}
+
+TEST(Dsn, AddressesThatAreNotAscii) {
+    const std::array recipients{
+        DsnRecipient{"jos\xc3\xa9+\xf0\x9f\x98\x80@\xe2\x82\xac.test", {5, 6, 7}, "", "", ""}};
+    Dsn dsn = example(recipients);
+    EXPECT_NE(
+        text(dsn).find("Final-Recipient: utf-8; jos\\x{E9}\\x{2B}\\x{1F600}@\\x{20AC}.test\r\n"),
+        std::string::npos);
+    dsn.sender = "jos\xc3\xa9@example.org";
+    ContentFacts facts;
+    EXPECT_NE(text(dsn, &facts).find("To: <jos\xc3\xa9@example.org>\r\n"), std::string::npos);
+    EXPECT_TRUE(facts.has_8bit_header);
+}
+
+}  // namespace
+}  // namespace mail
