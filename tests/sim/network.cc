@@ -128,7 +128,7 @@ base::Result<EndpointId> Network::listen(const io::SocketAddress& address, std::
         return base::fail(EAFNOSUPPORT);
     }
     if (address.port() != 0 && is_taken(address, reuse_port)) {
-        return base::fail(EADDRINUSE);
+        return base::fail(EADDRINUSE, "cannot listen on " + address.text() + ": in use");
     }
     const io::SocketAddress local = address.port() == 0 ? with_port(address, free_port()) : address;
     const EndpointId id = next_++;

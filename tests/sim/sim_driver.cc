@@ -206,7 +206,7 @@ void SimDriver::start(FlightId id) {
     }
     switch (flight.code) {
         case io::OpCode::nop:
-            complete_soon(id, 0);
+            complete(id, 0);  // waits for nothing: in the order of submission, as the kernel does
             return;
         case io::OpCode::accept_multishot:
         case io::OpCode::connect:
@@ -275,7 +275,7 @@ void SimDriver::cancel_started(FlightId id) {
     }
     if (flight->event.sequence != 0) {
         cancel_file(id, *flight);
-    } else if (flight->code != io::OpCode::nop && flight->code != io::OpCode::shutdown) {
+    } else if (flight->waits) {
         complete(id, -ECANCELED);
     }
 }

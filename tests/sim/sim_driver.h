@@ -76,6 +76,7 @@ class SimDriver final : public io::Driver {
         io::OpCode code;
         io::Op::Parameters parameters;
         Phase phase = Phase::queued;
+        bool waits = false;            // sockets: for what the socket may bring
         bool attempt_planned = false;  // sockets: an event will look whether it can go on
         bool attempted = false;        // sockets: it has been tried once
         bool no_cancel = false;        // files: too far to be cancelled

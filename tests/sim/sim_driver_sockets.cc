@@ -93,6 +93,7 @@ void SimDriver::start_socket(FlightId id, Flight& flight) {
             return;
         }
     }
+    flight.waits = true;
     plan_attempt(id);
 }
 
@@ -105,7 +106,8 @@ bool SimDriver::is_first_of_its_kind(FlightId id, const Flight& flight) const {
             break;
         }
         const Flight& before = process_.drivers[index]->flights_.at(other);
-        if (before.phase == Phase::started && kind_of(before.code) == kind_of(flight.code)) {
+        if (before.phase == Phase::started && before.waits &&
+            kind_of(before.code) == kind_of(flight.code)) {
             return false;
         }
     }
@@ -114,7 +116,7 @@ bool SimDriver::is_first_of_its_kind(FlightId id, const Flight& flight) const {
 
 void SimDriver::plan_attempt(FlightId id) {
     Flight* flight = started(id);
-    if (flight == nullptr || flight->attempt_planned || flight->file != nullptr) {
+    if (flight == nullptr || flight->attempt_planned || !flight->waits) {
         return;
     }
     flight->attempt_planned = true;
