@@ -92,7 +92,7 @@ void hand_over(World& world, const std::function<void(io::Driver&)>& ring_bell) 
         EXPECT_TRUE(world.turn(1, bound).empty());
         EXPECT_LT(driver.now(), bound);
         received = message;
-        while (!bell_rung.load(std::memory_order_relaxed))
+        while (!bell_rung.load())
             std::this_thread::yield();
         world.end(1);
     };
