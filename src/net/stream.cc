@@ -388,7 +388,7 @@ rt::Task<void> close_gently(Stream& stream, std::uint64_t bytes_max, base::MonoT
         stream.consume(size);
         dropped += size;
     }
-    co_await stream.close();
+    static_cast<void>(co_await stream.close());
 }
 
 }  // namespace net
