@@ -15,7 +15,10 @@ Listener::Listener(rt::Shard& shard, Accepting& taker, std::uint32_t number)
       pause_(*this, &Listener::pause_over) {}
 
 Listener::~Listener() {
-    RP_ASSERT(handle_ == io::kNoHandle);
+    RP_ASSERT(!op_.in_flight());
+    if (handle_ != io::kNoHandle) {
+        shard_.driver().close(handle_);
+    }
 }
 
 base::Status Listener::open(const io::SocketAddress& address) {

@@ -43,7 +43,7 @@ class Listener {
     Listener(rt::Shard& shard, Accepting& taker, std::uint32_t number);
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
-    // REQUIRES: never opened, or stopped.
+    // REQUIRES: accept() was never called, or stop() has ended.
     ~Listener();
 
     // Binds and listens. Fails with EADDRINUSE, EACCES and their like. accept() then begins.

@@ -34,7 +34,7 @@ class Server : private net::Accepting, private SessionOwner {
 
     // `sessions_max` counts all listeners together.
     Server(const SessionServices& services, std::uint32_t sessions_max);
-    // REQUIRES: stop() has ended, or listen() was never called.
+    // REQUIRES: stop() has ended, or accept() was never called.
     ~Server() override;
 
     // Binds and listens; connections are taken from accept() on. The address in use comes back
