@@ -1,0 +1,658 @@
+// smtp::Client against a scripted server, over the simulated network: time-outs cost no time.
+#include "smtp/client.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "net/shard_net.h"
+#include "rt/scope.h"
+#include "rt/shard.h"
+#include "sim/host.h"
+#include "sim/sim_driver.h"
+#include "sim/world.h"
+#include "unit/smtp/scripted_server.h"
+
+namespace smtp {
+namespace {
+
+using test::ScriptedServer;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// A message in memory, given in spans of a chosen size.
+class TextSource final : public mail::MessageSource {
+  public:
+    TextSource(std::string stored, bool dot_stuffed) : stored_(std::move(stored)) {
+        facts_.stored_bytes = stored_.size();
+        facts_.dot_stuffed = dot_stuffed;
+        facts_.ends_in_crlf = stored_.ends_with("\r\n");
+        for (std::size_t at = 0; at < stored_.size();) {
+            facts_.stuffed_dots += dot_stuffed && stored_[at] == '.' ? 1 : 0;
+            const std::size_t end = stored_.find("\r\n", at);
+            at = end == std::string::npos ? stored_.size() : end + 2;
+        }
+        for (const char c : stored_) {
+            facts_.has_8bit = facts_.has_8bit || static_cast<unsigned char>(c) > 127;
+        }
+    }
+    [[nodiscard]] const mail::ContentFacts& facts() const override { return facts_; }
+    [[nodiscard]] std::string_view added_headers() const override { return headers; }
+    [[nodiscard]] mail::SourceState next(std::string_view& span, base::Waiter&) override {
+        if (at_ >= fail_at) {
+            return mail::SourceState::failed;
+        }
+        if (at_ == stored_.size()) {
+            return mail::SourceState::end;
+        }
+        span = std::string_view(stored_).substr(at_, span_bytes);
+        at_ += span.size();
+        return mail::SourceState::ready;
+    }
+    void rewind() override { at_ = 0; }
+
+    std::string headers = "Received: from here\r\n";
+    std::size_t span_bytes = 4096;
+    std::size_t fail_at = SIZE_MAX;
+    mail::ContentFacts facts_;
+
+  private:
+    std::string stored_;
+    std::size_t at_ = 0;
+};
+
+class ClientTest : public testing::Test {
+  protected:
+    ClientTest() : world_(1), host_(world_.add_host("relay")), server_(world_) {
+        host_.set_program({.start = [this] { build(); },
+                           .end =
+                               [this] {
+                                   net_.reset();
+                                   shard_.reset();
+                               }});
+        host_.start();
+        server_.listen("10.0.0.1:25");
+        targets_.push_back(target("10.0.0.1:25"));
+    }
+    ~ClientTest() override {
+        client_.reset();
+        scope_.reset();
+        host_.stop();
+    }
+
+    static Target target(const char* address) {
+        return {address, *io::SocketAddress::parse(address)};
+    }
+    void build() {
+        sim::SimDriver& driver = host_.add_driver();
+        shard_ = std::make_unique<rt::Shard>(0, driver);
+        driver.set_turn([this] { shard_->turn(); });
+        net_ = *net::ShardNet::create(*shard_, {.buffers = 16, .buffer_bytes = 2048});
+        scope_ = std::make_unique<rt::Scope>(*shard_, "test");
+        client_ = std::make_unique<Client>(*net_, limits_, "relay.test");
+    }
+    void run(rt::Task<void> task) {
+        scope_->spawn(std::move(task));
+        shard_->driver().wake();
+        ASSERT_TRUE(
+            world_.run_until([this] { return scope_->size() == 0; }, std::chrono::hours(2)));
+    }
+    static rt::Task<void> connecting(Client& client, std::span<const Target> targets, bool& done) {
+        done = co_await client.connect(targets);
+    }
+    static rt::Task<void> delivering(Client& client, const Request& request,
+                                     mail::MessageSource& source) {
+        co_await client.deliver(request, source);
+    }
+    static rt::Task<void> closing(Client& client) { co_await client.close(); }
+
+    bool connect() {
+        bool done = false;
+        run(connecting(*client_, targets_, done));
+        return done;
+    }
+    void deliver(TextSource& source) {
+        request_ = {.reverse_path = from_, .recipients = to_, .smtputf8 = smtputf8_};
+        source.rewind();
+        run(delivering(*client_, request_, source));
+    }
+    void close() { run(closing(*client_)); }
+    // Connects, delivers, closes.
+    void exchange(TextSource& source) {
+        ASSERT_TRUE(connect()) << client_->failure().text;
+        deliver(source);
+        usable_ = client_->usable();
+        close();
+    }
+    RecipientState state(std::size_t i) { return client_->transaction().state(i); }
+    const mail::Reply& reply(std::size_t i) { return client_->transaction().reply(i); }
+
+    Limits limits_;
+    sim::World world_;
+    sim::Host& host_;
+    ScriptedServer server_;
+    std::unique_ptr<rt::Shard> shard_;
+    std::unique_ptr<net::ShardNet> net_;
+    std::unique_ptr<rt::Scope> scope_;
+    std::unique_ptr<Client> client_;
+    std::vector<Target> targets_;
+    std::string from_ = "a@src.test";
+    std::vector<std::string_view> to_ = {"b@dst.test"};
+    bool smtputf8_ = false;
+    bool usable_ = false;
+    Request request_;
+};
+
+const char* const kBody = "Subject: x\r\n\r\nHello\r\n";
+
+TEST_F(ClientTest, DeliversByData) {
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::delivered);
+    EXPECT_EQ(reply(0).text, "taken");
+    ASSERT_EQ(server_.taken.size(), 1U);
+    EXPECT_EQ(server_.taken[0].content, std::string("Received: from here\r\n") + kBody);
+    EXPECT_THAT(server_.lines, ElementsAre("EHLO relay.test", "MAIL FROM:<a@src.test>",
+                                           "RCPT TO:<b@dst.test>", "DATA", "QUIT"));
+    EXPECT_TRUE(usable_);
+    EXPECT_EQ(net_->leased(), 0U);
+}
+
+TEST_F(ClientTest, PipelinesTheEnvelope) {
+    to_ = {"b@dst.test", "c@dst.test"};
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_THAT(server_.pieces,
+                testing::Contains("MAIL FROM:<a@src.test>\r\nRCPT TO:<b@dst.test>\r\n"
+                                  "RCPT TO:<c@dst.test>\r\nDATA\r\n"));
+}
+
+TEST_F(ClientTest, WithoutPipeliningOneCommandAtATime) {
+    server_.extensions = {};
+    to_ = {"b@dst.test", "c@dst.test"};
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_EQ(state(1), RecipientState::delivered);
+    EXPECT_THAT(server_.pieces, testing::IsSupersetOf({"MAIL FROM:<a@src.test>\r\n",
+                                                       "RCPT TO:<b@dst.test>\r\n", "DATA\r\n"}));
+}
+
+TEST_F(ClientTest, FallsBackToHelo) {
+    server_.reply = [](const std::string& line) {
+        return line.starts_with("EHLO") ? "502 5.5.1 what\r\n" : "";
+    };
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::delivered);
+    EXPECT_EQ(server_.lines[1], "HELO relay.test");
+}
+
+TEST_F(ClientTest, SmallMessageLeavesInOnePieceByBdat) {
+    server_.extensions = {"PIPELINING", "CHUNKING", "SIZE 1000000"};
+    TextSource source("Subject: x\r\n\r\n..dot\r\n", true);
+    exchange(source);
+    ASSERT_EQ(server_.taken.size(), 1U);
+    EXPECT_TRUE(server_.taken[0].by_chunks);
+    EXPECT_EQ(server_.taken[0].content, "Received: from here\r\nSubject: x\r\n\r\n.dot\r\n");
+    EXPECT_THAT(server_.pieces,
+                testing::Contains(HasSubstr("RCPT TO:<b@dst.test>\r\nBDAT 41 LAST\r\n")));
+    EXPECT_EQ(server_.taken[0].mail_line, "MAIL FROM:<a@src.test> SIZE=41");
+}
+
+TEST_F(ClientTest, LargeMessagesByBdatAndDataAreWhole) {
+    for (const bool chunking : {true, false}) {
+        for (const std::size_t span : {1U, 7U, 4096U, 65536U}) {
+            std::string stored = "Subject: x\r\n\r\n";
+            for (int i = 0; i < (span < 100 ? 40 : 9000); ++i) {
+                stored += "..line " + std::to_string(i) + "\r\n";
+            }
+            server_.extensions = {"PIPELINING"};
+            if (chunking) {
+                server_.extensions.emplace_back("CHUNKING");
+            }
+            server_.taken.clear();
+            TextSource source(stored, true);
+            source.span_bytes = span;
+            exchange(source);
+            ASSERT_EQ(state(0), RecipientState::delivered);
+            ASSERT_EQ(server_.taken.size(), 1U);
+            std::string expected = source.headers + stored;
+            for (std::size_t at = 0; (at = expected.find("\r\n..", at)) != std::string::npos;) {
+                expected.erase(at + 2, 1);
+            }
+            EXPECT_EQ(server_.taken[0].content, expected) << chunking << ' ' << span;
+        }
+    }
+}
+
+TEST_F(ClientTest, UnstuffedContentIsStuffedForData) {
+    TextSource source("Subject: x\r\n\r\n.\r\n.x", false);
+    exchange(source);
+    ASSERT_EQ(server_.taken.size(), 1U);
+    EXPECT_EQ(server_.taken[0].content, "Received: from here\r\nSubject: x\r\n\r\n.\r\n.x\r\n");
+}
+
+TEST_F(ClientTest, EmptyMessage) {
+    for (const bool chunking : {true, false}) {
+        server_.extensions = {"PIPELINING"};
+        if (chunking) {
+            server_.extensions.emplace_back("CHUNKING");
+        }
+        TextSource source("", true);
+        source.headers = "";
+        exchange(source);
+        EXPECT_EQ(state(0), RecipientState::delivered);
+        EXPECT_EQ(server_.taken.back().content, "");
+    }
+}
+
+TEST_F(ClientTest, RepliesAreForEachRecipient) {
+    for (const bool chunking : {true, false}) {
+        if (chunking) {
+            server_.extensions.emplace_back("CHUNKING");
+        }
+        server_.reply = [](const std::string& line) -> std::string {
+            if (line == "RCPT TO:<no@dst.test>") {
+                return "550 5.1.1 unknown\r\n";
+            }
+            return line == "RCPT TO:<later@dst.test>" ? "450 4.2.0 greylisted\r\n" : "";
+        };
+        to_ = {"no@dst.test", "yes@dst.test", "later@dst.test"};
+        TextSource source(kBody, true);
+        exchange(source);
+        EXPECT_EQ(state(0), RecipientState::failed);
+        EXPECT_EQ(reply(0).status, (mail::EnhancedStatus{5, 1, 1}));
+        EXPECT_EQ(state(1), RecipientState::delivered);
+        EXPECT_EQ(state(2), RecipientState::deferred);
+        EXPECT_EQ(reply(2).text, "greylisted");
+        EXPECT_THAT(server_.taken.back().recipients, ElementsAre("<yes@dst.test>"));
+    }
+}
+
+TEST_F(ClientTest, AllRefusedButDataAcceptedSendsALoneDot) {
+    server_.reply = [](const std::string& line) -> std::string {
+        if (line.starts_with("RCPT")) {
+            return "550 5.1.1 unknown\r\n";
+        }
+        return line == "DATA" ? "354 go on\r\n" : "";
+    };
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::failed);
+    EXPECT_TRUE(usable_);
+    EXPECT_TRUE(server_.taken.empty());
+    EXPECT_EQ(server_.lines.back(), "QUIT");
+}
+
+TEST_F(ClientTest, AllRefusedByBdatThenTheNextTransactionIsReset) {
+    server_.extensions.emplace_back("CHUNKING");
+    server_.reply = [](const std::string& line) -> std::string {
+        return line.starts_with("RCPT TO:<no") ? "550 5.1.1 unknown\r\n" : "";
+    };
+    to_ = {"no@dst.test"};
+    TextSource source(kBody, true);
+    ASSERT_TRUE(connect());
+    deliver(source);
+    EXPECT_EQ(state(0), RecipientState::failed);
+    ASSERT_TRUE(client_->usable());
+    to_ = {"yes@dst.test"};
+    deliver(source);
+    EXPECT_EQ(state(0), RecipientState::delivered);
+    EXPECT_THAT(server_.lines, testing::Contains("RSET"));
+    close();
+}
+
+TEST_F(ClientTest, AllRefusedWithoutPipeliningLeavesOutData) {
+    server_.extensions = {};
+    server_.reply = [](const std::string& line) -> std::string {
+        return line.starts_with("RCPT TO:<no") ? "550 5.1.1 unknown\r\n" : "";
+    };
+    to_ = {"no@dst.test"};
+    TextSource source(kBody, true);
+    ASSERT_TRUE(connect());
+    deliver(source);
+    EXPECT_THAT(server_.lines, testing::Not(testing::Contains("DATA")));
+    to_ = {"yes@dst.test"};
+    deliver(source);
+    EXPECT_EQ(state(0), RecipientState::delivered);
+    EXPECT_EQ(server_.lines[3], "RSET");
+    close();
+}
+
+TEST_F(ClientTest, MailRefusedStandsForAllRecipients) {
+    server_.reply = [](const std::string& line) -> std::string {
+        return line.starts_with("MAIL") ? "550 5.7.1 not you\r\n" : "";
+    };
+    to_ = {"b@dst.test", "c@dst.test"};
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::failed);
+    EXPECT_EQ(reply(1).text, "not you");
+    EXPECT_TRUE(usable_);
+}
+
+TEST_F(ClientTest, ContentRefusedForGoodOrForNow) {
+    for (const bool chunking : {true, false}) {
+        if (chunking) {
+            server_.extensions.emplace_back("CHUNKING");
+        }
+        for (const bool permanent : {true, false}) {
+            server_.reply = [permanent](const std::string& line) -> std::string {
+                const bool end = line == "." || line.starts_with("BDAT");
+                return end ? (permanent ? "554 5.6.0 no\r\n" : "451 4.3.0 later\r\n") : "";
+            };
+            TextSource source(kBody, true);
+            exchange(source);
+            EXPECT_EQ(state(0), permanent ? RecipientState::failed : RecipientState::deferred);
+            EXPECT_TRUE(usable_);
+        }
+    }
+}
+
+TEST_F(ClientTest, ARefusedChunkEndsTheTransaction) {
+    server_.extensions = {"CHUNKING", "PIPELINING"};
+    int chunks = 0;
+    server_.reply = [&chunks](const std::string& line) -> std::string {
+        return line.starts_with("BDAT") && ++chunks >= 3 ? "452 4.3.1 full\r\n" : "";
+    };
+    TextSource source(std::string(400'000, 'x'), true);
+    ASSERT_TRUE(connect());
+    deliver(source);
+    EXPECT_EQ(state(0), RecipientState::deferred);
+    EXPECT_EQ(reply(0).code, 452);
+    EXPECT_FALSE(client_->transaction().possible_duplicate(0));
+    EXPECT_LT(chunks, 60);
+    ASSERT_TRUE(client_->usable());
+    server_.reply = nullptr;
+    deliver(source);
+    EXPECT_EQ(state(0), RecipientState::delivered);
+    EXPECT_EQ(server_.taken.at(0).content.size(), 400'000 + source.headers.size());
+    close();
+}
+
+TEST_F(ClientTest, ServerThatClosesAnywhereDefers) {
+    for (const char* where : {"MAIL", "RCPT", "DATA", "."}) {
+        for (const bool with_words : {true, false}) {
+            server_.reply = [where, with_words](const std::string& line) -> std::string {
+                if (!line.starts_with(where)) {
+                    return "";
+                }
+                return with_words ? "!close421 4.3.2 going down\r\n" : "!close";
+            };
+            TextSource source(kBody, true);
+            exchange(source);
+            EXPECT_EQ(state(0), RecipientState::deferred) << where;
+            EXPECT_EQ(reply(0).code, with_words ? 421 : 0) << where;
+            EXPECT_FALSE(usable_);
+            const bool lost_end = std::string_view(where) == "." && !with_words;
+            EXPECT_EQ(client_->transaction().possible_duplicate(0), lost_end);
+        }
+    }
+}
+
+TEST_F(ClientTest, SilentServerTimesOutWithTheRightWords) {
+    struct Case {
+        const char* where;
+        base::Duration wait;
+        const char* words;
+    };
+    for (const Case& test : {Case{"MAIL", limits_.mail_timeout, "MAIL FROM"},
+                             Case{"RCPT", limits_.rcpt_timeout, "RCPT TO"},
+                             Case{"DATA", limits_.data_timeout, "DATA command"},
+                             Case{".", limits_.final_dot_timeout, "sent more than once"}}) {
+        server_.reply = [&test](const std::string& line) -> std::string {
+            return line.starts_with(test.where) ? "!silent" : "";
+        };
+        TextSource source(kBody, true);
+        ASSERT_TRUE(connect());
+        const base::MonoTime before = world_.now();
+        deliver(source);
+        EXPECT_EQ(state(0), RecipientState::deferred);
+        EXPECT_THAT(reply(0).text, HasSubstr("timed out"));
+        EXPECT_THAT(reply(0).text, HasSubstr(test.words));
+        EXPECT_GE(world_.now() - before, test.wait);
+        EXPECT_LT(world_.now() - before, test.wait + std::chrono::seconds(2));
+        close();
+    }
+}
+
+TEST_F(ClientTest, HostileRepliesBreakTheConnection) {
+    std::string endless = "250-";
+    endless.append(100'000, 'x');
+    for (const std::string& bad :
+         {std::string("hello\r\n"), endless, std::string("250-a\r\n", 7) + std::string("251 b\r\n"),
+          std::string("354 what\r\n"), std::string("\0\1\2\r\n", 5)}) {
+        server_.reply = [&bad](const std::string& line) -> std::string {
+            return line.starts_with("MAIL") ? bad : "";
+        };
+        TextSource source(kBody, true);
+        exchange(source);
+        EXPECT_EQ(state(0), RecipientState::deferred) << bad.substr(0, 20);
+        EXPECT_FALSE(usable_);
+    }
+    EXPECT_TRUE(server_.taken.empty());
+}
+
+TEST_F(ClientTest, TriesTheNextAddress) {
+    targets_.insert(targets_.begin(), target("10.0.0.9:25"));
+    ScriptedServer busy(world_);
+    busy.greeting = "!close554 5.3.2 busy\r\n";
+    busy.listen("10.0.0.8:25");
+    targets_.insert(targets_.begin(), target("10.0.0.8:25"));
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::delivered);
+    EXPECT_EQ(client_->target()->name, "10.0.0.1:25");
+    EXPECT_EQ(busy.connections(), 1U);
+}
+
+TEST_F(ClientTest, SaysWhyNoAddressAnswered) {
+    targets_ = {target("10.0.0.9:25")};
+    EXPECT_FALSE(connect());
+    EXPECT_EQ(client_->failure().code, 0);
+    EXPECT_THAT(client_->failure().text, HasSubstr("connect to 10.0.0.9:25: Connection refused"));
+    EXPECT_FALSE(client_->is_open());
+    server_.greeting = "!close421 4.3.2 too busy\r\n";
+    targets_ = {target("10.0.0.1:25")};
+    EXPECT_FALSE(connect());
+    EXPECT_EQ(client_->failure().code, 421);
+    EXPECT_EQ(client_->failure().text, "too busy");
+}
+
+TEST_F(ClientTest, FailedSourceNeverEndsTheMessage) {
+    for (const bool chunking : {true, false}) {
+        server_.extensions = {"PIPELINING"};
+        if (chunking) {
+            server_.extensions.emplace_back("CHUNKING");
+        }
+        TextSource source(std::string(50'000, 'x'), true);
+        source.fail_at = 20'000;
+        exchange(source);
+        EXPECT_EQ(state(0), RecipientState::deferred);
+        EXPECT_FALSE(usable_);
+        EXPECT_TRUE(server_.taken.empty());
+        EXPECT_FALSE(client_->transaction().possible_duplicate(0));
+    }
+}
+
+TEST_F(ClientTest, TooLargeForTheServerFailsUnsent) {
+    server_.extensions = {"SIZE 1000"};
+    TextSource source(std::string(2000, 'x') + "\r\n", true);
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::failed);
+    EXPECT_EQ(reply(0).status, (mail::EnhancedStatus{5, 3, 4}));
+    EXPECT_THAT(server_.lines, ElementsAre("EHLO relay.test", "QUIT"));
+}
+
+TEST_F(ClientTest, EightBitContentIsDeclaredOrConverted) {
+    TextSource source(
+        "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        "Content-Transfer-Encoding: 8bit\r\n\r\ngr\xc3\xbc\xc3\x9f\r\n",
+        true);
+    exchange(source);
+    EXPECT_EQ(server_.taken.at(0).mail_line, "MAIL FROM:<a@src.test> BODY=8BITMIME");
+    for (const bool chunking : {true, false}) {
+        server_.extensions = {"PIPELINING"};
+        if (chunking) {
+            server_.extensions.emplace_back("CHUNKING");
+        }
+        exchange(source);
+        EXPECT_EQ(state(0), RecipientState::delivered);
+        EXPECT_EQ(server_.taken.back().mail_line, "MAIL FROM:<a@src.test>");
+        EXPECT_THAT(server_.taken.back().content, HasSubstr("quoted-printable"));
+        EXPECT_THAT(server_.taken.back().content, HasSubstr("gr=C3=BC=C3=9F"));
+    }
+}
+
+TEST_F(ClientTest, EightBitContentThatCannotBeConvertedFails) {
+    server_.extensions = {};
+    TextSource source("Subject: gr\xc3\xbc\xc3\x9f\r\n\r\nx\r\n", true);
+    source.facts_.has_8bit_header = true;
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::failed);
+    EXPECT_EQ(reply(0).status, (mail::EnhancedStatus{5, 6, 3}));
+}
+
+TEST_F(ClientTest, SmtpUtf8IsDeclaredOrRefused) {
+    server_.extensions = {"SMTPUTF8", "8BITMIME"};
+    to_ = {"gr\xc3\xbc\xc3\x9f@dst.test", "b@dst.test"};
+    smtputf8_ = true;
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_EQ(server_.taken.at(0).mail_line, "MAIL FROM:<a@src.test> SMTPUTF8");
+    server_.extensions = {};
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::failed);
+    EXPECT_EQ(reply(0).status, (mail::EnhancedStatus{5, 6, 7}));
+    EXPECT_EQ(state(1), RecipientState::delivered);
+    EXPECT_EQ(server_.taken.back().mail_line, "MAIL FROM:<a@src.test>");
+    from_ = "gr\xc3\xbc\xc3\x9f@src.test";
+    exchange(source);
+    EXPECT_EQ(state(1), RecipientState::failed);
+}
+
+TEST_F(ClientTest, PathsCannotCarryCommands) {
+    to_ = {"b@dst.test>\r\nRCPT TO:<evil@dst.test", "c@dst.test"};
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::failed);
+    EXPECT_EQ(state(1), RecipientState::delivered);
+    EXPECT_THAT(server_.taken.at(0).recipients, ElementsAre("<c@dst.test>"));
+}
+
+TEST_F(ClientTest, TooManyRecipientsGoInAnotherTransaction) {
+    server_.reply = [](const std::string& line) -> std::string {
+        return line == "RCPT TO:<c@dst.test>" ? "452 4.5.3 too many\r\n" : "";
+    };
+    to_ = {"b@dst.test", "c@dst.test"};
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::delivered);
+    EXPECT_EQ(state(1), RecipientState::pending);
+    to_ = {"c@dst.test"};
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::deferred);
+}
+
+TEST_F(ClientTest, ConnectionThatClosedWhileIdleIsStale) {
+    for (const bool chunking : {true, false}) {
+        server_.extensions = {"PIPELINING"};
+        if (chunking) {
+            server_.extensions.emplace_back("CHUNKING");
+        }
+        for (const char* end : {"!close", "!close421 4.4.2 idle for too long\r\n"}) {
+            server_.reply = nullptr;
+            TextSource source(kBody, true);
+            ASSERT_TRUE(connect());
+            deliver(source);
+            client_->rested();
+            server_.reply = [end](const std::string& line) -> std::string {
+                return line.starts_with("MAIL") ? end : "";
+            };
+            deliver(source);
+            EXPECT_TRUE(client_->went_stale());
+            EXPECT_FALSE(client_->transaction().possible_duplicate(0));
+            close();
+        }
+    }
+}
+
+TEST_F(ClientTest, ManyTransactionsOnOneConnection) {
+    ASSERT_TRUE(connect());
+    for (int i = 0; i < 50; ++i) {
+        TextSource source(kBody, true);
+        deliver(source);
+        ASSERT_EQ(state(0), RecipientState::delivered);
+    }
+    close();
+    EXPECT_EQ(server_.connections(), 1U);
+    EXPECT_EQ(server_.taken.size(), 50U);
+}
+
+// Every cut of the byte streams, and short sends: nothing is lost and nothing comes twice.
+TEST_F(ClientTest, BytesMayComeInAnyPieces) {
+    sim::Faults faults;
+    faults.set(sim::Fault::split, 500'000);
+    faults.set(sim::Fault::short_send, 500'000);
+    faults.set(sim::Fault::short_receive, 500'000);
+    faults.set(sim::Fault::no_buffers, 50'000);
+    world_.set_faults(faults);
+    std::string stored;
+    for (int i = 0; i < 1000; ++i) {
+        stored += "..line " + std::to_string(i) + "\r\n";
+    }
+    for (int round = 0; round < 6; ++round) {
+        server_.extensions = {"PIPELINING", "SIZE 1000000"};
+        if (round % 2 == 0) {
+            server_.extensions.emplace_back("CHUNKING");
+        }
+        server_.taken.clear();
+        TextSource source(stored, true);
+        exchange(source);
+        ASSERT_EQ(state(0), RecipientState::delivered) << reply(0).text;
+        ASSERT_EQ(server_.taken.size(), 1U);
+        ASSERT_EQ(server_.taken[0].content.size(), source.headers.size() + stored.size() - 1000);
+    }
+}
+
+TEST_F(ClientTest, StopBreaksOffAWait) {
+    server_.reply = [](const std::string& line) -> std::string {
+        return line == "." ? "!silent" : "";
+    };
+    TextSource source(kBody, true);
+    ASSERT_TRUE(connect());
+    const base::MonoTime before = world_.now();
+    world_.after(std::chrono::seconds(1), "stop", [this] {
+        client_->stop();
+        shard_->driver().wake();
+    });
+    deliver(source);
+    EXPECT_LT(world_.now() - before, std::chrono::seconds(3));
+    EXPECT_EQ(state(0), RecipientState::deferred);
+    EXPECT_THAT(reply(0).text, HasSubstr("shutdown"));
+    close();
+}
+
+TEST_F(ClientTest, ThousandRecipientsInWindows) {
+    std::vector<std::string> addresses;
+    for (int i = 0; i < 1000; ++i) {
+        addresses.push_back("recipient-number-" + std::to_string(i) + "@dst.test");
+    }
+    to_.assign(addresses.begin(), addresses.end());
+    for (const bool chunking : {true, false}) {
+        server_.extensions = {"PIPELINING"};
+        if (chunking) {
+            server_.extensions.emplace_back("CHUNKING");
+        }
+        TextSource source(kBody, true);
+        exchange(source);
+        EXPECT_EQ(state(999), RecipientState::delivered);
+        EXPECT_EQ(server_.taken.back().recipients.size(), 1000U);
+    }
+}
+
+}  // namespace
+}  // namespace smtp
