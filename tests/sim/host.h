@@ -40,10 +40,10 @@ struct Program {
 // A fault at a chosen operation, for directed tests.
 struct Injection {
     io::OpCode code = io::OpCode::none;
-    std::uint32_t skip = 0;               // operations of that code to let pass first
-    int error = 0;                        // the errno it gets; 0: none
-    std::optional<std::uint64_t> bytes;   // with error 0: how many bytes it does at most
-    std::optional<base::Duration> delay;  // how long it takes (files only)
+    std::uint32_t skip = 0;                    // operations of that code to let pass first
+    int error = 0;                             // the errno it gets; 0: none
+    std::optional<std::uint64_t> bytes = {};   // with error 0: how many bytes it does at most
+    std::optional<base::Duration> delay = {};  // how long it takes (files only)
 };
 
 // One operation of a program between submit() and its last completion; they count up.

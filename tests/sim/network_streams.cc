@@ -1,5 +1,6 @@
 // The bytes of established connections: sending, arriving, ending, breaking.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -15,6 +16,8 @@ namespace {
 // To a host that is down, data is sent again this often and then given up.
 constexpr std::uint32_t kResendsMax = 60;
 constexpr base::Duration kResendAfter = std::chrono::seconds(15);
+// Into how many pieces one send is cut.
+constexpr int kPiecesMax = 16;
 
 }  // namespace
 
@@ -50,13 +53,16 @@ base::Result<std::size_t> Network::send(EndpointId id, base::Bytes bytes) {
     }
     bytes = bytes.first(n);
     world_.trace_bytes("net.send", bytes);
-    while (!bytes.empty()) {
-        std::size_t piece = bytes.size();
-        if (piece > 1 && world_.fault(Fault::split, "send")) {
-            piece = 1 + world_.prng().below(piece - 1);
+    const bool split = n > 1 && world_.fault(Fault::split, "send");
+    const std::array<std::size_t, 4> scales{2, 64, 1024, n};
+    const std::size_t scale = split ? scales[world_.prng().below(scales.size())] : n;
+    for (int pieces = 1; !bytes.empty(); ++pieces) {
+        std::size_t size = bytes.size();
+        if (split && pieces < kPiecesMax) {
+            size = 1 + world_.prng().below(std::min(scale, size));
         }
-        push(id, {std::string(base::as_text(bytes.first(piece))), false});
-        bytes = bytes.subspan(piece);
+        push(id, {std::string(base::as_text(bytes.first(size))), false});
+        bytes = bytes.subspan(size);
     }
     return n;
 }

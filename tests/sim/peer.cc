@@ -157,7 +157,7 @@ void Peer::take_connect_result(Connection& connection) {
 
 void Peer::read_all(Connection& connection) {
     std::array<std::byte, 16384> buffer;
-    while (!connection.ended_ && !connection.paused_ && !connection.end_seen_) {
+    while (!connection.ended_ && !connection.paused_) {
         const auto n = world_.network().receive(connection.endpoint_, buffer);
         if (!n) {
             if (n.error().number() != EAGAIN) {
@@ -166,13 +166,15 @@ void Peer::read_all(Connection& connection) {
             return;
         }
         if (*n == 0) {
-            connection.end_seen_ = true;
+            if (std::exchange(connection.end_seen_, true)) {
+                return;  // only an error could be new
+            }
             if (on_close) {
                 on_close(connection, 0);
             } else {
                 connection.close();
             }
-            return;
+            continue;
         }
         const std::string_view bytes = base::as_text(base::Bytes(buffer).first(*n));
         connection.received_ += bytes;
