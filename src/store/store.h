@@ -41,8 +41,6 @@
 namespace store {
 
 class Partition;
-class ChunkPool;
-class MessageCache;
 
 struct StoreOptions {
     std::string spool;       // its path, as given to open_spool()
@@ -156,8 +154,14 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     [[nodiscard]] StoreCounters counters() const;
 
   private:
+    class Shared;
+
     [[nodiscard]] base::MonoTime end_of_turn(base::MonoTime now) override;
     [[nodiscard]] Partition& partition(std::uint32_t number);
+
+    rt::Shard& shard_;
+    std::unique_ptr<Shared> shared_;  // pools and cache; outlives the partitions
+    std::vector<std::unique_ptr<Partition>> partitions_;
 };
 
 }  // namespace store

@@ -1,0 +1,172 @@
+// Committer: the append point of one partition's log. It gathers what waits (pieces of content,
+// commits, outcomes) into batches, and writes one batch after another: one write in flight, the
+// next batch gathering meanwhile. Whoever waits is woken in batch order, when the batch is durable.
+//
+// When it writes, decided at the end of each turn:
+//   a commit waits and no session of the shard is in its data phase         at once
+//   as much waits as a batch may hold, or a large message streams           at once
+//   the oldest commit has waited `commit_delay`                             then
+//   only outcomes wait                                                      after `outcome_delay`
+//   nothing waits, but the last batch's watermark is on no disk yet         after `seal_delay`
+//
+// Owned by its partition. Fatal: a write or sync that failed or came short; nothing of it is
+// believed any more, and the next start reads what is on the disk.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/time.h"
+#include "base/waiter.h"
+#include "io/op.h"
+#include "store/batch.h"
+#include "store/listener.h"
+#include "store/message_cache.h"
+#include "store/outcome_buffer.h"
+#include "store/segment.h"
+#include "store/segment_pool.h"
+#include "store/store.h"
+#include "store/transaction.h"
+
+namespace store {
+
+// What a committer asks of its partition, and tells it.
+class LiveMessages {
+  public:
+    LiveMessages() = default;
+    LiveMessages(const LiveMessages&) = delete;
+    LiveMessages& operator=(const LiveMessages&) = delete;
+    virtual ~LiveMessages() = default;
+
+    // Durable: the message exists, its oldest bytes in `oldest_segment` (held until finished()).
+    virtual void committed(const CommittedMessage& message, std::uint64_t oldest_segment) = 0;
+    virtual void outcome_durable(const DurableOutcome& outcome) = 0;
+    // Durable: the message is dead.
+    virtual void finished(MessageRef message) = 0;
+};
+
+class Committer {
+  public:
+    struct Links {
+        PartitionFiles& files;
+        SegmentTable& segments;
+        SegmentPool& pool;
+        MessageCache& cache;
+        LiveMessages& live;
+        StoreCounters& counters;
+        const StoreOptions& options;
+    };
+    // Where recovery left the log.
+    struct Start {
+        std::uint32_t epoch = 0;
+        std::uint64_t next_sequence = 0;
+        std::uint64_t salvaged_below = 0;
+        std::vector<format::SegmentEnd> ends;  // of segments whose end no record tells yet
+    };
+
+    explicit Committer(const Links& links);
+    Committer(const Committer&) = delete;
+    Committer& operator=(const Committer&) = delete;
+    ~Committer();
+
+    // Begins the epoch in a prepared segment; `started` is woken when that is durable. Nothing may
+    // be committed before. REQUIRES: the pool has a prepared segment.
+    void start(const Start& start, base::Waiter& started);
+    [[nodiscard]] bool started() const { return running_ && !new_epoch_; }
+
+    // From transactions.
+    void stream(Transaction& transaction);
+    void commit(Transaction& transaction);
+    void abandon(Transaction& transaction);
+    void fail_later(Transaction& transaction);
+
+    void record_outcome(const Outcome& outcome, base::Waiter* durable);
+    void finish(MessageRef message, base::Waiter* durable);
+    [[nodiscard]] bool takes_outcomes() const { return gathering_.bytes() < kOutcomeBytesMax; }
+    [[nodiscard]] bool admits(std::uint64_t size_bytes) const;
+
+    // `others`: sessions of the shard that are in their data phase.
+    [[nodiscard]] base::MonoTime end_of_turn(base::MonoTime now, std::uint32_t others);
+    // Gives segments back to the pool: what the log says durably is dead, oldest first, up to the
+    // first that someone still reads. To be called after a pin has gone, too.
+    void free_segments();
+    // Wakes `drained` once nothing waits and the log is sealed.
+    void drain(base::Waiter& drained);
+
+  private:
+    static constexpr std::size_t kOutcomeBytesMax = 1U << 20U;
+
+    enum class Write : std::uint8_t { batch, summary };
+    class WriteOp : public io::Op {
+      public:
+        explicit WriteOp(Committer& owner);
+        Committer& owner;
+    };
+
+    [[nodiscard]] bool anything_waits() const;
+    [[nodiscard]] bool outcomes_wait() const { return !gathering_.empty() || !flying_.empty(); }
+    [[nodiscard]] bool seal_due() const;
+    [[nodiscard]] base::MonoTime due(base::MonoTime now, std::uint32_t others);
+    void try_write();
+    [[nodiscard]] bool take_segment();
+    // False: something waits, and nothing of it fits into the active segment.
+    [[nodiscard]] bool plan(bool with_content);
+    void plan_opening();
+    void write_batch(bool seal);
+    void write_summary();
+    void submit(format::BatchHeader& header, Write what);
+    void put_opening(RecordWriter& writer);
+    void fail_work(mail::SinkState state);
+    void fail_all();
+    void take_off(Transaction& transaction);
+    void hold(Transaction& transaction);
+    void unhold(Transaction& transaction);
+
+    static void completed(io::Op& op, const io::Completion& completion);
+    void on_completion(std::int32_t result);
+    void on_durable();
+    void apply_outcomes();
+    void apply_transactions();
+    void on_commit(const Batch::Part& part);
+    [[nodiscard]] bool content_allowed() const;
+    [[nodiscard]] std::uint64_t room() const;
+
+    Links links_;
+    rt::Shard& shard_;
+    WriteOp op_;
+    Batch batch_;
+    Write writing_ = Write::batch;
+    bool syncing_ = false;
+    format::BatchHeader header_;  // of the batch in flight
+
+    Segment* active_ = nullptr;
+    bool closed_ = false;     // the active segment has its summary
+    bool opening_ = false;    // the next batch is the first of the active segment
+    bool new_epoch_ = false;  // … and of the epoch
+    Start start_;
+    std::vector<format::SegmentEnd> ends_;
+    format::Summary summary_;
+    std::uint64_t next_sequence_ = 1;
+    std::uint64_t durable_sequence_ = 0;
+    std::uint64_t durable_first_ = 0;  // oldest segment, as the durable log says
+    bool sealed_ = true;
+    bool running_ = false;
+
+    base::List<Transaction, WorkTag> work_;
+    base::List<Transaction, BatchTag> in_batch_;
+    base::List<Transaction, WorkTag> failed_;
+    std::uint64_t waiting_bytes_ = 0;
+    std::uint32_t commits_waiting_ = 0;
+    std::uint32_t streams_waiting_ = 0;
+    OutcomeBuffer gathering_;
+    OutcomeBuffer flying_;
+    base::MonoTime outcomes_since_ = base::kNever;
+    base::MonoTime idle_since_{};
+    base::Waiter* starter_ = nullptr;
+    base::Waiter* drainer_ = nullptr;
+};
+
+}  // namespace store

@@ -1,0 +1,71 @@
+#include "store/log_reader.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace store {
+
+rt::Task<base::Status> read_fully(rt::Shard& shard, rt::AwaitableOp& op, io::Handle file,
+                                  base::MutableBytes into, std::uint64_t offset) {
+    while (!into.empty()) {
+        op.prepare_read(file, into, offset);
+        const std::int32_t result = co_await op.submit(shard);
+        if (result == -EINTR || result == -EAGAIN) {
+            continue;
+        }
+        if (result < 0) {
+            co_return base::fail(-result);
+        }
+        // Direct reads go on in whole blocks; the file is a whole number of them.
+        const std::size_t got = static_cast<std::size_t>(result) / format::kBlock * format::kBlock;
+        if (got == 0) {
+            co_return base::fail(ENODATA);
+        }
+        into = into.subspan(got);
+        offset += got;
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Result<Record>> read_record(rt::Shard& shard, Segment& segment, Location location,
+                                           ReadBuffer& buffer) {
+    const std::uint64_t offset = std::uint64_t{location.block()} * format::kBlock;
+    if (offset < format::kBlock || offset >= segment.bytes) {
+        co_return base::fail(EUCLEAN);
+    }
+    const std::size_t guess = std::min<std::uint64_t>(4 * format::kBlock, segment.bytes - offset);
+    base::Status status = co_await read_fully(shard, buffer.op, segment.handle.get(),
+                                              buffer.memory.bytes().first(guess), offset);
+    if (!status.has_value()) {
+        co_return base::fail(status.error().number());
+    }
+    const auto header = format::batch_header_at(buffer.memory.bytes(), segment.seed, segment.id,
+                                                offset, segment.bytes);
+    if (!header) {
+        co_return base::fail(EUCLEAN);
+    }
+    const std::uint64_t area = header->record_area_bytes();
+    if (area > guess) {
+        buffer.grow(area);
+        status = co_await read_fully(shard, buffer.op, segment.handle.get(),
+                                     buffer.memory.bytes().first(area), offset);
+        if (!status.has_value()) {
+            co_return base::fail(status.error().number());
+        }
+    }
+    const base::Bytes records = base::Bytes(buffer.memory.bytes())
+                                    .subspan(sizeof(format::BatchHeader), header->record_bytes);
+    if (!format::records_valid(*header, records, segment.seed, offset)) {
+        co_return base::fail(EUCLEAN);
+    }
+    RecordReader reader(records, header->record_count);
+    while (const auto record = reader.next()) {
+        if (reader.index() == location.index()) {
+            co_return *record;
+        }
+    }
+    co_return base::fail(EUCLEAN);
+}
+
+}  // namespace store

@@ -1,0 +1,57 @@
+// OutcomeBuffer: outcome and finish records on their way to the log, already in their final form:
+// they say nothing about where they will lie.
+//
+// Two of these per partition: one gathers while the other is being written.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/waiter.h"
+#include "store/location.h"
+#include "store/store.h"
+
+namespace store {
+
+class OutcomeBuffer {
+  public:
+    struct Entry {
+        MessageRef message;
+        std::uint64_t cookie = 0;
+        std::uint32_t recipient = 0;
+        std::uint32_t bytes = 0;
+        bool finish = false;
+    };
+
+    void add(const Outcome& outcome);
+    void add_finish(MessageRef message);
+    void add_waiter(base::Waiter& waiter) { waiters_.push_back(waiter); }
+    void wake_all();
+
+    // What is not yet planned into a batch begins here.
+    [[nodiscard]] bool empty() const { return next_ == entries_.size(); }
+    [[nodiscard]] const Entry& next() const { return entries_[next_]; }
+    // Takes next() into the batch that is being planned.
+    void plan();
+    // What the planned ones are: bytes for the batch, then entries for when it is durable.
+    [[nodiscard]] base::Bytes planned_bytes() const;
+    [[nodiscard]] std::span<const Entry> planned() const;
+    // The planned ones are durable: forgets them, and all when none is left.
+    void planned_done();
+
+    [[nodiscard]] std::size_t bytes() const { return bytes_.size(); }
+    [[nodiscard]] std::size_t unplanned_bytes() const { return bytes_.size() - next_byte_; }
+    void swap(OutcomeBuffer& other);
+
+  private:
+    std::vector<std::byte> bytes_;
+    std::vector<Entry> entries_;
+    std::size_t done_ = 0;  // entries that are durable
+    std::size_t next_ = 0;  // entries that are durable or planned
+    std::size_t done_byte_ = 0;
+    std::size_t next_byte_ = 0;
+    base::WaiterList waiters_;
+};
+
+}  // namespace store

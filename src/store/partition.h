@@ -1,0 +1,95 @@
+// Partition: one log with its segments, committer and readers. It ties the parts together and keeps
+// the counts of what is alive where.
+//
+// Owned by its shard's store. Memory per message: nothing, but for a message that spans segments,
+// which has an entry in a tree here.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rt/scope.h"
+#include "store/committer.h"
+#include "store/message_reader.h"
+#include "store/recovery.h"
+#include "store/segment_pool.h"
+#include "store/store.h"
+
+namespace store {
+
+// What the partitions of a shard share.
+struct PartitionLinks {
+    rt::Shard& shard;
+    StoreListener& listener;
+    mail::EventLog& log;
+    MessageCache& cache;
+    ReadBufferPool& buffers;
+    StoreCounters& counters;
+    const StoreOptions& options;
+};
+
+class Partition final : private LiveMessages, private MessageReaderHome {
+  public:
+    Partition(const PartitionLinks& links, std::uint32_t number);
+    ~Partition() override;
+
+    [[nodiscard]] rt::Task<base::Status> open();
+    [[nodiscard]] rt::Task<void> close();
+
+    [[nodiscard]] std::uint32_t number() const { return files_.partition; }
+    [[nodiscard]] Committer& committer() { return committer_; }
+    [[nodiscard]] const SegmentPool& pool() const { return pool_; }
+    [[nodiscard]] mail::QueueId next_id();
+    // Of the epoch; no id is left when it is used up, which takes centuries.
+    [[nodiscard]] base::MonoTime end_of_turn(base::MonoTime now, std::uint32_t others);
+
+    [[nodiscard]] rt::Task<base::Status> read_message(MessageRef message, StoredMessage& into);
+    [[nodiscard]] rt::Task<base::Status> read_outcome(Location location, StoredOutcome& into);
+    [[nodiscard]] rt::Task<base::Result<ReaderHandle>> open_source(MessageRef message);
+
+  private:
+    // LiveMessages.
+    void committed(const CommittedMessage& message, std::uint64_t oldest_segment) override;
+    void outcome_durable(const DurableOutcome& outcome) override;
+    void finished(MessageRef message) override;
+
+    // MessageReaderHome.
+    [[nodiscard]] rt::Shard& shard() override { return links_.shard; }
+    [[nodiscard]] ReadBufferPool& buffers() override { return links_.buffers; }
+    [[nodiscard]] SegmentTable& segments() override { return segments_; }
+    void unpin(CachedMessage* cached, Segment& oldest) override;
+    void recycle(MessageReader& reader) override;
+    void report_damage(const StoredMessage& message, const Piece& piece, int error) override;
+
+    [[nodiscard]] rt::Task<base::Status> open_directory();
+    [[nodiscard]] rt::Task<base::Status> take_lock();
+    [[nodiscard]] rt::Task<base::Status> remove_temporaries(const std::vector<std::string>& names);
+    [[nodiscard]] rt::Task<base::Status> start_epoch(Recovery& recovery);
+    [[nodiscard]] rt::Task<base::Status> establish();
+    void announce(Recovery& recovery);
+    [[nodiscard]] std::uint64_t oldest_of(MessageRef message) const;
+    [[nodiscard]] Segment* pin(std::uint64_t segment);
+    void unpin(Segment& segment);
+    [[nodiscard]] rt::Task<base::Status> read_commit(MessageRef message, StoredMessage& into);
+
+    PartitionLinks links_;
+    PartitionFiles files_;
+    io::OwnedHandle directory_;
+    io::OwnedHandle lock_;
+    SegmentTable segments_;
+    SegmentPool pool_;
+    Committer committer_;
+    rt::Scope scope_;
+    rt::AwaitableOp op_;
+    rt::Wakeup wakeup_;
+    std::uint32_t epoch_ = 0;
+    std::uint64_t next_id_ = 1;
+    std::map<Location, std::uint64_t> spanning_;  // oldest segment of those that span several
+    std::vector<std::unique_ptr<MessageReader>> readers_;
+    std::vector<MessageReader*> free_readers_;
+};
+
+}  // namespace store

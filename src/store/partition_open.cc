@@ -1,0 +1,172 @@
+// The start of a partition: lock, recovery, the new epoch.
+#include <algorithm>
+#include <cerrno>
+
+#include "base/assert.h"
+#include "store/partition.h"
+
+namespace store {
+namespace {
+
+constexpr const char* kLockName = "lock";
+constexpr const char* kEstablishedName = "established";
+
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+    return std::ranges::find(names, name) != names.end();
+}
+
+}  // namespace
+
+rt::Task<base::Status> Partition::open() {
+    base::Status status = co_await open_directory();
+    if (status.has_value()) {
+        status = co_await take_lock();
+    }
+    if (!status.has_value()) {
+        co_return status;
+    }
+    const base::Result<std::vector<std::string>> names =
+        links_.shard.driver().list_directory(directory_.get());
+    if (!names.has_value()) {
+        co_return base::fail(names.error().number(),
+                             "cannot list " + files_.path + ": " + names.error().describe());
+    }
+    status = co_await remove_temporaries(*names);
+    if (!status.has_value()) {
+        co_return status;
+    }
+    const bool established = contains(*names, kEstablishedName);
+    Recovery recovery(files_, links_.options, established);
+    status = co_await recovery.run(*names);
+    if (status.has_value()) {
+        status = co_await start_epoch(recovery);
+    }
+    if (status.has_value() && !established) {
+        status = co_await establish();
+    }
+    if (!status.has_value()) {
+        co_return status;
+    }
+    announce(recovery);
+    scope_.spawn(pool_.run());
+    co_return status;
+}
+
+rt::Task<base::Status> Partition::open_directory() {
+    io::OpenMode mode;
+    mode.directory = true;
+    op_.prepare_open(io::kNoHandle, files_.path.c_str(), mode);
+    const std::int32_t result = co_await op_.submit(links_.shard);
+    if (result < 0) {
+        co_return base::fail(-result,
+                             "cannot open " + files_.path + ": " + base::Error(-result).describe());
+    }
+    directory_ = io::OwnedHandle(links_.shard.driver(), result);
+    files_.directory = result;
+    co_return base::Status();
+}
+
+rt::Task<base::Status> Partition::take_lock() {
+    io::OpenMode mode;
+    mode.write = true;
+    mode.create = true;
+    op_.prepare_open(directory_.get(), kLockName, mode);
+    const std::int32_t result = co_await op_.submit(links_.shard);
+    if (result < 0) {
+        co_return base::fail(
+            -result, "cannot open " + files_.path + "/lock: " + base::Error(-result).describe());
+    }
+    lock_ = io::OwnedHandle(links_.shard.driver(), result);
+    const base::Status status =
+        co_await lock_within(links_.shard, result, links_.options.lock_wait);
+    if (!status.has_value()) {
+        co_return base::fail(status.error().number(),
+                             "the spool " + links_.options.spool +
+                                 " is in use by another ringpost process (" + files_.path +
+                                 "/lock); stop that one, or give this one a spool of its own");
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Status> Partition::remove_temporaries(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+        if (!name.ends_with(".tmp")) {
+            continue;
+        }
+        op_.prepare_unlink(directory_.get(), name.c_str());
+        const std::int32_t result = co_await op_.submit(links_.shard);
+        if (result < 0 && result != -ENOENT) {
+            co_return base::fail(-result, "cannot remove " + files_.path + "/" + name + ": " +
+                                              base::Error(-result).describe());
+        }
+    }
+    op_.prepare_sync(directory_.get());
+    const std::int32_t result = co_await op_.submit(links_.shard);
+    if (result < 0) {
+        co_return base::fail(-result,
+                             "cannot sync " + files_.path + ": " + base::Error(-result).describe());
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Status> Partition::start_epoch(Recovery& recovery) {
+    epoch_ = recovery.start().epoch;
+    pool_.set_epoch(epoch_);
+    pool_.set_next(recovery.next_segment());
+    for (std::unique_ptr<Segment>& segment : recovery.free()) {
+        pool_.give_back(std::move(segment));
+    }
+    const base::Status prepared = co_await pool_.prepare();
+    if (!prepared.has_value()) {
+        co_return base::fail(prepared.error().number(),
+                             "cannot prepare a segment in " + files_.path + ": " +
+                                 prepared.error().describe() + "; make room for one of " +
+                                 std::to_string(links_.options.segment_bytes >> 20U) +
+                                 " MiB, then start again");
+    }
+    while (!recovery.segments().empty()) {
+        segments_.push_back(recovery.segments().pop_oldest());
+    }
+    committer_.start(recovery.start(), wakeup_);
+    co_await wakeup_.woken("the first batch of the epoch");
+    if (!committer_.started()) {
+        co_return base::fail(ECANCELED);
+    }
+    co_return base::Status();
+}
+
+// From here on an empty log is a loss.
+rt::Task<base::Status> Partition::establish() {
+    io::OpenMode mode;
+    mode.write = true;
+    mode.create = true;
+    op_.prepare_open(directory_.get(), kEstablishedName, mode);
+    const std::int32_t opened = co_await op_.submit(links_.shard);
+    std::int32_t result = opened;
+    if (opened >= 0) {
+        links_.shard.driver().close(opened);
+        op_.prepare_sync(directory_.get());
+        result = co_await op_.submit(links_.shard);
+    }
+    if (result < 0) {
+        co_return base::fail(-result, "cannot make " + files_.path +
+                                          "/established: " + base::Error(-result).describe());
+    }
+    co_return base::Status();
+}
+
+void Partition::announce(Recovery& recovery) {
+    for (const Replay::Message& message : recovery.messages()) {
+        if (message.location.spans()) {
+            spanning_.emplace(message.location, message.oldest_segment);
+        }
+    }
+    for (const Replay::Message& message : recovery.messages()) {
+        links_.listener.recovered({{mail::QueueId(message.id), message.location},
+                                   clamped_wall_time(message.arrival_ms),
+                                   message.stored_bytes,
+                                   recovery.replay().recipients(message)});
+    }
+}
+
+}  // namespace store

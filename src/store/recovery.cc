@@ -1,0 +1,262 @@
+// Opening the segments, the survey, and what follows from both; the replay is in
+// recovery_replay.cc.
+#include "store/recovery.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/assert.h"
+#include "store/log_reader.h"
+
+namespace store {
+
+rt::Task<base::Status> lock_within(rt::Shard& shard, io::Handle file, base::Duration wait) {
+    rt::Sleep sleep;
+    const base::MonoTime until = shard.now() + wait;
+    base::Status status = shard.driver().try_lock(file);
+    while (!status.has_value() && status.error().number() == EWOULDBLOCK && shard.now() < until &&
+           !shard.driver().dead()) {
+        const base::MonoTime again = shard.now() + std::chrono::milliseconds(100);
+        co_await sleep.until(again);
+        status = shard.driver().try_lock(file);
+    }
+    co_return status;
+}
+
+Recovery::Recovery(PartitionFiles& files, const StoreOptions& options, bool established)
+    : files_(files),
+      options_(options),
+      established_(established),
+      walk_(files.shard, options.salvage),
+      block_(format::kBlock) {}
+
+base::Status Recovery::refuse(int error, const std::string& what) const {
+    return base::fail(error, files_.path + ": " + what);
+}
+
+rt::Task<base::Status> Recovery::run(const std::vector<std::string>& names) {
+    std::vector<std::uint64_t> ids;
+    for (const std::string& name : names) {
+        if (const auto id = format::parse_segment_name(name)) {
+            ids.push_back(*id);
+        }
+    }
+    std::ranges::sort(ids);
+    base::Status status;
+    for (const std::uint64_t id : ids) {
+        status = co_await open_segment(id);
+        if (status.has_value()) {
+            status = co_await survey(found_.back());
+        }
+        if (!status.has_value()) {
+            co_return status;
+        }
+    }
+    choose_base();
+    for (Found& found : found_) {
+        if (found.segment->id >= base_) {
+            status = co_await replay_segment(found);
+            if (!status.has_value()) {
+                co_return status;
+            }
+        }
+    }
+    const std::span<const Replay::Message> alive = replay_.finish();
+    messages_.assign(alive.begin(), alive.end());
+    check_messages();
+    status = verdict();
+    if (status.has_value()) {
+        settle();
+    }
+    co_return status;
+}
+
+rt::Task<base::Status> Recovery::open_segment(std::uint64_t id) {
+    name_ = format::segment_name(id);
+    op_.prepare_open(files_.directory, name_.c_str(), append_mode(files_));
+    std::int32_t result = co_await op_.submit(files_.shard);
+    if (result == -EINVAL && files_.direct) {
+        files_.direct = false;
+        op_.prepare_open(files_.directory, name_.c_str(), append_mode(files_));
+        result = co_await op_.submit(files_.shard);
+    }
+    if (result < 0) {
+        co_return refuse(-result, "cannot open " + name_ + ": " + base::Error(-result).describe());
+    }
+    Found found;
+    found.segment = std::make_unique<Segment>();
+    found.segment->id = id;
+    found.segment->handle = io::OwnedHandle(files_.shard.driver(), result);
+    found.segment->seed = format::PlaceSeed(files_.store, files_.partition, id);
+    found.segment->end = format::kBlock;
+    const base::Status locked = co_await lock_within(files_.shard, result, options_.lock_wait);
+    if (!locked.has_value()) {
+        co_return refuse(locked.error().number(),
+                         "another process has " + name_ + " open; stop it, then start again");
+    }
+    op_.prepare_sync(result);
+    const std::int32_t synced = co_await op_.submit(files_.shard);
+    if (synced < 0) {
+        co_return refuse(-synced, "cannot sync " + name_ + ": " + base::Error(-synced).describe());
+    }
+    const base::Status status = co_await read_header(found);
+    found_.push_back(std::move(found));
+    co_return status;
+}
+
+rt::Task<base::Status> Recovery::read_header(Found& found) {
+    Segment& segment = *found.segment;
+    const base::Result<std::uint64_t> size = files_.shard.driver().file_size(segment.handle.get());
+    segment.bytes = size.has_value() ? *size / format::kBlock * format::kBlock : 0;
+    segment.bytes = std::min<std::uint64_t>(segment.bytes, format::kSegmentBytesMax);
+    if (segment.bytes < format::kBlock) {
+        segment.bytes = format::kBlock;
+        co_return base::Status();
+    }
+    const base::Status status =
+        co_await read_fully(files_.shard, op_, segment.handle.get(), block_.bytes(), 0);
+    if (!status.has_value()) {
+        if (options_.salvage && !files_.shard.driver().dead()) {
+            co_return base::Status();
+        }
+        co_return refuse(status.error().number(),
+                         "cannot read " + name_ + ": " + status.error().describe());
+    }
+    format::SegmentHeader header;
+    const format::BlockState state = format::read_block(block_.bytes(), header);
+    if (state == format::BlockState::newer) {
+        co_return refuse(EPROTONOSUPPORT, name_ + " was written by a newer version (format " +
+                                              std::to_string(header.version) +
+                                              "); start that version");
+    }
+    found.header_good = state == format::BlockState::good && header.store == files_.store &&
+                        header.partition == files_.partition && header.segment == segment.id &&
+                        header.segment_bytes % format::kBlock == 0 &&
+                        header.segment_bytes <= format::kSegmentBytesMax;
+    if (found.header_good) {
+        segment.bytes = header.segment_bytes;
+        epoch_ = std::max(epoch_, header.epoch);
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Status> Recovery::survey(Found& found) {
+    walk_.start(*found.segment, found.segment->bytes);
+    while (true) {
+        const base::Result<bool> more = co_await walk_.next();
+        if (!more.has_value()) {
+            co_return refuse(more.error().number(),
+                             "cannot read " + name_ + ": " + more.error().describe());
+        }
+        if (!*more) {
+            break;
+        }
+        found.any_batch = true;
+        note(walk_.header());
+        if ((walk_.header().flags & format::BatchHeader::kOpens) != 0) {
+            const base::Result<bool> valid = co_await walk_.read_records();
+            if (!valid.has_value()) {
+                co_return refuse(valid.error().number(),
+                                 "cannot read " + name_ + ": " + valid.error().describe());
+            }
+            if (*valid) {
+                note_opening(found.segment->id);
+            }
+        }
+    }
+    co_return base::Status();
+}
+
+void Recovery::note(const format::BatchHeader& header) {
+    watermark_ = std::max(watermark_, header.watermark);
+    epoch_ = std::max(epoch_, header.epoch);
+    if (header.sequence > top_.sequence) {
+        second_ = top_;
+        top_ = {header.sequence, header.first_segment};
+    } else if (header.sequence < top_.sequence && header.sequence > second_.sequence) {
+        second_ = {header.sequence, header.first_segment};
+    }
+}
+
+void Recovery::note_opening(std::uint64_t segment) {
+    RecordReader records = walk_.reader();
+    std::vector<format::SegmentEnd> ends;
+    while (const auto record = records.next()) {
+        if (record->type == format::RecordType::segment_open) {
+            ends.clear();
+            if (decode_segment_open(*record, ends)) {
+                for (const format::SegmentEnd& end : ends) {
+                    ends_[end.segment] = {end.end, segment};
+                }
+            }
+        }
+        if (const auto epoch = decode_epoch(*record); epoch && epoch->epoch > salvage_epoch_) {
+            salvage_epoch_ = epoch->epoch;
+            salvaged_below_ = epoch->salvaged_below;
+        }
+    }
+}
+
+Recovery::Found* Recovery::find(std::uint64_t segment) {
+    const auto at = std::ranges::lower_bound(found_, segment, {},
+                                             [](const Found& found) { return found.segment->id; });
+    return at == found_.end() || at->segment->id != segment ? nullptr : &*at;
+}
+
+// What the newest batch says only counts when it is known to be durable: its own segment may be
+// all that it leaves.
+void Recovery::choose_base() {
+    base_ = watermark_ >= top_.sequence ? top_.first_segment : second_.first_segment;
+    for (Found& found : found_) {
+        if (const auto end = ends_.find(found.segment->id); end != ends_.end()) {
+            found.known_end = end->second.end;
+        }
+    }
+    if (base_ == 0) {
+        expected_ = 1;
+    } else if (find(base_) == nullptr) {
+        damage(nullptr, salvaged_below_,
+               format::segment_name(base_) + ", the oldest segment, is missing");
+    }
+}
+
+// Where the log goes on, and what is left of the old one.
+void Recovery::settle() {
+    for (const Found& found : found_) {
+        // An end that only a void batch tells is told anew: that batch will be overwritten.
+        const auto end = ends_.find(found.segment->id);
+        const Found* teller = end == ends_.end() ? nullptr : find(end->second.told_by);
+        const bool told = teller != nullptr && teller->segment->last_sequence > 0;
+        if (found.segment->id >= base_ && found.any_batch && !told) {
+            start_.ends.push_back(
+                {found.segment->id, found.segment->end, found.segment->last_sequence});
+        }
+    }
+    start_.epoch = epoch_ + 1;
+    start_.next_sequence = expected_;
+    start_.salvaged_below = salvaged_below_;
+    if (!damages_.empty()) {
+        start_.next_sequence = std::max({expected_, top_.sequence + 1, watermark_ + 1});
+        start_.salvaged_below = start_.next_sequence;
+    }
+    for (Found& found : found_) {
+        std::unique_ptr<Segment>& segment = found.segment;
+        next_segment_ = std::max(next_segment_, segment->id + 1);
+        const bool in_log = segment->id >= base_;
+        const bool valid = segment->last_sequence > 0;
+        if (in_log && valid) {
+            segments_.push_back(std::move(segment));
+        } else {
+            segment->damaged = in_log && (segment->damaged || !found.header_good);
+            free_.push_back(std::move(segment));
+        }
+    }
+    for (const Replay::Message& message : messages_) {
+        ++segments_.find(message.oldest_segment)->live;
+    }
+    for (const auto& [id, end] : ends_) {
+        next_segment_ = std::max(next_segment_, id + 1);
+    }
+}
+
+}  // namespace store

@@ -1,0 +1,115 @@
+// Recovery: reads a partition's log after a start, whatever state a crash left it in, and says what
+// is alive and where the log goes on. It changes nothing on the disk but removing temporary files,
+// so a crash during it (or between it and the new epoch's first batch) leaves the same to do again.
+//
+//   1. open, lock and sync every segment      what is read below is on the disk, and stays so
+//   2. survey: every header that validates    the highest watermark, where segments end, the epoch
+//   3. replay in order of sequence numbers    an invalid batch above the watermark is a torn tail:
+//                                             it is cut; below it is corruption: refused, unless
+//                                             options.salvage
+//
+// Owned by its partition for the time of open().
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "rt/awaiters.h"
+#include "store/batch_walk.h"
+#include "store/committer.h"
+#include "store/replay.h"
+#include "store/segment.h"
+#include "store/segment_pool.h"
+
+namespace store {
+
+// Takes the lock, trying for `wait`: a killed process's last writes hold it for a moment.
+[[nodiscard]] rt::Task<base::Status> lock_within(rt::Shard& shard, io::Handle file,
+                                                 base::Duration wait);
+
+class Recovery {
+  public:
+    // `established`: the log has had a durable batch once, so finding none is a loss.
+    Recovery(PartitionFiles& files, const StoreOptions& options, bool established);
+
+    // Errors are sentences for the operator.
+    [[nodiscard]] rt::Task<base::Status> run(const std::vector<std::string>& names);
+
+    // After run():
+    [[nodiscard]] std::span<const Replay::Message> messages() const { return messages_; }
+    [[nodiscard]] const Replay& replay() const { return replay_; }
+    [[nodiscard]] SegmentTable& segments() { return segments_; }
+    // Segments that hold nothing alive, for the pool.
+    [[nodiscard]] std::vector<std::unique_ptr<Segment>>& free() { return free_; }
+    [[nodiscard]] const Committer::Start& start() const { return start_; }
+    [[nodiscard]] std::uint64_t next_segment() const { return next_segment_; }
+
+  private:
+    struct Found {
+        std::unique_ptr<Segment> segment;
+        bool header_good = false;
+        bool any_batch = false;  // whose header validates
+        std::uint64_t known_end = 0;
+    };
+    // The oldest segment, as the batch of that sequence number says.
+    struct Base {
+        std::uint64_t sequence = 0;
+        std::uint64_t first_segment = 0;
+    };
+
+    [[nodiscard]] rt::Task<base::Status> open_segment(std::uint64_t id);
+    [[nodiscard]] rt::Task<base::Status> read_header(Found& found);
+    [[nodiscard]] rt::Task<base::Status> survey(Found& found);
+    void note(const format::BatchHeader& header);
+    void note_opening(std::uint64_t segment);
+    [[nodiscard]] Found* find(std::uint64_t segment);
+    void choose_base();
+    [[nodiscard]] rt::Task<base::Status> replay_segment(Found& found);
+    [[nodiscard]] rt::Task<base::Status> replay_batch(Found& found);
+    void apply_records(Found& found);
+    void note_torn(const Found& found);
+    void damage(Segment* segment, std::uint64_t sequence, const std::string& what);
+    void check_messages();
+    [[nodiscard]] base::Status verdict();
+    void settle();
+    [[nodiscard]] base::Status refuse(int error, const std::string& what) const;
+
+    PartitionFiles& files_;
+    const StoreOptions& options_;
+    bool established_;
+    BatchWalk walk_;
+    rt::AwaitableOp op_;
+    AlignedBuffer block_;
+    std::string name_;
+    std::vector<Found> found_;
+    struct End {
+        std::uint64_t end = 0;
+        std::uint64_t told_by = 0;  // the segment whose opening says so
+    };
+    std::map<std::uint64_t, End> ends_;
+
+    std::uint64_t watermark_ = 0;
+    std::uint32_t epoch_ = 0;
+    std::uint32_t salvage_epoch_ = 0;
+    std::uint64_t salvaged_below_ = 0;
+    Base top_;     // of the highest sequence number
+    Base second_;  // of the highest below it
+    std::uint64_t base_ = 0;
+    std::uint64_t expected_ = 0;  // the next sequence number
+    std::uint64_t valid_batches_ = 0;
+    std::vector<std::string> damages_;
+    std::uint64_t lost_batches_ = 0;
+
+    Replay replay_;
+    std::vector<Replay::Message> messages_;
+    SegmentTable segments_;
+    std::vector<std::unique_ptr<Segment>> free_;
+    Committer::Start start_;
+    std::uint64_t next_segment_ = 1;
+};
+
+}  // namespace store

@@ -1,0 +1,179 @@
+// The replay of a partition's log, and the judgement of what does not validate in it.
+#include <algorithm>
+#include <cerrno>
+
+#include "base/assert.h"
+#include "store/recovery.h"
+
+namespace store {
+
+rt::Task<base::Status> Recovery::replay_segment(Found& found) {
+    const std::uint64_t limit = found.known_end != 0 ? found.known_end : found.segment->bytes;
+    name_ = format::segment_name(found.segment->id);
+    walk_.start(*found.segment, limit);
+    bool first = true;
+    while (true) {
+        const base::Result<bool> more = co_await walk_.next();
+        if (!more.has_value()) {
+            co_return refuse(more.error().number(),
+                             "cannot read " + name_ + ": " + more.error().describe());
+        }
+        if (!*more) {
+            break;
+        }
+        if (first && expected_ == 0) {
+            // The oldest batch that is kept; those before it were freed with their segments.
+            expected_ = walk_.header().sequence;
+            if (found.segment->id != base_ || walk_.offset() != format::kBlock) {
+                damage(found.segment.get(), expected_ - 1,
+                       "the first batches of " + name_ + " are missing");
+            }
+        }
+        first = false;
+        const base::Status status = co_await replay_batch(found);
+        if (!status.has_value()) {
+            co_return status;
+        }
+    }
+    if (!found.header_good && found.segment->last_sequence > 0) {
+        damage(found.segment.get(), found.segment->last_sequence,
+               "the header of " + name_ + " is damaged");
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Status> Recovery::replay_batch(Found& found) {
+    const std::uint64_t sequence = walk_.header().sequence;
+    Segment& segment = *found.segment;
+    if (sequence < expected_) {
+        damage(&segment, sequence,
+               "batch " + std::to_string(sequence) + " in " + name_ + " is out of order");
+        co_return base::Status();
+    }
+    if (sequence > expected_) {
+        damage(&segment, sequence - 1,
+               "batches " + std::to_string(expected_) + " to " + std::to_string(sequence - 1) +
+                   " before offset " + std::to_string(walk_.offset()) + " of " + name_ +
+                   " are missing");
+        lost_batches_ += sequence - expected_;
+        expected_ = sequence;
+    }
+    base::Result<bool> valid = co_await walk_.read_records();
+    const bool torn_possible = sequence > watermark_;
+    if (valid.has_value() && *valid && torn_possible) {
+        valid = co_await walk_.content_valid();
+    }
+    if (!valid.has_value()) {
+        co_return refuse(valid.error().number(),
+                         "cannot read " + name_ + ": " + valid.error().describe());
+    }
+    if (!*valid) {
+        if (torn_possible) {
+            note_torn(found);
+            co_return base::Status();
+        }
+        damage(&segment, sequence,
+               "batch " + std::to_string(sequence) + " at offset " +
+                   std::to_string(walk_.offset()) + " of " + name_ + " is damaged");
+        ++lost_batches_;
+    } else {
+        apply_records(found);
+    }
+    expected_ = sequence + 1;
+    segment.end = walk_.end();
+    segment.last_sequence = sequence;
+    co_return base::Status();
+}
+
+void Recovery::apply_records(Found& found) {
+    ++valid_batches_;
+    RecordReader records = walk_.reader();
+    const auto block = static_cast<std::uint32_t>(walk_.offset() / format::kBlock);
+    bool good = found.segment->id <= Location::kSegmentMax &&
+                walk_.header().record_count <= Location::kIndexMax;
+    while (good) {
+        const auto record = records.next();
+        if (!record) {
+            break;
+        }
+        good = replay_.apply(*record, Location(found.segment->id, block, records.index(), false));
+    }
+    if (!good || records.malformed()) {
+        damage(found.segment.get(), walk_.header().sequence,
+               "batch " + std::to_string(walk_.header().sequence) + " of " + name_ +
+                   " holds a record that this version does not understand");
+    }
+}
+
+void Recovery::note_torn(const Found& found) {
+    files_.log.notice(
+        mail::Severity::info,
+        files_.path + ": cut a torn batch of " + std::to_string(walk_.header().bytes()) +
+            " bytes at offset " + std::to_string(walk_.offset()) + " of " +
+            format::segment_name(found.segment->id) + "; nothing in it was acknowledged");
+}
+
+// Damage that a person has accepted once is not reported again.
+void Recovery::damage(Segment* segment, std::uint64_t sequence, const std::string& what) {
+    if (segment != nullptr) {
+        segment->damaged = true;
+    }
+    if (sequence >= salvaged_below_) {
+        damages_.push_back(what);
+    }
+}
+
+void Recovery::check_messages() {
+    std::erase_if(messages_, [&](const Replay::Message& message) {
+        const Found* oldest = find(message.oldest_segment);
+        if (oldest != nullptr && oldest->segment->id >= base_ &&
+            oldest->segment->last_sequence > 0) {
+            return false;
+        }
+        // Its commit record was read, so its segment is there; an epoch never shares one.
+        damage(nullptr, find(message.location.segment())->segment->last_sequence,
+               "the content of message " +
+                   std::string(mail::view(mail::QueueId(message.id).text())) + " is missing");
+        return true;
+    });
+}
+
+base::Status Recovery::verdict() {
+    if (expected_ <= watermark_) {
+        damage(nullptr, watermark_,
+               "batches " + std::to_string(expected_) + " to " + std::to_string(watermark_) +
+                   ", the newest that were acknowledged, are missing");
+        lost_batches_ += watermark_ + 1 - expected_;
+    }
+    if (established_ && valid_batches_ == 0) {
+        damage(nullptr, expected_, "the log has no valid batch left");
+    }
+    if (epoch_ >= mail::QueueId::kEpochMax) {
+        return refuse(EOVERFLOW,
+                      "this spool has been started a million times; drain it, and "
+                      "make a new one");
+    }
+    if (damages_.empty()) {
+        return {};
+    }
+    std::string sentence = "the log is damaged: " + damages_.front();
+    if (damages_.size() > 1) {
+        sentence += " (and " + std::to_string(damages_.size() - 1) + " more)";
+    }
+    if (!options_.salvage) {
+        return refuse(EUCLEAN, sentence +
+                                   ". Nothing was changed. Put the files back from a copy, or "
+                                   "start once with salvage to go on with what is left");
+    }
+    for (const std::string& what : damages_) {
+        files_.log.notice(mail::Severity::error, files_.path + ": salvaged around damage: " + what);
+    }
+    files_.log.notice(mail::Severity::error,
+                      files_.path + ": salvage lost " + std::to_string(lost_batches_) +
+                          " batches and " + std::to_string(walk_.unreadable()) +
+                          " unreadable blocks; " + std::to_string(messages_.size()) +
+                          " messages are left; messages may have come back that were finished");
+    return {};
+}
+
+}  // namespace store

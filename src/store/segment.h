@@ -1,0 +1,51 @@
+// Segment: one file of the log, and SegmentTable: those of a partition that hold or may hold
+// something alive, in log order. Only the oldest prefix of the table is ever freed.
+//
+// Owned by its partition. What is alive is counted here from what recovery found and what was
+// written since; no count is ever read from the disk.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "io/driver.h"
+#include "store/format.h"
+
+namespace store {
+
+struct Segment {
+    std::uint64_t id = 0;
+    std::uint64_t bytes = 0;
+    io::OwnedHandle handle;  // for reading, and for writing while it is the active one
+    format::PlaceSeed seed;
+    std::uint64_t end = 0;            // behind the last valid batch
+    std::uint64_t last_sequence = 0;  // of that batch
+    // Messages, transactions included, whose oldest piece (or commit record) is here.
+    std::uint64_t live = 0;
+    std::uint32_t pins = 0;  // readers of such messages
+    bool damaged = false;    // salvaged from: kept aside when it is free, never used again
+};
+
+class SegmentTable {
+  public:
+    [[nodiscard]] bool empty() const { return segments_.empty(); }
+    [[nodiscard]] std::size_t size() const { return segments_.size(); }
+    [[nodiscard]] Segment& oldest() { return *segments_.front(); }
+    [[nodiscard]] Segment& newest() { return *segments_.back(); }
+    [[nodiscard]] Segment& at(std::size_t index) { return *segments_[index]; }
+    // nullptr when it is not (or no longer) there.
+    [[nodiscard]] Segment* find(std::uint64_t id);
+
+    // REQUIRES: newer than all that are there.
+    void push_back(std::unique_ptr<Segment> segment);
+    [[nodiscard]] std::unique_ptr<Segment> pop_oldest();
+
+    // The oldest segment that holds something alive; the newest when none does.
+    [[nodiscard]] std::uint64_t first_alive() const;
+
+  private:
+    std::deque<std::unique_ptr<Segment>> segments_;
+};
+
+}  // namespace store

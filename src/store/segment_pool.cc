@@ -1,0 +1,290 @@
+#include "store/segment_pool.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace store {
+namespace {
+
+constexpr const char* kNewName = "new.tmp";
+constexpr const char* kRecycleName = "recycle.tmp";
+
+// What passes when someone frees space, raises a quota or closes files.
+bool passes(int error) {
+    return error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE ||
+           error == ENOMEM;
+}
+
+base::Status status_of(std::int32_t result) {
+    if (result < 0) {
+        return base::fail(-result);
+    }
+    return {};
+}
+
+}  // namespace
+
+io::OpenMode append_mode(const PartitionFiles& files) {
+    io::OpenMode mode;
+    mode.write = true;
+    mode.direct = files.direct;
+    mode.dsync = files.direct;
+    return mode;
+}
+
+SegmentPool::SegmentPool(PartitionFiles& files, const Options& options)
+    : files_(files), options_(options), header_(format::kBlock) {}
+
+bool SegmentPool::dead() {
+    return files_.shard.driver().dead();
+}
+
+std::unique_ptr<Segment> SegmentPool::take() {
+    RP_ASSERT(!prepared_.empty());
+    std::unique_ptr<Segment> segment = std::move(prepared_.front());
+    prepared_.pop_front();
+    wakeup_.wake();
+    return segment;
+}
+
+void SegmentPool::give_back(std::unique_ptr<Segment> segment) {
+    RP_ASSERT(segment->live == 0 && segment->pins == 0);
+    free_.push_back(std::move(segment));
+    sleep_.interrupt();
+    wakeup_.wake();
+}
+
+void SegmentPool::stop() {
+    if (!stopping_) {
+        stopping_ = true;
+        sleep_.interrupt();
+        wakeup_.wake();
+    }
+}
+
+rt::Task<void> SegmentPool::run() {
+    while (!stopping_ && !dead()) {
+        base::Status status;
+        if (prepared_.size() < options_.ahead) {
+            status = co_await prepare();
+        } else if (free_.size() > kFreeKept) {
+            std::unique_ptr<Segment> segment = std::move(free_.front());
+            free_.pop_front();
+            status = co_await remove(std::move(segment));
+        } else {
+            co_await wakeup_.woken("work for the segment pool");
+            continue;
+        }
+        if (dead()) {
+            break;
+        }
+        if (status.has_value()) {
+            starved_ = false;
+            continue;
+        }
+        if (!passes(status.error().number())) {
+            files_.shard.driver().fatal("cannot prepare a segment in " + files_.path + ": " +
+                                        status.error().describe() +
+                                        "; check the disk, then start again");
+            break;
+        }
+        note_starved(status.error());
+        const base::MonoTime again = files_.shard.now() + options_.space_retry;
+        if (!stopping_) {
+            co_await sleep_.until(again);
+        }
+    }
+}
+
+void SegmentPool::note_starved(const base::Error& error) {
+    if (!starved_) {
+        starved_ = true;
+        files_.log.notice(mail::Severity::error,
+                          "cannot prepare a segment in " + files_.path + ": " + error.describe() +
+                              "; no new mail is taken until there is room, what is queued goes on");
+    }
+}
+
+rt::Task<base::Status> SegmentPool::prepare() {
+    base::Status status;
+    while (!free_.empty()) {
+        std::unique_ptr<Segment> segment = std::move(free_.front());
+        free_.pop_front();
+        if (!segment->damaged && segment->bytes == options_.segment_bytes) {
+            status = co_await recycle(std::move(segment));
+            co_return status;
+        }
+        status = co_await remove(std::move(segment));
+        if (!status.has_value()) {
+            co_return status;
+        }
+    }
+    status = co_await create();
+    co_return status;
+}
+
+rt::Task<base::Status> SegmentPool::create() {
+    io::OpenMode mode;
+    mode.write = true;
+    mode.create = true;
+    mode.direct = files_.direct;
+    op_.prepare_open(files_.directory, kNewName, mode);
+    std::int32_t result = co_await op_.submit(files_.shard);
+    if (result == -EINVAL && files_.direct) {
+        files_.direct = false;
+        files_.log.notice(mail::Severity::info,
+                          files_.path +
+                              ": the file system has no direct I/O; writing buffered, "
+                              "with a sync per batch");
+        mode.direct = false;
+        op_.prepare_open(files_.directory, kNewName, mode);
+        result = co_await op_.submit(files_.shard);
+    }
+    if (result < 0) {
+        co_return base::fail(-result);
+    }
+    io::OwnedHandle file(files_.shard.driver(), result);
+    base::Status status = co_await fill(file.get());
+    file.reset();
+    if (status.has_value()) {
+        // Opened anew under the temporary name, so that nothing can fail once the name is in place.
+        op_.prepare_open(files_.directory, kNewName, append_mode(files_));
+        result = co_await op_.submit(files_.shard);
+        status = status_of(result);
+    }
+    if (!status.has_value()) {
+        op_.prepare_unlink(files_.directory, kNewName);
+        const std::int32_t ignored = co_await op_.submit(files_.shard);
+        static_cast<void>(ignored);  // recovery removes it otherwise
+        co_return status;
+    }
+    auto segment = std::make_unique<Segment>();
+    segment->bytes = options_.segment_bytes;
+    segment->handle = io::OwnedHandle(files_.shard.driver(), result);
+    status = files_.shard.driver().try_lock(segment->handle.get());
+    if (status.has_value()) {
+        status = co_await put_in_place(kNewName, next_);
+    }
+    if (status.has_value()) {
+        ++created_;
+        add_prepared(std::move(segment));
+    }
+    co_return status;
+}
+
+void SegmentPool::add_prepared(std::unique_ptr<Segment> segment) {
+    segment->id = next_++;
+    segment->seed = format::PlaceSeed(files_.store, files_.partition, segment->id);
+    segment->end = format::kBlock;
+    segment->last_sequence = 0;
+    prepared_.push_back(std::move(segment));
+}
+
+rt::Task<base::Status> SegmentPool::fill(io::Handle file) {
+    base::Status status = co_await write_zeros(file);
+    if (status.has_value()) {
+        status = co_await write_header(file, next_);
+    }
+    co_return status;
+}
+
+rt::Task<base::Status> SegmentPool::write_zeros(io::Handle file) {
+    op_.prepare_allocate(file, 0, options_.segment_bytes);
+    std::int32_t result = co_await op_.submit(files_.shard);
+    if (result < 0 && result != -EOPNOTSUPP) {
+        co_return base::fail(-result);
+    }
+    if (zeros_.size() == 0) {
+        zeros_ = AlignedBuffer(std::min<std::uint64_t>(kZerosBytes, options_.segment_bytes));
+    }
+    std::uint64_t offset = 0;
+    while (offset < options_.segment_bytes) {
+        const std::uint64_t size =
+            std::min<std::uint64_t>(zeros_.size(), options_.segment_bytes - offset);
+        op_.prepare_write(file, zeros_.bytes().first(size), offset);
+        result = co_await op_.submit(files_.shard);
+        if (result < 0) {
+            co_return base::fail(-result);
+        }
+        // A short write is followed by its cause; in whole blocks, so that it can be.
+        offset += static_cast<std::uint64_t>(result) / format::kBlock * format::kBlock;
+        if (result < static_cast<std::int32_t>(format::kBlock)) {
+            co_return base::fail(ENOSPC);
+        }
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Status> SegmentPool::write_header(io::Handle file, std::uint64_t id) {
+    format::SegmentHeader header;
+    header.store = files_.store;
+    header.segment = id;
+    header.partition = files_.partition;
+    header.epoch = epoch_;
+    header.segment_bytes = options_.segment_bytes;
+    header.prepared_ms = base::unix_ms(files_.shard.wall_now());
+    format::write_block(header_.bytes(), header);
+    op_.prepare_write(file, header_.bytes(), 0);
+    std::int32_t result = co_await op_.submit(files_.shard);
+    if (result != static_cast<std::int32_t>(format::kBlock)) {
+        co_return base::fail(result < 0 ? -result : EIO);
+    }
+    op_.prepare_sync(file);
+    result = co_await op_.submit(files_.shard);
+    co_return status_of(result);
+}
+
+rt::Task<base::Status> SegmentPool::put_in_place(const char* temporary, std::uint64_t id) {
+    name_ = format::segment_name(id);
+    op_.prepare_rename(files_.directory, temporary, name_.c_str());
+    std::int32_t result = co_await op_.submit(files_.shard);
+    if (result < 0) {
+        co_return base::fail(-result);
+    }
+    op_.prepare_sync(files_.directory);
+    result = co_await op_.submit(files_.shard);
+    co_return status_of(result);
+}
+
+// The old name must be durably gone before the header changes: else a crash could leave the old
+// name over the new header, which reads as damage.
+rt::Task<base::Status> SegmentPool::recycle(std::unique_ptr<Segment> segment) {
+    name_ = format::segment_name(segment->id);
+    op_.prepare_rename(files_.directory, name_.c_str(), kRecycleName);
+    std::int32_t result = co_await op_.submit(files_.shard);
+    if (result < 0) {
+        free_.push_front(std::move(segment));
+        co_return base::fail(-result);
+    }
+    op_.prepare_sync(files_.directory);
+    result = co_await op_.submit(files_.shard);
+    base::Status status = status_of(result);
+    if (status.has_value()) {
+        status = co_await write_header(segment->handle.get(), next_);
+    }
+    if (status.has_value()) {
+        status = co_await put_in_place(kRecycleName, next_);
+    }
+    if (!status.has_value()) {
+        // Half-way: neither the old segment nor the new. Whatever the cause, a restart clears it.
+        co_return base::fail(EIO, status.error().describe());
+    }
+    ++recycled_;
+    add_prepared(std::move(segment));
+    co_return status;
+}
+
+// No sync: a name that comes back after a crash is older than what the log holds alive.
+rt::Task<base::Status> SegmentPool::remove(std::unique_ptr<Segment> segment) {
+    name_ = format::segment_name(segment->id);
+    if (segment->damaged) {
+        other_name_ = name_ + ".damaged";
+        op_.prepare_rename(files_.directory, name_.c_str(), other_name_.c_str());
+    } else {
+        op_.prepare_unlink(files_.directory, name_.c_str());
+    }
+    const std::int32_t result = co_await op_.submit(files_.shard);
+    co_return status_of(result);
+}
+
+}  // namespace store

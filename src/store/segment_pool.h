@@ -1,0 +1,108 @@
+// SegmentPool: prepares a partition's next segments off the hot path, and takes back what is free.
+//
+// A segment is prepared by writing zeros over all of it (so that writes into it allocate nothing
+// and change no metadata), its header block, a sync, a rename into place and a sync of the
+// directory: only then may the log use it. A free one is renamed away, gets a new header and a new
+// name; its stale bytes need no clearing, since no checksum of them holds under the new id.
+//
+// Owned by its partition. Disk full (or no descriptors left): starved() until a retry succeeds.
+// Fatal: any other failure, since it says that the disk or the directory is broken.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "mail/log_event.h"
+#include "rt/awaiters.h"
+#include "rt/shard.h"
+#include "rt/task.h"
+#include "store/chunk_pool.h"
+#include "store/segment.h"
+
+namespace store {
+
+// Where a partition's files are and how they are opened.
+struct PartitionFiles {
+    rt::Shard& shard;
+    mail::EventLog& log;
+    std::string path;  // of the partition, for sentences
+    StoreId store{};
+    std::uint32_t partition = 0;
+    io::Handle directory = io::kNoHandle;
+    bool direct = true;  // false once the file system refused O_DIRECT
+};
+
+// How the log's files are opened: for appending, durable as each write completes.
+[[nodiscard]] io::OpenMode append_mode(const PartitionFiles& files);
+
+class SegmentPool {
+  public:
+    struct Options {
+        std::uint64_t segment_bytes = 0;
+        std::uint32_t ahead = 2;
+        base::Duration space_retry{};
+    };
+    SegmentPool(PartitionFiles& files, const Options& options);
+    SegmentPool(const SegmentPool&) = delete;
+    SegmentPool& operator=(const SegmentPool&) = delete;
+
+    // Both before the first prepare().
+    void set_next(std::uint64_t segment) { next_ = segment; }
+    void set_epoch(std::uint32_t epoch) { epoch_ = epoch; }
+
+    // Prepares one segment. Not while run() runs.
+    [[nodiscard]] rt::Task<base::Status> prepare();
+    // Keeps `ahead` segments prepared until stop(), or until the driver is dead.
+    [[nodiscard]] rt::Task<void> run();
+    void stop();
+
+    [[nodiscard]] std::size_t prepared() const { return prepared_.size(); }
+    [[nodiscard]] bool starved() const { return starved_; }
+    // REQUIRES: prepared() > 0.
+    [[nodiscard]] std::unique_ptr<Segment> take();
+    // Nothing in it is alive, no one reads it, and the log says so durably.
+    void give_back(std::unique_ptr<Segment> segment);
+
+    [[nodiscard]] std::uint64_t created() const { return created_; }
+    [[nodiscard]] std::uint64_t recycled() const { return recycled_; }
+
+  private:
+    static constexpr std::size_t kFreeKept = 2;  // more are removed from the disk
+    static constexpr std::size_t kZerosBytes = 1U << 20U;
+
+    [[nodiscard]] rt::Task<base::Status> create();
+    [[nodiscard]] rt::Task<base::Status> fill(io::Handle file);
+    [[nodiscard]] rt::Task<base::Status> write_zeros(io::Handle file);
+    [[nodiscard]] rt::Task<base::Status> recycle(std::unique_ptr<Segment> segment);
+    [[nodiscard]] rt::Task<base::Status> remove(std::unique_ptr<Segment> segment);
+    [[nodiscard]] rt::Task<base::Status> write_header(io::Handle file, std::uint64_t id);
+    // Renames to the segment's name and makes that durable.
+    [[nodiscard]] rt::Task<base::Status> put_in_place(const char* temporary, std::uint64_t id);
+    void add_prepared(std::unique_ptr<Segment> segment);
+    [[nodiscard]] bool dead();
+    void note_starved(const base::Error& error);
+
+    PartitionFiles& files_;
+    Options options_;
+    std::uint64_t next_ = 1;
+    std::uint32_t epoch_ = 1;
+    std::deque<std::unique_ptr<Segment>> prepared_;
+    std::deque<std::unique_ptr<Segment>> free_;
+    AlignedBuffer zeros_;
+    AlignedBuffer header_;
+    rt::AwaitableOp op_;
+    rt::Wakeup wakeup_;
+    rt::Sleep sleep_;
+    std::string name_;
+    std::string other_name_;
+    bool starved_ = false;
+    bool stopping_ = false;
+    std::uint64_t created_ = 0;
+    std::uint64_t recycled_ = 0;
+};
+
+}  // namespace store

@@ -1,0 +1,220 @@
+#include "store/spool.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "mail/queue_id.h"
+#include "rt/awaiters.h"
+#include "store/chunk_pool.h"
+#include "store/format.h"
+#include "store/log_reader.h"
+#include "store/recovery.h"
+
+namespace store {
+namespace {
+
+constexpr const char* kIdentityName = "identity";
+constexpr const char* kTemporaryName = "identity.tmp";
+
+std::unexpected<base::Error> failed(std::int32_t result, const std::string& what) {
+    return base::fail(-result, "cannot " + what + ": " + base::Error(-result).describe());
+}
+
+// Everything that open_spool() needs in one place, so that its tasks share an op and a block.
+struct SpoolWork {
+    rt::Shard& shard;
+    std::string path;
+    std::string parent;
+    rt::AwaitableOp op;
+    AlignedBuffer block{format::kBlock};
+    io::OwnedHandle directory;
+    io::OwnedHandle lock;
+    format::Identity identity;
+};
+
+rt::Task<base::Status> sync_directory(SpoolWork& work, io::Handle directory) {
+    work.op.prepare_sync(directory);
+    const std::int32_t result = co_await work.op.submit(work.shard);
+    if (result < 0) {
+        co_return failed(result, "sync " + work.path);
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Result<io::Handle>> open_directory(SpoolWork& work, const char* path) {
+    io::OpenMode mode;
+    mode.directory = true;
+    work.op.prepare_open(io::kNoHandle, path, mode);
+    const std::int32_t result = co_await work.op.submit(work.shard);
+    if (result < 0) {
+        co_return failed(result, std::string("open ") + path);
+    }
+    co_return result;
+}
+
+rt::Task<base::Status> open_or_make(SpoolWork& work) {
+    work.op.prepare_make_directory(io::kNoHandle, work.path.c_str(), 0700);
+    const std::int32_t made = co_await work.op.submit(work.shard);
+    if (made < 0 && made != -EEXIST) {
+        co_return failed(made, "make the spool " + work.path);
+    }
+    const base::Result<io::Handle> directory = co_await open_directory(work, work.path.c_str());
+    if (!directory.has_value()) {
+        co_return std::unexpected(directory.error());
+    }
+    work.directory = io::OwnedHandle(work.shard.driver(), *directory);
+    if (made == 0) {
+        const std::size_t slash = work.path.find_last_of('/');
+        work.parent = slash == std::string::npos ? "." : work.path.substr(0, slash + 1);
+        const base::Result<io::Handle> parent = co_await open_directory(work, work.parent.c_str());
+        if (!parent.has_value()) {
+            co_return std::unexpected(parent.error());
+        }
+        const io::OwnedHandle owned(work.shard.driver(), *parent);
+        const base::Status status = co_await sync_directory(work, *parent);
+        co_return status;
+    }
+    co_return base::Status();
+}
+
+// Two processes must not make the same spool at once.
+rt::Task<base::Status> take_lock(SpoolWork& work) {
+    io::OpenMode mode;
+    mode.write = true;
+    mode.create = true;
+    work.op.prepare_open(work.directory.get(), "lock", mode);
+    const std::int32_t result = co_await work.op.submit(work.shard);
+    if (result < 0) {
+        co_return failed(result, "open " + work.path + "/lock");
+    }
+    work.lock = io::OwnedHandle(work.shard.driver(), result);
+    const base::Status status = co_await lock_within(work.shard, result, std::chrono::seconds(5));
+    if (!status.has_value()) {
+        co_return base::fail(status.error().number(), "the spool " + work.path +
+                                                          " is being opened by another process; "
+                                                          "try again when that has ended");
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Status> write_identity(SpoolWork& work) {
+    format::write_block(work.block.bytes(), work.identity);
+    io::OpenMode mode;
+    mode.write = true;
+    mode.create = true;
+    work.op.prepare_open(work.directory.get(), kTemporaryName, mode);
+    const std::int32_t opened = co_await work.op.submit(work.shard);
+    if (opened < 0) {
+        co_return failed(opened, "make " + work.path + "/identity.tmp");
+    }
+    io::OwnedHandle file(work.shard.driver(), opened);
+    work.op.prepare_write(opened, work.block.bytes(), 0);
+    const std::int32_t written = co_await work.op.submit(work.shard);
+    if (written != static_cast<std::int32_t>(format::kBlock)) {
+        co_return failed(written < 0 ? written : -ENOSPC, "write " + work.path + "/identity.tmp");
+    }
+    work.op.prepare_sync(opened);
+    std::int32_t result = co_await work.op.submit(work.shard);
+    if (result < 0) {
+        co_return failed(result, "sync " + work.path + "/identity.tmp");
+    }
+    file.reset();
+    work.op.prepare_rename(work.directory.get(), kTemporaryName, kIdentityName);
+    result = co_await work.op.submit(work.shard);
+    if (result < 0) {
+        co_return failed(result, "rename " + work.path + "/identity.tmp");
+    }
+    const base::Status status = co_await sync_directory(work, work.directory.get());
+    co_return status;
+}
+
+rt::Task<base::Status> read_identity(SpoolWork& work) {
+    work.op.prepare_open(work.directory.get(), kIdentityName, io::OpenMode());
+    const std::int32_t opened = co_await work.op.submit(work.shard);
+    if (opened < 0) {
+        co_return base::fail(-opened);
+    }
+    const io::OwnedHandle file(work.shard.driver(), opened);
+    const base::Status status =
+        co_await read_fully(work.shard, work.op, opened, work.block.bytes(), 0);
+    if (!status.has_value() && status.error().number() != ENODATA) {
+        co_return base::fail(
+            EIO, "cannot read " + work.path + "/identity: " + status.error().describe());
+    }
+    const format::BlockState state = status.has_value()
+                                         ? format::read_block(work.block.bytes(), work.identity)
+                                         : format::BlockState::damaged;
+    if (state == format::BlockState::newer) {
+        co_return base::fail(EPROTONOSUPPORT,
+                             "the spool " + work.path + " was written by a newer version (format " +
+                                 std::to_string(work.identity.version) + "); start that version");
+    }
+    if (state == format::BlockState::damaged) {
+        co_return base::fail(EUCLEAN, work.path +
+                                          "/identity is damaged; put it back from a copy of the "
+                                          "spool: nothing can be read without it");
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Status> find_or_make_identity(SpoolWork& work) {
+    base::Status status = co_await read_identity(work);
+    if (status.has_value() || status.error().number() != ENOENT) {
+        co_return status;
+    }
+    const base::Result<std::vector<std::string>> names =
+        work.shard.driver().list_directory(work.directory.get());
+    if (names.has_value() && std::ranges::find(*names, format::partition_name(0)) != names->end()) {
+        co_return base::fail(EUCLEAN, work.path +
+                                          "/identity is missing though there are partitions; put "
+                                          "it back from a copy of the spool");
+    }
+    work.shard.driver().random(work.identity.store);
+    work.identity.created_ms = base::unix_ms(work.shard.wall_now());
+    status = co_await write_identity(work);
+    co_return status;
+}
+
+}  // namespace
+
+// The identity comes first, then the folders, then their number: so folders without an identity
+// are never a crash's doing.
+rt::Task<base::Result<SpoolIdentity>> open_spool(rt::Shard& shard, std::string path,
+                                                 std::uint32_t partitions_min) {
+    if (partitions_min > mail::QueueId::kPartitionsMax) {
+        co_return base::fail(EINVAL, "a spool has at most 256 partitions");
+    }
+    SpoolWork work{shard, std::move(path), {}, {}, AlignedBuffer(format::kBlock), {}, {}, {}};
+    base::Status status = co_await open_or_make(work);
+    if (status.has_value()) {
+        status = co_await take_lock(work);
+    }
+    if (status.has_value()) {
+        status = co_await find_or_make_identity(work);
+    }
+    if (!status.has_value()) {
+        co_return std::unexpected(status.error());
+    }
+    if (work.identity.partitions < partitions_min) {
+        for (std::uint32_t number = work.identity.partitions; number < partitions_min; ++number) {
+            const std::string name = format::partition_name(number);
+            work.op.prepare_make_directory(work.directory.get(), name.c_str(), 0700);
+            const std::int32_t result = co_await work.op.submit(shard);
+            if (result < 0 && result != -EEXIST) {
+                co_return failed(result, "make " + work.path + "/" + name);
+            }
+        }
+        status = co_await sync_directory(work, work.directory.get());
+        if (status.has_value()) {
+            work.identity.partitions = partitions_min;
+            status = co_await write_identity(work);
+        }
+        if (!status.has_value()) {
+            co_return std::unexpected(status.error());
+        }
+    }
+    co_return SpoolIdentity{work.identity.store, work.identity.partitions};
+}
+
+}  // namespace store

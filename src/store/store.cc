@@ -1,0 +1,175 @@
+#include "store/store.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/assert.h"
+#include "store/partition.h"
+
+namespace store {
+
+// What the partitions and transactions of the shard share.
+class Store::Shared final : public TransactionHome {
+  public:
+    Shared(rt::Shard& shard, StoreListener& listener, mail::EventLog& log, StoreOptions options)
+        : options_(std::move(options)),
+          chunks_(options_.chunk_bytes_max),
+          cache_(chunks_, std::min(options_.cache_bytes_max, options_.chunk_bytes_max)),
+          links_{shard, listener, log, cache_, buffers_, counters_, options_} {}
+    ~Shared() override { RP_ASSERT(free_.size() == all_.size()); }
+
+    [[nodiscard]] ChunkPool& chunks() override { return chunks_; }
+    [[nodiscard]] bool short_of_memory() override {
+        if (chunks_.over_limit()) {
+            cache_.make_room();
+        }
+        return chunks_.over_limit();
+    }
+    void data_phase_over() override { --in_data_phase_; }
+    void recycle(Transaction& transaction) override { free_.push_back(&transaction); }
+
+    [[nodiscard]] const StoreOptions& options() const { return options_; }
+    [[nodiscard]] const PartitionLinks& links() const { return links_; }
+    [[nodiscard]] const StoreCounters& counters() const { return counters_; }
+    [[nodiscard]] std::uint32_t in_data_phase() const { return in_data_phase_; }
+    void clear_cache() { cache_.clear(); }
+
+    // nullptr when the limit of transactions or of memory is reached.
+    [[nodiscard]] Transaction* take_transaction() {
+        if (short_of_memory()) {
+            return nullptr;
+        }
+        if (free_.empty()) {
+            if (all_.size() == options_.transactions_max) {
+                return nullptr;
+            }
+            all_.push_back(std::make_unique<Transaction>(*this));
+            free_.reserve(all_.size());
+            free_.push_back(all_.back().get());
+        }
+        Transaction* transaction = free_.back();
+        free_.pop_back();
+        ++in_data_phase_;
+        return transaction;
+    }
+
+  private:
+    StoreOptions options_;
+    ChunkPool chunks_;
+    MessageCache cache_;
+    ReadBufferPool buffers_;
+    StoreCounters counters_;
+    PartitionLinks links_;
+    std::uint32_t in_data_phase_ = 0;
+    std::vector<std::unique_ptr<Transaction>> all_;
+    std::vector<Transaction*> free_;
+};
+
+Store::Store(rt::Shard& shard, StoreListener& listener, mail::EventLog& log, StoreOptions options)
+    : shard_(shard) {
+    RP_ASSERT(options.segment_bytes % format::kBlock == 0 &&
+              options.segment_bytes >= format::kSegmentBytesMin &&
+              options.segment_bytes <= format::kSegmentBytesMax);
+    RP_ASSERT(options.segments_ahead >= 2 && options.shards > shard.number() &&
+              options.identity.partitions >= options.shards);
+    shared_ = std::make_unique<Shared>(shard, listener, log, std::move(options));
+    for (std::uint32_t number = shard.number(); number < shared_->options().identity.partitions;
+         number += shared_->options().shards) {
+        partitions_.push_back(std::make_unique<Partition>(shared_->links(), number));
+    }
+    shard.add_hook(*this);
+}
+
+Store::~Store() = default;
+
+rt::Task<base::Status> Store::open() {
+    base::Status status;
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        status = co_await partition->open();
+        if (!status.has_value()) {
+            co_await close();
+            co_return status;
+        }
+    }
+    co_return status;
+}
+
+rt::Task<void> Store::close() {
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        co_await partition->close();
+    }
+    shared_->clear_cache();
+    partitions_.clear();
+}
+
+mail::SinkState Store::admits(std::uint64_t size_bytes) {
+    return partitions_.front()->committer().admits(size_bytes) ? mail::SinkState::ready
+                                                               : mail::SinkState::storage_full;
+}
+
+mail::IncomingMessageHandle Store::begin(const mail::Origin& origin) {
+    Partition& partition = *partitions_.front();
+    Transaction* transaction = shared_->take_transaction();
+    if (transaction == nullptr) {
+        return nullptr;
+    }
+    transaction->begin(partition.committer(), partition.next_id(), shard_.wall_now(), origin);
+    return mail::IncomingMessageHandle(transaction);
+}
+
+Partition& Store::partition(std::uint32_t number) {
+    const std::uint32_t index = number / shared_->options().shards;
+    RP_ASSERT(index < partitions_.size() && partitions_[index]->number() == number);
+    return *partitions_[index];
+}
+
+void Store::record_outcome(const Outcome& outcome, base::Waiter* durable) {
+    partition(outcome.message.id.partition()).committer().record_outcome(outcome, durable);
+}
+
+void Store::finish(MessageRef message, base::Waiter* durable) {
+    partition(message.id.partition()).committer().finish(message, durable);
+}
+
+bool Store::takes_outcomes() const {
+    return std::ranges::all_of(
+        partitions_, [](const auto& partition) { return partition->committer().takes_outcomes(); });
+}
+
+rt::Task<base::Status> Store::read_message(MessageRef message, StoredMessage& into) {
+    const base::Status status =
+        co_await partition(message.id.partition()).read_message(message, into);
+    co_return status;
+}
+
+rt::Task<base::Status> Store::read_outcome(std::uint32_t number, Location outcome,
+                                           StoredOutcome& into) {
+    const base::Status status = co_await partition(number).read_outcome(outcome, into);
+    co_return status;
+}
+
+rt::Task<base::Result<ReaderHandle>> Store::open_source(MessageRef message) {
+    base::Result<ReaderHandle> reader =
+        co_await partition(message.id.partition()).open_source(message);
+    co_return std::move(reader);
+}
+
+StoreCounters Store::counters() const {
+    StoreCounters counters = shared_->counters();
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        counters.segments_created += partition->pool().created();
+        counters.segments_recycled += partition->pool().recycled();
+    }
+    return counters;
+}
+
+base::MonoTime Store::end_of_turn(base::MonoTime now) {
+    base::MonoTime next = base::kNever;
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        next = std::min(next, partition->end_of_turn(now, shared_->in_data_phase()));
+    }
+    return next;
+}
+
+}  // namespace store
