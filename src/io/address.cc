@@ -1,5 +1,6 @@
 #include "io/address.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstring>
@@ -27,9 +28,10 @@ base::Result<SocketAddress> SocketAddress::parse(std::string_view text) {
     SocketAddress address;
     if (text.starts_with(kUnixPrefix)) {
         const std::string_view path = text.substr(kUnixPrefix.size());
-        if (path.empty() || path.size() >= sizeof address.unix_.sun_path) {
-            return base::fail(EINVAL,
-                              "'" + std::string(text) + "': a Unix path has 1 to 107 bytes");
+        if (path.empty() || path.size() >= sizeof address.unix_.sun_path ||
+            path.find('\0') != std::string_view::npos) {
+            return base::fail(EINVAL, "'" + std::string(text) +
+                                          "': a Unix path has 1 to 107 bytes, none of them NUL");
         }
         address.unix_ = {};
         address.unix_.sun_family = AF_UNIX;
@@ -67,8 +69,9 @@ SocketAddress SocketAddress::from_kernel(const sockaddr_storage& storage, sockle
         std::memcpy(&address.v6_, &storage, sizeof address.v6_);
     } else if (storage.ss_family == AF_UNIX) {
         address.unix_ = {};
-        std::memcpy(&address.unix_, &storage,
-                    size < sizeof address.unix_ ? size : sizeof address.unix_);
+        // The kernel's path may fill its field without a NUL at the end; ours always has one.
+        constexpr std::size_t kSizeMax = sizeof address.unix_ - 1;
+        std::memcpy(&address.unix_, &storage, std::min<std::size_t>(size, kSizeMax));
     }
     return address;
 }

@@ -85,8 +85,9 @@ class Driver {
     [[nodiscard]] virtual base::Result<Handle> socket(int family, const SocketAddress& source) = 0;
     [[nodiscard]] virtual SocketAddress local_address(Handle socket) = 0;
     [[nodiscard]] virtual SocketAddress peer_address(Handle socket) = 0;
-    // Gives the handle up. REQUIRES: no op on it is in flight (cancel, then wait for the
-    // completion).
+    // Gives the handle up, of a socket or a file; at the latest the next wait() carries it out (so
+    // a lock or an address may be taken until then). REQUIRES: no op on it is in flight (cancel,
+    // then wait for the completion).
     virtual void close(Handle handle) = 0;
 
     // Files, now: for the start and the control of a spool.

@@ -53,8 +53,11 @@ constexpr std::size_t kOpCodes = static_cast<std::size_t>(OpCode::make_directory
 // the log as broken).
 struct Completion {
     std::int32_t result = 0;
-    std::int32_t buffer = -1;  // receive_multishot: the leased buffer's id in its ring, else -1
-    bool more = false;         // the op stays in flight and completes again
+    // receive_multishot: the leased buffer's id in its ring, if, and only if, result > 0; else -1.
+    std::int32_t buffer = -1;
+    // The op stays in flight and completes again. A multishot op may end at any completion, a good
+    // one too (the kernel's queue was full, say): submit it again then.
+    bool more = false;
 };
 
 // How a file is opened. Access mode bits are those of open(2).
