@@ -14,6 +14,8 @@
 namespace app {
 namespace {
 
+constexpr const char* kDefaultSpool = "./ringpost-spool";
+
 constexpr const char* kExitCodes =
     "Exit codes: 0 done; 1 failed, with the reason on standard error; 2 bad usage.";
 
@@ -30,12 +32,12 @@ std::string check_queue_id(const std::string& text) {
 struct Parsed {
     ServeOptions serve{.config_path = std::string(kDefaultConfigPath),
                        .use_default = false,
-                       .default_spool = "./ringpost-spool"};
+                       .default_spool = kDefaultSpool};
     SinkOptions sink{.listen = "127.0.0.1:2626"};
     CheckOptions check{.config_path = std::string(kDefaultConfigPath)};
     QueueListOptions list;
     QueueShowOptions show;
-    std::string print_spool = "./ringpost-spool";
+    std::string print_spool = kDefaultSpool;
 };
 
 CLI::Option* add_config(CLI::App* command, std::string& path) {
@@ -82,6 +84,14 @@ void add_server_place(CLI::App* command, ServerPlace& place) {
                          "The configuration of the server, which says where its control socket is")
             ->type_name("FILE")
             ->capture_default_str();
+    CLI::Option* use_default = command->add_flag_callback(
+        "--default",
+        [&place] {
+            if (place.spool.empty()) {
+                place.spool = kDefaultSpool;
+            }
+        },
+        "The server was started with --default");
     CLI::Option* spool = command
                              ->add_option("--spool", place.spool,
                                           "The spool of the server, with the control socket in it")
@@ -89,8 +99,9 @@ void add_server_place(CLI::App* command, ServerPlace& place) {
     CLI::Option* control =
         command->add_option("--control", place.control, "The control socket of the server")
             ->type_name("PATH");
+    use_default->excludes(config);
     spool->excludes(config);
-    control->excludes(config)->excludes(spool);
+    control->excludes(config)->excludes(spool)->excludes(use_default);
 }
 
 struct QueueCommands {
@@ -103,11 +114,11 @@ QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
     queue->require_subcommand(1);
     queue->footer(
         "  ringpost queue list --spool ./ringpost-spool\n"
-        "  ringpost queue list --json | jq -r '.[].id'\n"
+        "  ringpost queue list --json | jq -r .id\n"
         "  ringpost queue show 00000400000G1\n");
 
-    CLI::App* list = queue->add_subcommand(
-        "list", "List the messages in the queue, oldest first within each partition");
+    CLI::App* list =
+        queue->add_subcommand("list", "List the messages in the queue, in no order of time");
     list->add_flag("--json", parsed.list.json,
                    "Print a JSON array, one message per line; docs/CONTROL.md has the fields");
     list->add_option("--limit", parsed.list.limit, "Stop after so many messages (0: none left out)")

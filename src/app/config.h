@@ -56,13 +56,11 @@ struct ListenerConfig {
     friend bool operator==(const ListenerConfig&, const ListenerConfig&) = default;
 };
 
+// 127.0.0.0/8 and ::1/128.
+[[nodiscard]] std::vector<Network> loopback_networks();
+
 struct RelayConfig {
-    std::vector<Network> networks = {
-        {.address = {127}, .prefix_bits = 8, .ipv6 = false},
-        {.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},
-         .prefix_bits = 128,
-         .ipv6 = true},
-    };
+    std::vector<Network> networks = loopback_networks();
     std::vector<DomainPattern> domains;
     friend bool operator==(const RelayConfig&, const RelayConfig&) = default;
 };

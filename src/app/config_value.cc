@@ -379,6 +379,16 @@ Result<std::string> parse_path(std::string_view text) {
     return std::string(text);
 }
 
+std::vector<Network> loopback_networks() {
+    std::vector<Network> networks(2);
+    networks[0].address[0] = 127;
+    networks[0].prefix_bits = 8;
+    networks[1].address[15] = 1;
+    networks[1].prefix_bits = 128;
+    networks[1].ipv6 = true;
+    return networks;
+}
+
 std::string to_text(const HostPort& address) {
     const std::string port = std::to_string(address.port);
     return address.host.contains(':') ? "[" + address.host + "]:" + port

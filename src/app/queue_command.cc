@@ -152,7 +152,7 @@ int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* e
     std::int64_t bytes = 0;
     const auto item = [&](const Json& message) {
         if (options.json) {
-            return put(out, (messages++ == 0 ? "[\n" : ",\n") + dump(message, -1));
+            return put(out, dump(message, -1) + "\n");
         }
         recipients += list_at(message, "recipients").size();
         bytes += number_at(message, "size_bytes");
@@ -165,7 +165,7 @@ int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* e
         return complain(err, done.error().describe());
     }
     if (options.json) {
-        put(out, messages == 0 ? "[]\n" : "\n]\n");
+        // Nothing behind the last message, so that an empty queue gives empty output.
     } else if (messages == 0) {
         put(out, "The queue is empty.\n");
     } else {

@@ -73,24 +73,20 @@ base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& 
             left = number;
         }
     }
-    std::optional<mail::QueueId> after;
-    while (left > 0) {
-        const base::Result<std::vector<QueueMessage>> page = view.page(
-            after, static_cast<std::size_t>(std::min<std::uint64_t>(left, kPageMessages)));
+    std::optional<QueueCursor> from = QueueCursor();
+    while (left > 0 && from) {
+        const base::Result<QueuePage> page = view.page(
+            *from, static_cast<std::size_t>(std::min<std::uint64_t>(left, kPageMessages)));
         if (!page) {
             return std::unexpected(page.error());
         }
-        if (page->empty()) {
-            break;
-        }
-        for (const QueueMessage& message : *page) {
-            RP_ASSERT(!after || message.id > *after);  // else this would never end
-            after = message.id;
+        for (const QueueMessage& message : page->messages) {
             if (!reply.item(queue_message_json(message, wall_now()))) {
                 return {};  // the peer has gone
             }
         }
-        left -= std::min<std::uint64_t>(left, page->size());
+        left -= std::min<std::uint64_t>(left, page->messages.size());
+        from = page->next;
     }
     return {};
 }

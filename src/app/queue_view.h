@@ -35,6 +35,17 @@ struct QueueMessage {
     std::vector<QueueRecipient> recipients;
 };
 
+// Where a listing goes on. Means something to the view that gave it alone.
+struct QueueCursor {
+    std::uint32_t shard = 0;
+    std::uint64_t position = 0;
+};
+
+struct QueuePage {
+    std::vector<QueueMessage> messages;
+    std::optional<QueueCursor> next;  // absent behind the last page
+};
+
 class QueueView {
   public:
     QueueView() = default;
@@ -42,11 +53,12 @@ class QueueView {
     QueueView& operator=(const QueueView&) = delete;
     virtual ~QueueView() = default;
 
-    // Messages that are in the queue, in the order of their ids, behind `after` (from the first
-    // when absent); at most `messages_max`, and fewer where a page would grow large. Only an empty
-    // page is the end. A message that comes or goes between two pages may be seen or not.
-    [[nodiscard]] virtual base::Result<std::vector<QueueMessage>> page(
-        std::optional<mail::QueueId> after, std::size_t messages_max) = 0;
+    // Messages that are in the queue, from the cursor on (QueueCursor() is the beginning), in no
+    // order of time; at most `messages_max`, and fewer, even none, where a page would be long in
+    // the making. A message that is queued all the while comes once; one that comes or goes between
+    // two pages may be seen or not.
+    [[nodiscard]] virtual base::Result<QueuePage> page(QueueCursor from,
+                                                       std::size_t messages_max) = 0;
 
     // One message; nothing when it is not in the queue.
     [[nodiscard]] virtual base::Result<std::optional<QueueMessage>> find(mail::QueueId id) = 0;

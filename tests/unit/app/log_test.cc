@@ -1,0 +1,146 @@
+#include "app/log.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "app/log_ring.h"
+
+namespace app {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+// What the log writes, read back.
+class Written {
+  public:
+    Written() : file_(std::tmpfile()) {}
+    Written(const Written&) = delete;
+    Written& operator=(const Written&) = delete;
+    ~Written() { std::fclose(file_); }
+
+    [[nodiscard]] std::FILE* file() const { return file_; }
+    [[nodiscard]] std::string text() const {
+        std::rewind(file_);
+        std::string text(std::size_t{8} << 20U, '\0');
+        text.resize(std::fread(text.data(), 1, text.size(), file_));
+        return text;
+    }
+
+  private:
+    std::FILE* file_;
+};
+
+base::WallTime fixed_time() {
+    return base::wall_from_unix_ms(1795312091123);
+}
+
+TEST(Log, WritesEventsOfShardsAndNotices) {
+    const Written written;
+    {
+        Log log({}, 2, written.file());
+        mail::EventLog& shard = log.open_shard(1, fixed_time);
+        shard.reception({.id = mail::QueueId(0, 1, 1), .client = "192.0.2.1:1", .from = "a@b"});
+        shard.attempt({.id = mail::QueueId(0, 1, 1), .to = "c@d"});
+        shard.removal({.id = mail::QueueId(0, 1, 1), .delivered = 1});
+        shard.notice(mail::Severity::warning, "of the shard");
+        log.notice(mail::Severity::info, "of the control plane");
+        log.flush();
+        const std::string text = written.text();
+        EXPECT_EQ(std::ranges::count(text, '\n'), 5);
+        EXPECT_THAT(text, HasSubstr("2026-11-22T01:48:11.123Z info reception shard=1 id="));
+        EXPECT_THAT(text, HasSubstr(" info attempt shard=1 id="));
+        EXPECT_THAT(text, HasSubstr(" info removal shard=1 id="));
+        EXPECT_THAT(text, HasSubstr(" warning notice shard=1 of the shard\n"));
+        EXPECT_THAT(text, HasSubstr("Z info notice of the control plane\n"));
+    }
+}
+
+TEST(Log, EndsWithEverythingWritten) {
+    const Written written;
+    {
+        Log log({.format = LogFormat::json, .level = LogLevel::info}, 1, written.file());
+        mail::EventLog& shard = log.open_shard(0, fixed_time);
+        for (int i = 0; i < 1000; ++i) {
+            shard.removal({.id = mail::QueueId(0, 1, 1)});
+        }
+    }
+    EXPECT_EQ(std::ranges::count(written.text(), '\n'), 1000);
+}
+
+TEST(Log, LeavesOutWhatIsBelowItsLevel) {
+    const Written written;
+    {
+        Log log({.format = LogFormat::text, .level = LogLevel::warning}, 1, written.file());
+        mail::EventLog& shard = log.open_shard(0, fixed_time);
+        shard.removal({.id = mail::QueueId(0, 1, 1)});
+        shard.notice(mail::Severity::debug, "one");
+        shard.notice(mail::Severity::error, "two");
+        log.notice(mail::Severity::info, "three");
+        log.notice(mail::Severity::warning, "four");
+    }
+    EXPECT_THAT(written.text(), Not(HasSubstr("removal")));
+    EXPECT_THAT(written.text(), Not(HasSubstr("one")));
+    EXPECT_THAT(written.text(), HasSubstr("error notice shard=0 two"));
+    EXPECT_THAT(written.text(), Not(HasSubstr("three")));
+    EXPECT_THAT(written.text(), HasSubstr("warning notice four"));
+}
+
+// The ring is smaller than what is logged at once; whatever the thread manages to take, lines and
+// drops add up.
+TEST(Log, SaysHowManyEventsWereDropped) {
+    constexpr std::uint64_t kEvents = 20'000;
+    const Written written;
+    {
+        Log log({}, 1, written.file(), 4 * LogRing::kRecordBytesMax);
+        mail::EventLog& shard = log.open_shard(0, fixed_time);
+        const std::string reply(900, 'x');
+        for (std::uint64_t i = 0; i < kEvents; ++i) {
+            shard.attempt({.id = mail::QueueId(0, 1, i + 1), .reply = reply});
+        }
+    }
+    const std::string text = written.text();
+    std::uint64_t lines = 0;
+    std::uint64_t dropped = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::string line = text.substr(at, text.find('\n', at) - at);
+        at += line.size() + 1;
+        if (const std::size_t notice = line.find("notice shard=0 "); notice != std::string::npos) {
+            EXPECT_THAT(line, HasSubstr(" log events were dropped"));
+            dropped += std::stoull(line.substr(notice + 15));
+        } else {
+            ++lines;
+        }
+    }
+    EXPECT_GT(dropped, 0U);
+    EXPECT_EQ(lines + dropped, kEvents);
+}
+
+TEST(Log, ManyThreadsMayFlushAndNotice) {
+    const Written written;
+    {
+        Log log({}, 1, written.file());
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 4; ++i) {
+            threads.emplace_back([&log] {
+                for (int j = 0; j < 50; ++j) {
+                    log.notice(mail::Severity::info, "x");
+                    log.flush();
+                }
+            });
+        }
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+    }
+    EXPECT_EQ(std::ranges::count(written.text(), '\n'), 200);
+}
+
+}  // namespace
+}  // namespace app
