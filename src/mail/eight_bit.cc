@@ -142,7 +142,7 @@ void EightBitDowngrade::look_at(const LinePart& part) {
     const auto octets = std::ranges::count_if(
         part.text, [](char c) { return static_cast<unsigned char>(c) > 127; });
     octets_8bit_ += static_cast<std::uint64_t>(octets);
-    if (place.kind == MimeStructure::Kind::header_end || place.header_broken_off) {
+    if (place.kind == MimeStructure::Kind::header_end) {
         const TransferEncoding label = structure_.transfer_encoding();
         const bool above_7bit =
             label == TransferEncoding::eight_bit || label == TransferEncoding::binary;

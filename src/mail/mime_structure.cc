@@ -158,18 +158,19 @@ void MimeStructure::end_header(bool broke_off) {
     const ContentType type = parse_content_type({content_type_.data(), content_type_size_}, space);
     const bool clear = !overlong_ && content_types_ <= 1 && transfer_encodings_ <= 1;
     const bool identity = transfer_encoding_ != TransferEncoding::other;
+    // Where the header of a composite breaks off, readers disagree about what its first line is.
+    const bool whole = clear && identity && !broke_off;
     mode_ = Kind::body;
     encodable_ = false;
     if (equal_ignoring_case(type.type, "multipart")) {
-        if (clear && identity && !type.boundary.empty() && depth_ < levels_.size()) {
+        if (whole && !type.boundary.empty() && depth_ < levels_.size()) {
             enter_multipart(type.subtype, trim_end(type.boundary));
         }
     } else if (equal_ignoring_case(type.type, "message") ||
                (content_types_ == 0 && message_by_default_)) {
         // A message in an encoding is against the rules (RFC 2046 §5.2.1) and to be left alone, as
         // message/partial and the like are.
-        if (clear && identity && !broke_off &&
-            (type.type.empty() || equal_ignoring_case(type.subtype, "rfc822"))) {
+        if (whole && (type.type.empty() || equal_ignoring_case(type.subtype, "rfc822"))) {
             message_follows_ = true;
         }
     } else {

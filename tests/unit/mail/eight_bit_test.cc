@@ -276,6 +276,20 @@ TEST(EightBit, SignedPartsAreNotTouched) {
               std::string::npos);
 }
 
+// Found by fuzzing: the empty line that was added made a delimiter of what had been none.
+TEST(EightBit, CompositeWhoseHeaderBreaksOff) {
+    EXPECT_EQ(verdict("Content-Type: multipart/mixed; boundary=b\r\n--b\r\n--b\r\n\xe9"),
+              Verdict::impossible);
+    const std::string part =
+        "Content-Type: multipart/mixed; boundary=i\r\n"
+        "Content-Transfer-Encoding: 8bit\r\n--i\r\n\r\nx\r\n";
+    const std::string out = convert(
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n"
+        "--o\r\n" +
+        part + "--o\r\n\r\n\xe9\r\n--o--\r\n");
+    EXPECT_NE(out.find("--o\r\n" + part + "--o\r\n"), std::string::npos) << out;
+}
+
 TEST(EightBit, DeepAndManyParts) {
     std::string deep = "MIME-Version: 1.0\r\n";
     for (int i = 0; i < 60; ++i) {
