@@ -3,7 +3,7 @@
 
 include(GoogleTest)
 
-set(RINGPOST_TEST_LABELS "" CACHE STRING "What tools/test --all runs of this preset, as labels; empty for all")
+set(RINGPOST_TESTS "" CACHE STRING "Which tests this build folder builds and runs, as a pattern; empty for all")
 set(RINGPOST_TEST_PREFIX "" CACHE STRING "Put before each test's name, to tell the presets apart")
 
 # ringpost_library(<name> [DEPS <name>...] [EXTERNAL <target>...])
@@ -29,22 +29,31 @@ function(ringpost_library name)
     string(FIND "${CMAKE_CURRENT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/tests/" place)
     if(place EQUAL 0)
         target_include_directories(${target} ${scope} "${PROJECT_SOURCE_DIR}/tests")
+        # Built where a test wants it.
+        set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
     endif()
     target_link_libraries(${target} ${scope} ${arg_DEPS} ${arg_EXTERNAL} Threads::Threads)
     set_property(GLOBAL APPEND PROPERTY RINGPOST_LIBRARIES ${target})
 endfunction()
 
+# ringpost_test_wanted(<variable> <name>)
+#
+# Whether this build folder has the test. Each preset builds the tests that it can find something with (RINGPOST_TESTS in
+# CMakePresets.json: unit tests of single threads say nothing under the thread sanitizer); -DRINGPOST_TESTS= builds all.
+function(ringpost_test_wanted variable name)
+    set(${variable} FALSE PARENT_SCOPE)
+    if(RINGPOST_TESTS STREQUAL "" OR name MATCHES "${RINGPOST_TESTS}")
+        set(${variable} TRUE PARENT_SCOPE)
+    endif()
+endfunction()
+
 # ringpost_test_properties(<variable> <label> <timeout>)
 #
 # The ctest properties of a test: its label, its time-out (five times as long under a sanitizer), and what the
-# sanitizers need. The label is <label>-more where RINGPOST_TEST_LABELS leaves it out: `ctest -L unit` finds the test
-# either way, and `ctest -LE more` over several build folders runs in each what its preset is for.
+# sanitizers need.
 function(ringpost_test_properties variable label timeout)
     if(RINGPOST_SANITIZE)
         math(EXPR timeout "5 * ${timeout}")
-    endif()
-    if(RINGPOST_TEST_LABELS AND NOT label IN_LIST RINGPOST_TEST_LABELS)
-        string(APPEND label "-more")
     endif()
     set(properties LABELS ${label} TIMEOUT ${timeout})
     if(RINGPOST_SANITIZE)
@@ -73,6 +82,10 @@ function(ringpost_test)
     if(NOT arg_NAME)
         string(REPLACE "/" "_" arg_NAME "${below}")
     endif()
+    ringpost_test_wanted(wanted ${arg_NAME})
+    if(NOT wanted)
+        return()
+    endif()
     if(NOT arg_LABEL)
         string(REGEX REPLACE "/.*" "" arg_LABEL "${below}")
     endif()
@@ -83,6 +96,7 @@ function(ringpost_test)
     set(target ${arg_NAME}_test)
     add_executable(${target} ${sources} ${arg_SOURCES})
     target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/tests")
+    target_compile_options(${target} PRIVATE ${RINGPOST_TEST_OPTIONS})
     target_link_libraries(${target} PRIVATE
         ${arg_DEPS} ${arg_EXTERNAL} GTest::gmock GTest::gtest GTest::gtest_main)
     ringpost_test_properties(properties ${arg_LABEL} ${arg_TIMEOUT})
@@ -112,6 +126,10 @@ endfunction()
 # headers it includes, so a new target needs no line anywhere. ctest runs it over each file of corpus/<thing>/. In the
 # preset fuzz it is a libFuzzer binary, and ctest has it try 20,000 mutations (from a fixed seed) besides.
 function(ringpost_fuzz thing)
+    ringpost_test_wanted(wanted fuzz)
+    if(NOT wanted)
+        return()
+    endif()
     set(target ${thing}_fuzz)
     set(source "${CMAKE_CURRENT_SOURCE_DIR}/${target}.cc")
     set(corpus "${CMAKE_CURRENT_SOURCE_DIR}/corpus/${thing}")
