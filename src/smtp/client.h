@@ -22,7 +22,6 @@
 #include <sys/uio.h>
 
 #include "base/time.h"
-#include "io/address.h"
 #include "mail/eight_bit.h"
 #include "mail/message_source.h"
 #include "mail/status_code.h"

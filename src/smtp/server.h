@@ -13,7 +13,6 @@
 
 #include "base/list.h"
 #include "base/result.h"
-#include "io/address.h"
 #include "net/listener.h"
 #include "rt/scope.h"
 #include "rt/task.h"

@@ -17,7 +17,6 @@
 #include <string_view>
 
 #include "base/list.h"
-#include "io/address.h"
 #include "mail/envelope.h"
 #include "mail/log_event.h"
 #include "mail/message_sink.h"
