@@ -46,9 +46,12 @@ void Shard::turn() {
     asleep_.store(true, std::memory_order_seq_cst);
     const bool busy = ready_first_ != nullptr || !mailbox_.empty() || stopping();
     const std::span<const io::Reaped> reaped = driver_.wait(busy ? now_ : deadline);
-    asleep_.store(false, std::memory_order_relaxed);
-
     now_ = driver_.now();
+    // A wait that gave nothing before its time: a bell rang, or this is the simulator, whose wait
+    // never blocks, and the shard sleeps on until its next turn. So the flag stays up until there
+    // is a letter.
+    asleep_.store(reaped.empty() && !busy && now_ < deadline, std::memory_order_relaxed);
+
     for (const io::Reaped& one : reaped) {
         one.op->finish(one.completion);
     }
@@ -107,6 +110,7 @@ void Shard::open_letters() {
         if (letter == nullptr) {
             return;
         }
+        asleep_.store(false, std::memory_order_relaxed);
         letter->open();
     }
 }

@@ -109,7 +109,10 @@ void Host::settle() {
         return;
     }
     settling_ = true;
-    for (int turn = 0; turn < kUnwindTurnsMax && operations_in_flight() != 0; ++turn) {
+    const auto unwound = [this] {
+        return operations_in_flight() == 0 && (!program_.unwound || program_.unwound());
+    };
+    for (int turn = 0; turn < kUnwindTurnsMax && !unwound(); ++turn) {
         for (const auto& driver : process_->drivers) {
             driver->take_dead_turn();
         }

@@ -6,8 +6,9 @@
 //  - kill(): as kill -9. The kernel goes on: writes in flight still reach the disk, and hold the
 //    file's lock until they have; unread sockets reset, others close;
 //  - Driver::fatal(): as kill(), with a sentence.
-// A dead program's shards get every operation back with ECANCELED, in turns that the world calls
-// until nothing is in flight; then Program::end destroys it. What it does meanwhile has no effect.
+// A dead program's shards get every operation back with ECANCELED, and their clocks run ahead to
+// whatever they wait for, in turns that the world calls until nothing is in flight and
+// Program::unwound says so; then Program::end destroys it. What it does meanwhile has no effect.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +36,7 @@ struct Program {
     std::function<void()> start;  // adds the drivers and builds what runs on them
     std::function<void()> end;    // destroys it; the drivers end right after. REQUIRES: afterwards
                                   // no operation is in flight
+    std::function<bool()> unwound = {};  // a dead program needs no more turns; may be empty
 };
 
 // A fault at a chosen operation, for directed tests.

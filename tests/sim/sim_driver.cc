@@ -79,7 +79,7 @@ std::span<const io::Reaped> SimDriver::wait(base::MonoTime deadline) {
         }
     }
     rung_ = false;
-    return process_.dead ? reap_dead() : reap();
+    return process_.dead ? reap_dead(deadline) : reap();
 }
 
 // Outside of World::run(): wait() itself lets the world go on.
@@ -117,8 +117,11 @@ std::span<const io::Reaped> SimDriver::reap() {
     return given_;
 }
 
-std::span<const io::Reaped> SimDriver::reap_dead() {
+std::span<const io::Reaped> SimDriver::reap_dead(base::MonoTime deadline) {
     given_.clear();
+    if (flights_.empty() && deadline > now() && deadline != base::kNever) {
+        dead_ahead_ += deadline - now();
+    }
     for (const auto& [id, flight] : flights_) {
         given_.push_back({flight.op, {.result = -ECANCELED}});
     }
@@ -283,11 +286,11 @@ void SimDriver::cancel_started(FlightId id) {
 // Clocks, chance, doorbells.
 
 base::MonoTime SimDriver::now() {
-    return world_.now();
+    return world_.now() + dead_ahead_;
 }
 
 base::WallTime SimDriver::wall_now() {
-    return world_.wall_now();
+    return world_.wall_now() + dead_ahead_;
 }
 
 void SimDriver::random(base::MutableBytes into) {

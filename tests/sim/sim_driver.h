@@ -108,7 +108,7 @@ class SimDriver final : public io::Driver {
     void ring();
     void drive_until_due(base::MonoTime deadline);
     [[nodiscard]] std::span<const io::Reaped> reap();
-    [[nodiscard]] std::span<const io::Reaped> reap_dead();
+    [[nodiscard]] std::span<const io::Reaped> reap_dead(base::MonoTime deadline);
     [[nodiscard]] Process::Entry* entry(io::Handle handle);
     [[nodiscard]] base::Result<io::Handle> add_entry(Process::Entry entry);
     // The flight while it is with the kernel, else nullptr.
@@ -166,6 +166,9 @@ class SimDriver final : public io::Driver {
     base::MonoTime deadline_ = base::kNever;
     base::MonoTime busy_until_{};
     EventId turn_event_{};
+    // A dead program's clock runs ahead to what it waits for, so that its timers fire while it is
+    // unwound.
+    base::Duration dead_ahead_{};
     bool rung_ = false;     // since the last wait()
     bool gave_ = false;     // the last wait() gave something
     bool in_turn_ = false;  // the world called turn_
