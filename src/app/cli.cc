@@ -115,14 +115,16 @@ QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
     queue->footer(
         "  ringpost queue list --spool ./ringpost-spool\n"
         "  ringpost queue list --json | jq -r .id\n"
-        "  ringpost queue show 00000400000G1\n");
+        "  ringpost queue show 000002000000G\n");
 
     CLI::App* list =
         queue->add_subcommand("list", "List the messages in the queue, in no order of time");
     list->add_flag("--json", parsed.list.json,
-                   "Print a JSON array, one message per line; docs/CONTROL.md has the fields");
+                   "Print one JSON object per message and line; docs/CONTROL.md has the "
+                   "fields");
     list->add_option("--limit", parsed.list.limit, "Stop after so many messages (0: none left out)")
         ->type_name("N")
+        ->check(CLI::NonNegativeNumber, "")
         ->capture_default_str();
     add_server_place(list, parsed.list.server);
 

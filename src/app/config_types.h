@@ -49,6 +49,7 @@ struct PathType : TextType<std::string, parse_path, print_text> {
 struct HostPortType
     : TextType<HostPort, parse_host_port, static_cast<std::string (*)(const HostPort&)>(to_text)> {
     static constexpr std::string_view kName = "host and port";
+    static constexpr std::string_view kListName = "list of hosts with ports";
     static constexpr std::string_view values() { return "`host:port`, `[IPv6]:port`"; }
 };
 struct IpPortType
@@ -59,11 +60,13 @@ struct IpPortType
 struct NetworkType
     : TextType<Network, parse_network, static_cast<std::string (*)(const Network&)>(to_text)> {
     static constexpr std::string_view kName = "network";
+    static constexpr std::string_view kListName = "list of networks";
     static constexpr std::string_view values() { return "`address/prefix`, or an address"; }
 };
 struct DomainPatternType : TextType<DomainPattern, parse_domain_pattern,
                                     static_cast<std::string (*)(const DomainPattern&)>(to_text)> {
     static constexpr std::string_view kName = "domain";
+    static constexpr std::string_view kListName = "list of domains";
     static constexpr std::string_view values() {
         return "`example.com` is the domain alone; `*.example.com`, or `.example.com`, all below "
                "it";
@@ -74,6 +77,7 @@ template <std::int64_t MinMs, std::int64_t MaxMs>
 struct DurationType {
     using Value = base::Duration;
     static constexpr std::string_view kName = "duration";
+    static constexpr std::string_view kListName = "list of durations";
     static std::string values() {
         return "units ms, s, m, h, d, w; from " + print_duration(std::chrono::milliseconds(MinMs)) +
                " to " + print_duration(std::chrono::milliseconds(MaxMs));
@@ -205,7 +209,8 @@ struct ChoiceType {
             text.append(i == 0 ? "\"" : ", \"").append(names[i]).append("\"");
         }
         text += " belongs here";
-        if (const std::string_view meant = nearest(node.text, names); !meant.empty()) {
+        if (const std::string_view meant = nearest(node.text, names);
+            names.size() > 1 && !meant.empty()) {
             text.append("; did you mean \"").append(meant).append("\"?");
         }
         report.error(node.at, std::move(text));
@@ -223,8 +228,8 @@ struct ChoiceType {
 template <typename Item>
 struct ListType {
     using Value = std::vector<typename Item::Value>;
-    static constexpr std::string_view kName = Item::kName;
-    static std::string values() { return "list of: " + std::string(Item::values()); }
+    static constexpr std::string_view kName = Item::kListName;
+    static std::string values() { return std::string(Item::values()); }
     static void read(const TomlNode& node, Value& value, ConfigReport& report) {
         if (node.kind != TomlNode::Kind::list) {
             report.error(node.at, "is " + std::string(name_of(node.kind)) +

@@ -13,21 +13,21 @@ namespace app {
 
 // Where the server's control socket is: the first of these that is not empty decides.
 struct ServerPlace {
-    std::string control;      // the socket itself
-    std::string spool;        // the socket inside this spool
-    std::string config_path;  // as this configuration says
+    std::string control = {};      // the socket itself
+    std::string spool = {};        // the socket inside this spool
+    std::string config_path = {};  // as this configuration says
 };
 
 struct QueueListOptions {
-    ServerPlace server;
+    ServerPlace server = {};
     bool json = false;
     std::uint64_t limit = 0;  // most messages to print; 0: all
 };
 
 struct QueueShowOptions {
-    ServerPlace server;
+    ServerPlace server = {};
     bool json = false;
-    std::string id;
+    std::string id = {};
 };
 
 // The program's exit codes: 0, or 1 with a sentence on `err`.

@@ -21,7 +21,7 @@ enum class RecipientState : std::uint8_t { pending, deferred, held, delivered, b
 struct QueueRecipient {
     std::string address;  // without brackets
     RecipientState state = RecipientState::pending;
-    std::optional<base::WallTime> next_attempt;  // where one is planned
+    std::optional<base::WallTime> next_attempt = {};  // where one is planned
     std::uint32_t attempts = 0;
     std::string
         last_reply;  // with its codes, or what went wrong in words; "" before the first attempt

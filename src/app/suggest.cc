@@ -46,7 +46,7 @@ std::string_view nearest(std::string_view text, std::span<const std::string_view
     for (const std::string_view candidate : candidates) {
         const std::size_t distance = edits(text, candidate);
         const std::size_t near_enough =
-            std::max<std::size_t>(1, std::min(text.size(), candidate.size()) / 3 + 1);
+            std::max<std::size_t>(1, std::min(text.size(), candidate.size()) / 3);
         if (distance <= near_enough && distance < best_edits) {
             best = candidate;
             best_edits = distance;

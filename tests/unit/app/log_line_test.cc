@@ -29,12 +29,14 @@ mail::ReceptionEvent reception() {
             .helo = "client.example",
             .protocol = "ESMTP",
             .from = "alice@src.test",
+            .to = "",
             .recipients = 2,
             .size_bytes = 1234,
             .delay = std::chrono::milliseconds(12),
             .dsn = {2, 0, 0},
             .code = 250,
-            .reply = "Ok: queued"};
+            .reply = "Ok: queued",
+            .tls = ""};
 }
 
 mail::AttemptEvent attempt() {
@@ -56,13 +58,13 @@ mail::AttemptEvent attempt() {
 TEST(LogLine, TextOfEachEvent) {
     EXPECT_EQ(
         line(LogFormat::text, reception()),
-        "2026-11-22T01:48:11.123Z info reception shard=0 id=000080000000G client=192.0.2.1:4711 "
+        "2026-11-22T01:48:11.123Z info reception shard=0 id=000002000000G client=192.0.2.1:4711 "
         "helo=client.example proto=ESMTP from=<alice@src.test> nrcpt=2 size=1234 delay=0.012 "
         "dsn=2.0.0 "
         "status=accepted tls=none reply=\"250 2.0.0 Ok: queued\"\n");
     EXPECT_EQ(
         line(LogFormat::text, attempt(), 3),
-        "2026-11-22T01:48:11.123Z info attempt shard=3 id=000080000000G from=<alice@src.test> "
+        "2026-11-22T01:48:11.123Z info attempt shard=3 id=000002000000G from=<alice@src.test> "
         "to=<bob@dst.test> relay=127.0.0.1:2626 delay=1.500 dsn=4.3.0 status=deferred size=1234 "
         "tls=TLSv1.3 "
         "attempts=2 next=30.000 reply=\"451 4.3.0 try again later\"\n");
@@ -73,7 +75,7 @@ TEST(LogLine, TextOfEachEvent) {
                                                  .delay = std::chrono::seconds(2),
                                                  .delivered = 1,
                                                  .failed = 0}),
-        "2026-11-22T01:48:11.123Z info removal shard=0 id=000080000000G from=<> size=9 delay=2.000 "
+        "2026-11-22T01:48:11.123Z info removal shard=0 id=000002000000G from=<> size=9 delay=2.000 "
         "status=removed delivered=1 failed=0\n");
     EXPECT_EQ(
         line(LogFormat::text,
@@ -85,7 +87,7 @@ TEST(LogLine, JsonOfEachEvent) {
     EXPECT_EQ(
         line(LogFormat::json, reception()),
         R"({"time":"2026-11-22T01:48:11.123Z","level":"info","event":"reception","shard":0,)"
-        R"("id":"000080000000G","client":"192.0.2.1:4711","helo":"client.example","proto":"ESMTP",)"
+        R"("id":"000002000000G","client":"192.0.2.1:4711","helo":"client.example","proto":"ESMTP",)"
         R"("from":"alice@src.test","nrcpt":2,"size":1234,"delay":0.012,"dsn":"2.0.0","status":"accepted",)"
         R"("tls":"none","reply":"250 2.0.0 Ok: queued"})"
         "\n");

@@ -37,6 +37,23 @@ class Written {
     std::FILE* file_;
 };
 
+mail::ReceptionEvent reception() {
+    mail::ReceptionEvent event;
+    event.id = mail::QueueId(0, 1, 1);
+    return event;
+}
+mail::AttemptEvent attempt(std::string_view reply) {
+    mail::AttemptEvent event;
+    event.id = mail::QueueId(0, 1, 1);
+    event.reply = reply;
+    return event;
+}
+mail::RemovalEvent removal() {
+    mail::RemovalEvent event;
+    event.id = mail::QueueId(0, 1, 1);
+    return event;
+}
+
 base::WallTime fixed_time() {
     return base::wall_from_unix_ms(1795312091123);
 }
@@ -46,9 +63,9 @@ TEST(Log, WritesEventsOfShardsAndNotices) {
     {
         Log log({}, 2, written.file());
         mail::EventLog& shard = log.open_shard(1, fixed_time);
-        shard.reception({.id = mail::QueueId(0, 1, 1), .client = "192.0.2.1:1", .from = "a@b"});
-        shard.attempt({.id = mail::QueueId(0, 1, 1), .to = "c@d"});
-        shard.removal({.id = mail::QueueId(0, 1, 1), .delivered = 1});
+        shard.reception(reception());
+        shard.attempt(attempt("250 ok"));
+        shard.removal(removal());
         shard.notice(mail::Severity::warning, "of the shard");
         log.notice(mail::Severity::info, "of the control plane");
         log.flush();
@@ -68,7 +85,7 @@ TEST(Log, EndsWithEverythingWritten) {
         Log log({.format = LogFormat::json, .level = LogLevel::info}, 1, written.file());
         mail::EventLog& shard = log.open_shard(0, fixed_time);
         for (int i = 0; i < 1000; ++i) {
-            shard.removal({.id = mail::QueueId(0, 1, 1)});
+            shard.removal(removal());
         }
     }
     EXPECT_EQ(std::ranges::count(written.text(), '\n'), 1000);
@@ -79,7 +96,7 @@ TEST(Log, LeavesOutWhatIsBelowItsLevel) {
     {
         Log log({.format = LogFormat::text, .level = LogLevel::warning}, 1, written.file());
         mail::EventLog& shard = log.open_shard(0, fixed_time);
-        shard.removal({.id = mail::QueueId(0, 1, 1)});
+        shard.removal(removal());
         shard.notice(mail::Severity::debug, "one");
         shard.notice(mail::Severity::error, "two");
         log.notice(mail::Severity::info, "three");
@@ -102,7 +119,7 @@ TEST(Log, SaysHowManyEventsWereDropped) {
         mail::EventLog& shard = log.open_shard(0, fixed_time);
         const std::string reply(900, 'x');
         for (std::uint64_t i = 0; i < kEvents; ++i) {
-            shard.attempt({.id = mail::QueueId(0, 1, i + 1), .reply = reply});
+            shard.attempt(attempt(reply));
         }
     }
     const std::string text = written.text();

@@ -1,0 +1,217 @@
+#include "app/cli.h"
+
+#include <array>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "app/config_reader.h"
+#include "app/digest.h"
+#include "app/timestamp.h"
+#include "app/version.h"
+
+namespace app {
+namespace {
+
+using testing::HasSubstr;
+using testing::MatchesRegex;
+using testing::StartsWith;
+
+// What the last command line led to.
+std::string called;
+
+struct Outcome {
+    int code;
+    std::string called;
+    std::string out;
+    std::string err;
+};
+
+Outcome run(std::vector<const char*> arguments) {
+    constexpr Commands kCommands{
+        .serve =
+            [](const ServeOptions& options) {
+                called = "serve " + (options.use_default ? "default " + options.default_spool
+                                                         : options.config_path);
+                return 3;
+            },
+        .sink =
+            [](const SinkOptions& options) {
+                called = "sink " + options.listen;
+                return 4;
+            },
+        .check =
+            [](const CheckOptions& options) {
+                called = "check " + options.config_path;
+                return 5;
+            },
+        .queue_list =
+            [](const QueueListOptions& options) {
+                called = "list " + options.server.control + "|" + options.server.spool + "|" +
+                         options.server.config_path + (options.json ? " json " : " ") +
+                         std::to_string(options.limit);
+                return 6;
+            },
+        .queue_show =
+            [](const QueueShowOptions& options) {
+                called = "show " + options.id + (options.json ? " json" : "");
+                return 7;
+            },
+    };
+    called.clear();
+    arguments.insert(arguments.begin(), "ringpost");
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int code =
+        run_command_line(static_cast<int>(arguments.size()), arguments.data(), kCommands);
+    std::fflush(stdout);
+    return {code, called, testing::internal::GetCapturedStdout(),
+            testing::internal::GetCapturedStderr()};
+}
+
+TEST(CommandLine, RunsEachCommand) {
+    EXPECT_EQ(run({"serve"}).called, "serve /etc/ringpost/ringpost.toml");
+    EXPECT_EQ(run({"serve"}).code, 3);
+    EXPECT_EQ(run({"serve", "--config", "x.toml"}).called, "serve x.toml");
+    EXPECT_EQ(run({"serve", "--default"}).called, "serve default ./ringpost-spool");
+    EXPECT_EQ(run({"serve", "--default", "--spool", "/s"}).called, "serve default /s");
+    EXPECT_EQ(run({"check"}).called, "check /etc/ringpost/ringpost.toml");
+    EXPECT_EQ(run({"check", "-c", "x"}).code, 5);
+    EXPECT_EQ(run({"queue", "list"}).called, "list ||/etc/ringpost/ringpost.toml 0");
+    EXPECT_EQ(run({"queue", "list", "--json", "--limit", "5", "--control", "/c"}).called,
+              "list /c||/etc/ringpost/ringpost.toml json 5");
+    EXPECT_THAT(run({"queue", "list", "--default"}).called, StartsWith("list |./ringpost-spool|"));
+    EXPECT_THAT(run({"queue", "list", "--default", "--spool", "/s"}).called,
+                StartsWith("list |/s|"));
+    EXPECT_THAT(run({"queue", "list", "--spool", "/s", "--default"}).called,
+                StartsWith("list |/s|"));
+    EXPECT_EQ(run({"queue", "show", "000002000000g"}).called, "show 000002000000g");
+    EXPECT_EQ(run({"queue", "show", "000002000000G", "--json"}).code, 7);
+    EXPECT_EQ(run({"sink", "--listen", "[::1]:2626"}).called, "sink [::1]:2626");
+    EXPECT_EQ(run({"sink"}).code, 4);
+}
+
+TEST(CommandLine, RefusesBadUsageWithTwo) {
+    for (const std::vector<const char*>& arguments : std::vector<std::vector<const char*>>{
+             {},
+             {"dance"},
+             {"serve", "--confg", "x"},
+             {"serve", "--config"},
+             {"serve", "--spool", "/s"},
+             {"serve", "--default", "--config", "x"},
+             {"queue"},
+             {"queue", "show"},
+             {"queue", "show", "nonsense"},
+             {"queue", "list", "--limit", "-1"},
+             {"queue", "list", "--control", "/c", "--spool", "/s"},
+             {"sink", "--listen", "localhost:25"},
+             {"config"}}) {
+        const Outcome outcome = run(arguments);
+        EXPECT_EQ(outcome.code, kExitUsage) << testing::PrintToString(arguments);
+        EXPECT_EQ(outcome.called, "") << testing::PrintToString(arguments);
+        EXPECT_NE(outcome.err, "") << testing::PrintToString(arguments);
+    }
+    EXPECT_THAT(run({"queue", "show", "nonsense"}).err, HasSubstr("is not a queue id"));
+    EXPECT_THAT(run({"sink", "--listen", "127.0.0.1"}).err, HasSubstr("lacks a port"));
+}
+
+TEST(CommandLine, HelpsAtEveryLevel) {
+    EXPECT_EQ(run({"--help"}).code, 0);
+    EXPECT_THAT(run({"--help"}).out, HasSubstr("Exit codes: 0"));
+    for (const char* command : {"serve", "check", "sink", "queue", "config"}) {
+        EXPECT_THAT(run({"--help"}).out, HasSubstr(std::string("\n  ") + command + " ")) << command;
+    }
+    EXPECT_THAT(run({"serve", "--help"}).out, HasSubstr("ringpost serve --config ringpost.toml"));
+    EXPECT_THAT(run({"check", "--help"}).out, HasSubstr("/etc/ringpost/ringpost.toml"));
+    EXPECT_THAT(run({"queue", "--help"}).out, HasSubstr("list"));
+    EXPECT_THAT(run({"queue", "list", "--help"}).out, HasSubstr("--json"));
+    EXPECT_THAT(run({"queue", "show", "--help"}).out, HasSubstr("ID"));
+    EXPECT_THAT(run({"sink", "--help"}).out, HasSubstr("ringpost sink --listen 127.0.0.1:2626"));
+    EXPECT_EQ(run({"sink", "--help"}).code, 0);
+    EXPECT_EQ(run({"sink", "--help"}).called, "");
+}
+
+TEST(CommandLine, PrintsVersionReferenceAndDefault) {
+    EXPECT_EQ(run({"--version"}).code, 0);
+    EXPECT_EQ(run({"--version"}).out, version_text() + "\n");
+    EXPECT_EQ(run({"config", "doc"}).out, config_reference());
+    EXPECT_EQ(run({"config", "default", "--spool", "/s"}).out, default_config_text("/s"));
+}
+
+TEST(Version, NamesTheLibraries) {
+    EXPECT_THAT(version_text(), StartsWith("ringpost " + std::string(version()) + "\n"));
+    EXPECT_THAT(std::string(version()), MatchesRegex("[0-9]+\\.[0-9]+\\.[0-9]+"));
+    EXPECT_THAT(version_text(), HasSubstr("\nliburing 2."));
+    EXPECT_THAT(version_text(), HasSubstr("\nBoringSSL API "));
+    EXPECT_THAT(version_text(), HasSubstr("\nc-ares 1."));
+    EXPECT_THAT(version_text(), HasSubstr("\nmimalloc"));
+}
+
+// FIPS 180-4's examples.
+TEST(Digest, IsSha256) {
+    EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    EXPECT_EQ(sha256_hex("abc"),
+              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Timestamp, IsIso8601) {
+    EXPECT_EQ(iso8601(base::wall_from_unix_ms(0)), "1970-01-01T00:00:00.000Z");
+    EXPECT_EQ(iso8601(base::wall_from_unix_ms(951782399999)), "2000-02-28T23:59:59.999Z");
+    EXPECT_EQ(iso8601(base::wall_from_unix_ms(951782400000)), "2000-02-29T00:00:00.000Z");
+    EXPECT_EQ(iso8601(base::wall_from_unix_ms(-1)), "1969-12-31T23:59:59.999Z");
+}
+
+TEST(Timestamp, PrintsAges) {
+    EXPECT_EQ(print_age(-5), "0s");
+    EXPECT_EQ(print_age(59), "59s");
+    EXPECT_EQ(print_age(60), "1m00s");
+    EXPECT_EQ(print_age(3599), "59m59s");
+    EXPECT_EQ(print_age(3600), "1h00m");
+    EXPECT_EQ(print_age(86399), "23h59m");
+    EXPECT_EQ(print_age(86400), "1d00h");
+}
+
+TEST(Check, PrintsProblemsOrASummary) {
+    const auto run_on = [](const std::string& path) {
+        std::FILE* out = std::tmpfile();
+        std::FILE* err = std::tmpfile();
+        const int code = run_check({.config_path = path}, out, err);
+        std::array<std::string, 2> texts;
+        std::array<std::FILE*, 2> files = {out, err};
+        for (std::size_t i = 0; i < files.size(); ++i) {
+            std::rewind(files[i]);
+            texts[i].resize(4096);
+            texts[i].resize(std::fread(texts[i].data(), 1, texts[i].size(), files[i]));
+            std::fclose(files[i]);
+        }
+        return Outcome{code, "", texts[0], texts[1]};
+    };
+    const std::string path = testing::TempDir() + "ringpost-check-test.toml";
+    const auto write = [&path](const std::string& text) {
+        std::FILE* file = std::fopen(path.c_str(), "w");
+        ASSERT_NE(file, nullptr);
+        std::fwrite(text.data(), 1, text.size(), file);
+        std::fclose(file);
+    };
+    write(default_config_text("/s"));
+    const Outcome good = run_on(path);
+    EXPECT_EQ(good.code, 0);
+    EXPECT_THAT(good.out, StartsWith(path + ": ok\n"));
+    EXPECT_THAT(good.out, HasSubstr("127.0.0.1:2525 (smtp)"));
+    EXPECT_THAT(good.out, HasSubstr("retry     5s, 30s, 5m; expires after 5d\n"));
+    EXPECT_EQ(good.err, "");
+    write("hostnme = \"x\"\n");
+    const Outcome bad = run_on(path);
+    EXPECT_EQ(bad.code, 1);
+    EXPECT_EQ(bad.out, "");
+    EXPECT_THAT(bad.err,
+                HasSubstr(path + ":1:1: unknown key \"hostnme\"; did you mean \"hostname\"?\n"));
+    EXPECT_EQ(run_on("/nonexistent").code, 1);
+    std::remove(path.c_str());
+}
+
+}  // namespace
+}  // namespace app
