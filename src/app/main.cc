@@ -1,0 +1,28 @@
+// The program: `ringpost COMMAND …`.
+#include <cstdio>
+
+#include "app/check.h"
+#include "app/cli.h"
+#include "app/queue_command.h"
+#include "app/serve.h"
+#include "app/sink.h"
+
+int main(int argc, char** argv) {
+    const app::Commands commands{
+        .serve = app::run_serve,
+        .sink = app::run_sink,
+        .check =
+            [](const app::CheckOptions& options) {
+                return app::run_check(options, stdout, stderr);
+            },
+        .queue_list =
+            [](const app::QueueListOptions& options) {
+                return app::run_queue_list(options, stdout, stderr);
+            },
+        .queue_show =
+            [](const app::QueueShowOptions& options) {
+                return app::run_queue_show(options, stdout, stderr);
+            },
+    };
+    return app::run_command_line(argc, argv, commands);
+}

@@ -1,0 +1,111 @@
+#include "app/relay.h"
+
+#include <future>
+#include <utility>
+
+#include "store/spool.h"
+
+namespace app {
+namespace {
+
+base::Status address_is_free(io::Driver& driver, const io::SocketAddress& address) {
+    const base::Result<io::Handle> probe =
+        driver.listen(address, {.backlog = 1, .reuse_port = false});
+    if (!probe) {
+        return base::fail(probe.error().number(),
+                          "cannot listen on " + address.text() + ": " + probe.error().describe());
+    }
+    driver.close(*probe);
+    return {};
+}
+
+// All are waited for; the first failure counts.
+base::Status all_of(std::vector<std::future<base::Status>> futures) {
+    base::Status all;
+    for (std::future<base::Status>& future : futures) {
+        base::Status one = future.get();
+        if (all && !one) {
+            all = std::move(one);
+        }
+    }
+    return all;
+}
+
+}  // namespace
+
+Relay::Relay(ShardThreads& threads, const RelaySettings& settings, Log& log)
+    : threads_(threads), settings_(settings), log_(log) {}
+
+Relay::~Relay() {
+    std::vector<std::future<void>> ends;
+    for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+        ends.push_back(threads_.run<void>(i, [this, i] { return shards_[i]->close(); }));
+    }
+    for (std::future<void>& end : ends) {
+        end.get();
+    }
+    for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+        threads_.run_now(i, [this, i] { shards_[i].reset(); });
+    }
+}
+
+base::Status Relay::start() {
+    base::Status done = open();
+    if (done) {
+        done = listen();
+    }
+    if (done) {
+        for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+            threads_.run_now(i, [this, i] { shards_[i]->start(); });
+        }
+    }
+    return done;
+}
+
+base::Status Relay::open() {
+    using Identity = base::Result<store::SpoolIdentity>;
+    const std::function<rt::Task<Identity>()> open_spool = [this] {
+        return store::open_spool(threads_.shard(0), settings_.store.spool, threads_.size());
+    };
+    const Identity identity = threads_.run<Identity>(0, open_spool).get();
+    if (!identity) {
+        return std::unexpected(identity.error());
+    }
+    for (std::uint32_t i = 0; i < threads_.size(); ++i) {
+        threads_.run_now(i, [this, i] {
+            rt::Shard& shard = threads_.shard(i);
+            mail::EventLog& log = log_.open_shard(i, [&shard] { return shard.wall_now(); });
+            shards_.push_back(std::make_unique<RelayShard>(shard, settings_, log));
+        });
+    }
+    std::vector<std::future<base::Status>> opened;
+    for (std::uint32_t i = 0; i < threads_.size(); ++i) {
+        opened.push_back(threads_.run<base::Status>(
+            i, [this, i, id = *identity] { return shards_[i]->open(id); }));
+    }
+    return all_of(std::move(opened));
+}
+
+// The shards share each address (SO_REUSEPORT); so could a second server of the same user, and take
+// half of the connections. So the address must be free before the first shard takes it.
+base::Status Relay::listen() {
+    for (const RelaySettings::Listener& listener : settings_.listeners) {
+        base::Status free;
+        threads_.run_now(0, [this, &listener, &free] {
+            free = address_is_free(threads_.shard(0).driver(), listener.address);
+        });
+        if (!free) {
+            return free;
+        }
+    }
+    for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+        base::Status listening;
+        threads_.run_now(i, [this, i, &listening] { listening = shards_[i]->listen(); });
+        if (!listening) {
+            return listening;
+        }
+    }
+    return {};
+}
+
+}  // namespace app

@@ -1,0 +1,124 @@
+#include "app/relay_queue_view.h"
+
+#include <mutex>
+#include <utility>
+
+#include "queue/listing.h"
+
+namespace app {
+namespace {
+
+RecipientState state_of(store::RecipientStatus status) {
+    switch (status) {
+        case store::RecipientStatus::pending:
+            return RecipientState::pending;
+        case store::RecipientStatus::deferred:
+            return RecipientState::deferred;
+        case store::RecipientStatus::held:
+            return RecipientState::held;
+        case store::RecipientStatus::delivered:
+            return RecipientState::delivered;
+        case store::RecipientStatus::failed:
+            return RecipientState::bounced;
+        case store::RecipientStatus::expired:
+            return RecipientState::expired;
+    }
+    RP_PANIC("no such RecipientStatus");
+}
+
+// "450 4.2.1 Later" as it came, or our own words where there was no reply.
+std::string text_of(const mail::Reply& reply) {
+    std::string text;
+    if (reply.code != 0) {
+        text += std::to_string(reply.code) + ' ';
+    }
+    if (reply.status.present() && reply.code != 0) {
+        text += std::to_string(reply.status.klass) + '.' + std::to_string(reply.status.subject) +
+                '.' + std::to_string(reply.status.detail) + ' ';
+    }
+    return text + reply.text;
+}
+
+QueueMessage message_of(queue::ListedMessage& listed) {
+    QueueMessage message;
+    message.id = listed.id;
+    message.arrival = listed.arrival;
+    message.size_bytes = listed.size_bytes;
+    message.sender = std::move(listed.sender);
+    for (queue::ListedRecipient& one : listed.recipients) {
+        QueueRecipient recipient;
+        recipient.address = std::move(one.path);
+        recipient.state = listed.state == queue::EntryState::held && !store::is_final(one.status)
+                              ? RecipientState::held
+                              : state_of(one.status);
+        if (recipient.state == RecipientState::deferred) {
+            recipient.next_attempt = one.next_attempt;
+        }
+        recipient.attempts = one.attempts;
+        recipient.last_reply = text_of(one.reply);
+        message.recipients.push_back(std::move(recipient));
+    }
+    return message;
+}
+
+base::Error stopping() {
+    return base::Error(ESHUTDOWN, "the server is stopping");
+}
+
+}  // namespace
+
+void RelayQueueView::stop() {
+    const std::unique_lock lock(mutex_);
+    stopped_ = true;
+}
+
+base::Result<QueuePage> RelayQueueView::page(QueueCursor from, std::size_t messages_max) {
+    const std::shared_lock lock(mutex_);
+    if (stopped_) {
+        return std::unexpected(stopping());
+    }
+    QueuePage page;
+    if (from.shard >= relay_.threads().size()) {
+        return page;
+    }
+    queue::ListedPage listed;
+    relay_.threads()
+        .run<void>(from.shard,
+                   [this, &from, &listed, messages_max] {
+                       return queue::list_messages(relay_.shard(from.shard).scheduler(),
+                                                   from.position, messages_max, listed);
+                   })
+        .get();
+    for (queue::ListedMessage& message : listed.messages) {
+        page.messages.push_back(message_of(message));
+    }
+    if (listed.next_cursor != 0) {
+        page.next = QueueCursor{from.shard, listed.next_cursor};
+    } else if (from.shard + 1 < relay_.threads().size()) {
+        page.next = QueueCursor{from.shard + 1, 0};
+    }
+    return page;
+}
+
+base::Result<std::optional<QueueMessage>> RelayQueueView::find(mail::QueueId id) {
+    const std::shared_lock lock(mutex_);
+    if (stopped_) {
+        return std::unexpected(stopping());
+    }
+    // Partitions are owned by number.
+    const std::uint32_t shard = id.partition() % relay_.threads().size();
+    queue::ListedMessage listed;
+    const bool found =
+        relay_.threads()
+            .run<bool>(shard,
+                       [this, shard, id, &listed] {
+                           return queue::show_message(relay_.shard(shard).scheduler(), id, listed);
+                       })
+            .get();
+    if (!found) {
+        return std::optional<QueueMessage>();
+    }
+    return std::optional<QueueMessage>(message_of(listed));
+}
+
+}  // namespace app

@@ -1,0 +1,70 @@
+#include "app/relay_shard.h"
+
+#include <utility>
+
+#include "net/listener.h"
+
+namespace app {
+
+RelayShard::RelayShard(rt::Shard& shard, const RelaySettings& settings, mail::EventLog& log)
+    : shard_(shard), settings_(settings), log_(log) {}
+
+RelayShard::~RelayShard() {
+    // The store calls its listener, the scheduler, and the server's sessions hold messages of the
+    // store.
+    server_.reset();
+    store_.reset();
+    scheduler_.reset();
+    net_.reset();
+}
+
+rt::Task<base::Status> RelayShard::open(store::SpoolIdentity identity) {
+    auto made = net::ShardNet::create(shard_, net::ShardNet::Options{});
+    if (!made) {
+        co_return std::unexpected(made.error());
+    }
+    net_ = std::move(*made);
+    scheduler_ = std::make_unique<queue::Scheduler>(*net_, log_, settings_.queue);
+    store::StoreOptions options = settings_.store;
+    options.identity = identity;
+    store_ = std::make_unique<store::Store>(shard_, *scheduler_, log_, std::move(options));
+    scheduler_->use(*store_);
+    base::Status opened = co_await store_->open();
+    opened_ = opened.has_value();
+    co_return opened;
+}
+
+base::Status RelayShard::listen() {
+    const smtp::SessionServices services{*net_, *store_, log_, settings_.access};
+    server_ = std::make_unique<smtp::Server>(services, settings_.sessions_max);
+    for (const RelaySettings::Listener& listener : settings_.listeners) {
+        const base::Result<io::SocketAddress> bound =
+            server_->listen(listener.address, listener.session);
+        if (!bound) {
+            return base::fail(
+                bound.error().number(),
+                "cannot listen on " + listener.address.text() + ": " + bound.error().describe());
+        }
+    }
+    return {};
+}
+
+void RelayShard::start() {
+    scheduler_->start();
+    server_->accept();
+}
+
+rt::Task<void> RelayShard::close() {
+    if (server_ != nullptr) {
+        co_await server_->stop(kStopPatience);
+    }
+    if (scheduler_ != nullptr) {
+        co_await scheduler_->stop();
+    }
+    if (opened_) {
+        co_await store_->close();
+        opened_ = false;
+    }
+}
+
+}  // namespace app
