@@ -58,6 +58,7 @@ void ClientTransaction::refuse(std::size_t recipient, const mail::FixedReply& re
     outcome.own_reply = true;
     outcome.state = reply.code < 500 ? RecipientState::deferred : RecipientState::failed;
     assign(outcome.reply, reply);
+    outcome.reply.code = 0;  // no server said it
 }
 
 void ClientTransaction::refuse_rest(const mail::FixedReply& reply) {

@@ -1,0 +1,328 @@
+#include "queue/delivery.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "queue/scheduler.h"
+#include "queue/site.h"
+
+namespace queue {
+
+using store::RecipientStatus;
+
+namespace {
+
+// How often to look whether the store takes outcomes again.
+constexpr base::Duration kStorePause = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Delivery::Delivery(Scheduler& scheduler, Site& site)
+    : scheduler_(scheduler),
+      site_(site),
+      client_(scheduler.net(), scheduler.options().smtp, scheduler.options().hostname),
+      bounce_(scheduler.store(), scheduler.options()) {}
+
+rt::Task<void> Delivery::run() {
+    site_.arrived();
+    for (;;) {
+        if (!scheduler_.store().takes_outcomes() && !scheduler_.stopping()) {
+            co_await rest_.until(scheduler_.shard().now() + kStorePause);
+            continue;
+        }
+        Entry* entry = site_.take();
+        if (entry != nullptr) {
+            co_await attempt(*entry);
+            co_await close_if_worn();
+            continue;
+        }
+        if (scheduler_.stopping() || !client_.usable()) {
+            break;
+        }
+        site_.rest(*this);
+        co_await rest_.until(scheduler_.shard().now() + scheduler_.options().connection_idle_max);
+        if (linked()) {  // nobody woke us
+            unlink();
+            break;
+        }
+        site_.arrived();
+        client_.rested();
+    }
+    co_await client_.close();
+    site_.ended(*this);
+}
+
+// Not used for ever, and not once it is broken.
+rt::Task<void> Delivery::close_if_worn() {
+    const Options& options = scheduler_.options();
+    const bool worn = !client_.usable() || transactions_ >= options.transactions_per_connection ||
+                      scheduler_.shard().now() - connected_at_ >= options.connection_age_max;
+    if (client_.is_open() && worn) {
+        co_await client_.close();
+    }
+}
+
+// --- one attempt ---
+
+rt::Task<void> Delivery::attempt(Entry& entry) {
+    base::Result<store::ReaderHandle> opened =
+        co_await scheduler_.store().open_source(entry.message);
+    if (!opened) {
+        scheduler_.hold_unreadable(entry, opened.error());
+        co_return;
+    }
+    reader_ = std::move(*opened);
+    bounce_.clear();
+    collect_due(entry);
+    if (scheduler_.options().retry.expired(entry.arrival(), scheduler_.shard().wall_now())) {
+        co_await expire(entry);
+    } else {
+        co_await try_recipients(entry);
+    }
+    if (!bounce_.failures().empty()) {
+        co_await bounce(entry);
+    }
+    const store::StoredMessage& message = reader_->message();
+    scheduler_.attempted(entry, message.envelope.reverse_path(), message.facts.content_bytes());
+    reader_.reset();
+}
+
+void Delivery::collect_due(const Entry& entry) {
+    due_.clear();
+    due_at_ = 0;
+    const std::span<const RecipientEntry> recipients = entry.recipients();
+    for (std::uint32_t i = 0; i < recipients.size(); ++i) {
+        if (entry.is_due(recipients[i])) {
+            due_.push_back(i);
+        }
+    }
+}
+
+rt::Task<void> Delivery::try_recipients(Entry& entry) {
+    const mail::Envelope& envelope = reader_->message().envelope;
+    request_.reverse_path = envelope.reverse_path();
+    request_.smtputf8 = envelope.parameters.smtputf8;
+    while (due_at_ < due_.size() && !scheduler_.stopping()) {
+        collect_slice();
+        const bool reached = co_await reach_site();
+        if (!reached) {
+            defer_slice(entry, site_.failure());
+            continue;
+        }
+        co_await transact();
+        take_results(entry);
+        if (!client_.usable()) {
+            co_await client_.close();
+        }
+    }
+}
+
+void Delivery::collect_slice() {
+    const std::size_t most = scheduler_.options().recipients_per_transaction;
+    const mail::Envelope& envelope = reader_->message().envelope;
+    slice_.clear();
+    paths_.clear();
+    while (due_at_ < due_.size() && slice_.size() < most) {
+        slice_.push_back(due_[due_at_]);
+        paths_.push_back(envelope.recipient(due_[due_at_]));
+        ++due_at_;
+    }
+    request_.recipients = paths_;
+}
+
+// A usable connection; false: none is to be had now.
+rt::Task<bool> Delivery::reach_site() {
+    reached_ = client_.usable();
+    if (reached_) {
+        co_return true;
+    }
+    rt::Shard& shard = scheduler_.shard();
+    if (site_.cooling_down(shard.now())) {
+        co_return false;
+    }
+    const bool connected = co_await client_.connect(site_.route().targets);
+    if (!connected) {
+        site_.failed(client_.failure(), shard.now(), shard.prng());
+        co_return false;
+    }
+    reached_ = true;
+    connected_at_ = shard.now();
+    transactions_ = 0;
+    co_return true;
+}
+
+rt::Task<void> Delivery::transact() {
+    reader_->rewind();
+    co_await client_.deliver(request_, *reader_);
+    if (client_.went_stale()) {
+        co_await client_.close();
+        const bool reached = co_await reach_site();
+        if (!reached) {
+            co_return;  // the results stand as they are: deferred
+        }
+        reader_->rewind();
+        co_await client_.deliver(request_, *reader_);
+    }
+    ++transactions_;
+}
+
+void Delivery::take_results(Entry& entry) {
+    const smtp::ClientTransaction& transaction = client_.transaction();
+    bool answered = false;
+    for (std::size_t i = 0; i < slice_.size(); ++i) {
+        const std::uint32_t recipient = slice_[i];
+        const mail::Reply& reply = transaction.reply(i);
+        switch (transaction.state(i)) {
+            case smtp::RecipientState::pending:
+                due_.push_back(recipient);  // in another transaction of this attempt
+                break;
+            case smtp::RecipientState::delivered:
+                delivered(entry, recipient, reply);
+                break;
+            case smtp::RecipientState::deferred:
+                deferred(entry, recipient, reply, transaction.possible_duplicate(i));
+                break;
+            case smtp::RecipientState::failed:
+                bounce_.add(recipient, RecipientStatus::failed, reply, relay());
+                break;
+        }
+        answered = answered || transaction.state(i) != smtp::RecipientState::deferred;
+    }
+    // A site that greets and then drops every first transaction is as dead as one that refuses.
+    if (answered || client_.usable()) {
+        site_.succeeded();
+    } else if (transactions_ <= 1 && !scheduler_.stopping()) {
+        rt::Shard& shard = scheduler_.shard();
+        site_.failed(client_.failure(), shard.now(), shard.prng());
+    }
+}
+
+void Delivery::defer_slice(Entry& entry, const mail::Reply& reply) {
+    for (const std::uint32_t recipient : slice_) {
+        deferred(entry, recipient, reply, false);
+    }
+}
+
+// --- expiry and notification ---
+
+// Given up. The last reply of each goes into the notification.
+rt::Task<void> Delivery::expire(Entry& entry) {
+    for (const std::uint32_t recipient : due_) {
+        const store::Location outcome = entry.recipients()[recipient].outcome;
+        stored_outcome_.reply = {.code = 0, .status = {4, 4, 7}, .text = "never tried"};
+        stored_outcome_.relay.clear();
+        if (!outcome.nowhere()) {
+            const base::Status read = co_await scheduler_.store().read_outcome(
+                entry.message.id.partition(), outcome, stored_outcome_);
+            if (!read) {
+                stored_outcome_.reply.text.assign("the last reply cannot be read");
+            }
+        }
+        bounce_.add(recipient, RecipientStatus::expired, stored_outcome_.reply,
+                    stored_outcome_.relay);
+    }
+}
+
+rt::Task<void> Delivery::bounce(Entry& entry) {
+    const bool told = co_await bounce_.send(*reader_, scheduler_.shard().wall_now());
+    for (const Bounce::Failure& failure : bounce_.failures()) {
+        if (!told) {
+            postponed(entry, failure);
+            continue;
+        }
+        const bool expired = failure.status == RecipientStatus::expired;
+        entry.recipients()[failure.recipient].status = failure.status;
+        record(entry, failure.recipient, failure.reply, failure.relay);
+        log_attempt(
+            entry, failure.recipient, failure.reply, failure.relay,
+            expired ? mail::AttemptEvent::Status::expired : mail::AttemptEvent::Status::bounced,
+            false);
+    }
+}
+
+// The notification could not be stored (a full disk): nobody is failed without one, so all of it is
+// tried again.
+void Delivery::postponed(Entry& entry, const Bounce::Failure& failure) {
+    entry.recipients()[failure.recipient].status = RecipientStatus::deferred;
+    record(entry, failure.recipient, failure.reply, failure.relay);
+    log_attempt(entry, failure.recipient, failure.reply, failure.relay,
+                mail::AttemptEvent::Status::deferred, false);
+}
+
+// --- how recipients fared ---
+
+void Delivery::delivered(Entry& entry, std::uint32_t recipient, const mail::Reply& reply) {
+    entry.recipients()[recipient].status = RecipientStatus::delivered;
+    record(entry, recipient, reply, relay());
+    log_attempt(entry, recipient, reply, relay(), mail::AttemptEvent::Status::sent, false);
+}
+
+void Delivery::deferred(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
+                        bool possible_duplicate) {
+    // What a shutdown broke off is no attempt: the next start makes it again, at once.
+    if (!scheduler_.stopping() || reply.code != 0) {
+        entry.recipients()[recipient].status = RecipientStatus::deferred;
+        record(entry, recipient, reply, relay());
+    }
+    log_attempt(entry, recipient, reply, relay(), mail::AttemptEvent::Status::deferred,
+                possible_duplicate);
+}
+
+void Delivery::record(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
+                      std::string_view relay) {
+    RecipientEntry& state = entry.recipients()[recipient];
+    const base::WallTime now = scheduler_.shard().wall_now();
+    const RetryPolicy& retry = scheduler_.options().retry;
+    base::WallTime next;
+    if (state.status != RecipientStatus::expired && state.attempts < UINT16_MAX) {
+        ++state.attempts;
+    }
+    if (state.status == RecipientStatus::deferred) {
+        // Behind the expiry there is still the notification to be stored.
+        next = retry.expired(entry.arrival(), now)
+                   ? now + retry.wait_after(std::max<std::uint32_t>(state.attempts, 1))
+                   : retry.next_attempt(entry.arrival(), now, state.attempts);
+        state.next_s = seconds_of(next);
+    }
+    scheduler_.store().record_outcome({.message = entry.message,
+                                       .recipient = recipient,
+                                       .status = state.status,
+                                       .attempts = state.attempts,
+                                       .at = now,
+                                       .next_attempt = next,
+                                       .code = reply.code,
+                                       .dsn = reply.status,
+                                       .reply = reply.text,
+                                       .relay = relay,
+                                       .cookie = reinterpret_cast<std::uintptr_t>(&entry)});
+}
+
+void Delivery::log_attempt(const Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
+                           std::string_view relay, mail::AttemptEvent::Status status,
+                           bool possible_duplicate) {
+    const store::StoredMessage& message = reader_->message();
+    const RecipientEntry& state = entry.recipients()[recipient];
+    const base::WallTime now = scheduler_.shard().wall_now();
+    const bool waits = state.status == RecipientStatus::deferred;
+    const base::WallTime next = base::wall_from_unix_ms(std::int64_t{state.next_s} * 1000);
+    scheduler_.log().attempt({.status = status,
+                              .id = entry.message.id,
+                              .from = message.envelope.reverse_path(),
+                              .to = message.envelope.recipient(recipient),
+                              .relay = relay,
+                              .delay = now - entry.arrival(),
+                              .size_bytes = message.facts.content_bytes(),
+                              .attempts = state.attempts,
+                              .dsn = reply.status,
+                              .code = reply.code,
+                              .reply = reply.text,
+                              .tls = "",
+                              .next_attempt = waits ? next - now : base::Duration::zero(),
+                              .possible_duplicate = possible_duplicate});
+}
+
+std::string_view Delivery::relay() const {
+    return reached_ && client_.target() != nullptr ? client_.target()->name : std::string_view();
+}
+
+}  // namespace queue

@@ -1,0 +1,95 @@
+// Delivery: one connection to a site and the coroutine that runs it: it takes entries from the
+// site's queue, sends them on, and writes down how each recipient fared.
+//
+// One attempt at an entry tries all its recipients that are due, in as many transactions as the
+// limit asks for. An outcome is recorded as soon as it is known, except failures for good: those
+// wait until the attempt's end, when one notification for all of them has become durable, so that
+// none is lost in a crash (then the attempt is made again, and at worst two notifications leave).
+//
+// Lives on its shard, owned by its site, reused; it allocates nothing per message once it is warm.
+// Failures: a message that cannot be read from the spool is held, with a notice to the operator.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/list.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "mail/log_event.h"
+#include "mail/status_code.h"
+#include "queue/bounce.h"
+#include "queue/entry.h"
+#include "rt/awaiters.h"
+#include "rt/task.h"
+#include "smtp/client.h"
+#include "store/store.h"
+
+namespace queue {
+
+class Scheduler;
+class Site;
+
+class Delivery : public base::ListNode<Delivery> {
+  public:
+    Delivery(Scheduler& scheduler, Site& site);
+    Delivery(const Delivery&) = delete;
+    Delivery& operator=(const Delivery&) = delete;
+    ~Delivery() = default;
+
+    // Until there was no work for a while, or the scheduler stops.
+    [[nodiscard]] rt::Task<void> run();
+    // Ends a rest.
+    void wake() { rest_.interrupt(); }
+    // Breaks off what is under way.
+    void stop() { client_.stop(); }
+
+  private:
+    [[nodiscard]] rt::Task<void> attempt(Entry& entry);
+    [[nodiscard]] rt::Task<void> try_recipients(Entry& entry);
+    [[nodiscard]] rt::Task<bool> reach_site();
+    [[nodiscard]] rt::Task<void> transact();
+    [[nodiscard]] rt::Task<void> expire(Entry& entry);
+    [[nodiscard]] rt::Task<void> bounce(Entry& entry);
+    [[nodiscard]] rt::Task<void> close_if_worn();
+
+    void collect_due(const Entry& entry);
+    void collect_slice();
+    void take_results(Entry& entry);
+    void defer_slice(Entry& entry, const mail::Reply& reply);
+    void delivered(Entry& entry, std::uint32_t recipient, const mail::Reply& reply);
+    void deferred(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
+                  bool possible_duplicate);
+    void postponed(Entry& entry, const Bounce::Failure& failure);
+    void record(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
+                std::string_view relay);
+    void log_attempt(const Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
+                     std::string_view relay, mail::AttemptEvent::Status status,
+                     bool possible_duplicate);
+    [[nodiscard]] std::string_view relay() const;
+
+    Scheduler& scheduler_;
+    Site& site_;
+    smtp::Client client_;
+    rt::Sleep rest_;
+    Bounce bounce_;
+
+    // The attempt under way. The vectors keep their memory.
+    store::ReaderHandle reader_;
+    std::vector<std::uint32_t> due_;  // recipients that are left to try
+    std::size_t due_at_ = 0;
+    std::vector<std::uint32_t> slice_;     // those of this transaction
+    std::vector<std::string_view> paths_;  // and their paths
+    smtp::Request request_;
+    store::StoredOutcome stored_outcome_;
+    bool reached_ = false;  // by relay(): some target was spoken to
+
+    base::MonoTime connected_at_{};
+    std::uint32_t transactions_ = 0;  // on this connection
+};
+
+}  // namespace queue

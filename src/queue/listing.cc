@@ -1,0 +1,108 @@
+#include "queue/listing.h"
+
+#include "base/assert.h"
+#include "rt/awaiters.h"
+#include "store/store.h"
+
+namespace queue {
+namespace {
+
+// How many slots are looked at before other tasks have their turn.
+constexpr std::size_t kSlotsPerTurn = 4096;
+
+// What is resident, taken before the first wait: behind one the entry may be gone.
+void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage& message,
+                   std::vector<store::Location>& outcomes) {
+    message.id = entry.message.id;
+    message.state = entry.state();
+    message.arrival = entry.arrival();
+    message.site = scheduler.site_of(entry).route().name;
+    message.recipients.resize(entry.recipients().size());
+    for (std::size_t i = 0; i < entry.recipients().size(); ++i) {
+        const RecipientEntry& from = entry.recipients()[i];
+        ListedRecipient& to = message.recipients[i];
+        to.status = from.status;
+        to.attempts = from.attempts;
+        if (from.status == store::RecipientStatus::deferred) {
+            to.next_attempt = base::wall_from_unix_ms(std::int64_t{from.next_s} * 1000);
+        }
+        outcomes.push_back(from.outcome);
+    }
+}
+
+// False: the message has gone meanwhile, or cannot be read.
+rt::Task<bool> read_entry(Scheduler& scheduler, const Entry& entry, ListedMessage& message) {
+    const store::MessageRef reference = entry.message;
+    std::vector<store::Location> outcomes;
+    copy_resident(scheduler, entry, message, outcomes);
+    store::StoredMessage stored;
+    const base::Status read = co_await scheduler.store().read_message(reference, stored);
+    if (!read || stored.id != reference.id ||
+        stored.envelope.recipient_count() != message.recipients.size()) {
+        co_return false;
+    }
+    message.size_bytes = stored.facts.content_bytes();
+    message.sender = stored.envelope.reverse_path();
+    store::StoredOutcome outcome;
+    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+        ListedRecipient& recipient = message.recipients[i];
+        recipient.path = stored.envelope.recipient(i);
+        if (outcomes[i].nowhere() || entry.message.id != reference.id ||
+            entry.state() == EntryState::free) {
+            continue;
+        }
+        const base::Status told =
+            co_await scheduler.store().read_outcome(reference.id.partition(), outcomes[i], outcome);
+        if (told && outcome.id == reference.id) {
+            recipient.reply = outcome.reply;
+            recipient.relay = outcome.relay;
+            recipient.last_attempt = outcome.at;
+        }
+    }
+    co_return true;
+}
+
+}  // namespace
+
+rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, std::size_t count,
+                             ListedPage& page) {
+    RP_ASSERT(count > 0);
+    page.messages.clear();
+    page.next_cursor = 0;
+    for (std::uint64_t at = cursor; at < scheduler.slots(); ++at) {
+        if (page.messages.size() == count) {
+            page.next_cursor = at;
+            co_return;
+        }
+        if (at % kSlotsPerTurn == kSlotsPerTurn - 1) {
+            co_await rt::Yield();
+        }
+        const Entry& entry = scheduler.slot(at);
+        if (entry.state() == EntryState::free) {
+            continue;
+        }
+        page.messages.emplace_back();
+        const bool there = co_await read_entry(scheduler, entry, page.messages.back());
+        if (!there) {
+            page.messages.pop_back();
+        }
+    }
+}
+
+rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id, ListedMessage& message) {
+    for (std::size_t at = 0; at < scheduler.slots(); ++at) {
+        if (at % kSlotsPerTurn == kSlotsPerTurn - 1) {
+            co_await rt::Yield();
+        }
+        const Entry& entry = scheduler.slot(at);
+        if (entry.state() == EntryState::free || entry.message.id != id) {
+            continue;
+        }
+        message = ListedMessage();
+        const bool there = co_await read_entry(scheduler, entry, message);
+        co_return there;
+    }
+    co_return false;
+}
+
+}  // namespace queue

@@ -1,0 +1,58 @@
+// Listing: what `ringpost queue list` and `queue show` tell about one shard's queue. Reads the
+// store for what is not resident, a page at a time, so that a long queue neither fills memory nor
+// holds up the shard.
+//
+// Runs on the shard, in a task of the caller's. Nothing is locked: a message may end or change
+// while it is read, and then is left out or shown as it was.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "mail/queue_id.h"
+#include "mail/status_code.h"
+#include "queue/entry.h"
+#include "queue/scheduler.h"
+#include "rt/task.h"
+#include "store/stored_message.h"
+
+namespace queue {
+
+struct ListedRecipient {
+    std::string path;
+    store::RecipientStatus status = store::RecipientStatus::pending;
+    std::uint32_t attempts = 0;
+    base::WallTime next_attempt;  // deferred only
+    base::WallTime last_attempt;  // with attempts > 0
+    mail::Reply reply;            // the last one; code 0 with words of our own
+    std::string relay;            // who said it; "" when nobody was reached
+};
+
+struct ListedMessage {
+    mail::QueueId id;
+    EntryState state = EntryState::ready;
+    base::WallTime arrival;
+    std::uint64_t size_bytes = 0;
+    std::string sender;  // "" is the null path
+    std::string site;
+    std::vector<ListedRecipient> recipients;
+};
+
+struct ListedPage {
+    std::vector<ListedMessage> messages;
+    std::uint64_t next_cursor = 0;  // for the next page; 0: that was the last one
+};
+
+// At most `count` messages from `cursor` on (0: from the beginning). The order is that of slots in
+// memory. Each message that is queued all the while comes once. `page` must outlive the task.
+[[nodiscard]] rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor,
+                                           std::size_t count, ListedPage& page);
+
+// True when that message is queued here.
+[[nodiscard]] rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id,
+                                          ListedMessage& message);
+
+}  // namespace queue

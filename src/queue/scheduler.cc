@@ -1,0 +1,220 @@
+#include "queue/scheduler.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace queue {
+
+using store::RecipientStatus;
+
+Scheduler::Scheduler(net::ShardNet& net, mail::EventLog& log, const Options& options)
+    : shard_(net.shard()),
+      net_(net),
+      log_(log),
+      options_(options),
+      deliveries_(shard_, "deliveries"),
+      slab_(this, &Scheduler::retry_due),
+      stop_timer_(*this) {
+    RP_ASSERT(!options.routes.empty());
+}
+
+Scheduler::~Scheduler() {
+    RP_ASSERT(deliveries_.size() == 0);
+}
+
+void Scheduler::use(store::Store& store) {
+    RP_ASSERT(store_ == nullptr);
+    store_ = &store;
+    for (const Route& route : options_.routes) {
+        const auto number = static_cast<std::uint16_t>(sites_.size());
+        sites_.push_back(std::make_unique<Site>(*this, route, options_, number));
+    }
+}
+
+void Scheduler::start() {
+    RP_ASSERT(store_ != nullptr && !started_);
+    started_ = true;
+    for (const std::unique_ptr<Site>& site : sites_) {
+        site->pump();
+    }
+}
+
+rt::Task<void> Scheduler::stop() {
+    stopping_ = true;
+    for (const std::unique_ptr<Site>& site : sites_) {
+        site->stop_resting();
+    }
+    shard_.session_timers().set(stop_timer_, shard_.now() + options_.stop_wait);
+    co_await deliveries_.join();
+    stop_timer_.cancel();
+}
+
+void Scheduler::stop_late(rt::Timer& timer) {
+    for (const std::unique_ptr<Site>& site : static_cast<StopTimer&>(timer).scheduler().sites_) {
+        site->break_off();
+    }
+}
+
+// --- what the store tells ---
+
+void Scheduler::recovered(const store::RecoveredMessage& message) {
+    Entry& entry = add(message.ref, message.arrival, message.recipients.size());
+    std::span<RecipientEntry> recipients = entry.recipients();
+    for (std::size_t i = 0; i < recipients.size(); ++i) {
+        const store::RecipientState& state = message.recipients[i];
+        recipients[i].status = state.status;
+        recipients[i].outcome = state.outcome;
+        recipients[i].attempts =
+            static_cast<std::uint16_t>(std::min<std::uint32_t>(state.attempts, 0xffff));
+        if (state.status == RecipientStatus::deferred) {
+            recipients[i].next_s = seconds_of(state.next_attempt);
+        }
+    }
+    place(entry);
+}
+
+void Scheduler::committed(const store::CommittedMessage& message) {
+    place(add(message.ref, message.arrival, message.envelope.recipient_count()));
+}
+
+// The entry's slot may serve another message by now.
+void Scheduler::outcome_durable(const store::DurableOutcome& outcome) {
+    auto* entry = reinterpret_cast<Entry*>(static_cast<std::uintptr_t>(outcome.cookie));
+    RP_ASSERT(entry != nullptr);
+    if (entry->state() == EntryState::free || entry->message.id != outcome.id) {
+        return;
+    }
+    RP_ASSERT(outcome.recipient < entry->recipients().size());
+    entry->recipients()[outcome.recipient].outcome = outcome.outcome;
+}
+
+// --- entries ---
+
+Entry& Scheduler::add(const store::MessageRef& message, base::WallTime arrival,
+                      std::size_t recipients) {
+    Entry& entry = slab_.take();
+    entry.set(message, arrival, recipients);
+    return entry;
+}
+
+// Where an entry belongs, by what its recipients are.
+void Scheduler::place(Entry& entry) {
+    Seconds due_s = UINT32_MAX;
+    bool waits = false;
+    bool held = false;
+    for (const RecipientEntry& recipient : entry.recipients()) {
+        if (recipient.status == RecipientStatus::pending) {
+            due_s = 0;
+            waits = true;
+        } else if (recipient.status == RecipientStatus::deferred) {
+            due_s = std::min(due_s, recipient.next_s);
+            waits = true;
+        }
+        held = held || recipient.status == RecipientStatus::held;
+    }
+    if (waits) {
+        defer(entry, due_s);
+    } else if (held) {
+        transition(entry, EntryState::held);
+    } else {
+        remove(entry);
+    }
+}
+
+// Onto the retry wheel, or into the ready queue when it is due by now.
+void Scheduler::defer(Entry& entry, Seconds due_s) {
+    entry.due_s = due_s;
+    const base::WallTime due = base::wall_from_unix_ms(std::int64_t{due_s} * 1000);
+    // A clock that was set back since the time was written makes nobody wait longer than one wait.
+    const base::Duration wait =
+        std::min(due - shard_.wall_now(), options_.retry.longest_wait() + std::chrono::seconds(1));
+    if (wait <= base::Duration::zero()) {
+        make_ready(entry);
+        return;
+    }
+    transition(entry, EntryState::deferred);
+    shard_.retry_timers().set(entry, shard_.now() + wait);
+}
+
+void Scheduler::retry_due(rt::Timer& timer) {
+    auto& entry = static_cast<Entry&>(timer);
+    static_cast<Scheduler*>(EntrySlab::owner_of(entry))->make_ready(entry);
+}
+
+void Scheduler::make_ready(Entry& entry) {
+    transition(entry, EntryState::ready);
+    Site& site = *sites_[entry.site];
+    site.push(entry);
+    if (started_) {
+        site.pump();
+    }
+}
+
+void Scheduler::attempted(Entry& entry, std::string_view reverse_path, std::uint64_t size_bytes) {
+    std::uint32_t delivered = 0;
+    std::uint32_t failed = 0;
+    for (const RecipientEntry& recipient : entry.recipients()) {
+        delivered += recipient.status == RecipientStatus::delivered ? 1 : 0;
+        failed += recipient.status == RecipientStatus::failed ||
+                          recipient.status == RecipientStatus::expired
+                      ? 1
+                      : 0;
+    }
+    if (delivered + failed == entry.recipients().size()) {
+        log_.removal({.id = entry.message.id,
+                      .from = reverse_path,
+                      .size_bytes = size_bytes,
+                      .delay = shard_.wall_now() - entry.arrival(),
+                      .delivered = delivered,
+                      .failed = failed});
+    }
+    place(entry);
+}
+
+void Scheduler::remove(Entry& entry) {
+    const store::MessageRef message = entry.message;
+    if (entry.state() != EntryState::free) {  // it is while the store opens: a crash came too soon
+        transition(entry, EntryState::free);
+    }
+    entry.clear();
+    slab_.give_back(entry);
+    store_->finish(message);
+}
+
+void Scheduler::hold_unreadable(Entry& entry, const base::Error& error) {
+    const mail::QueueId::Text id = entry.message.id.text();
+    std::string text("message ");
+    text.append(mail::view(id)).append(" cannot be read from the spool (");
+    text.append(error.describe()).append("); it is held until the next start");
+    log_.notice(mail::Severity::error, text);
+    transition(entry, EntryState::held);
+}
+
+std::size_t* Scheduler::count_of(EntryState state) {
+    switch (state) {
+        case EntryState::free:
+            return nullptr;
+        case EntryState::ready:
+            return &counts_.ready;
+        case EntryState::in_delivery:
+            return &counts_.in_delivery;
+        case EntryState::deferred:
+            return &counts_.deferred;
+        case EntryState::held:
+            return &counts_.held;
+    }
+    RP_PANIC("unknown entry state");
+}
+
+void Scheduler::transition(Entry& entry, EntryState to) {
+    if (std::size_t* count = count_of(entry.state())) {
+        --*count;
+    }
+    entry.transition(to);
+    if (std::size_t* count = count_of(to)) {
+        ++*count;
+    }
+}
+
+}  // namespace queue

@@ -1,0 +1,123 @@
+// Scheduler: the queue of one shard. It knows every message of the shard's store as an Entry, puts
+// it into its site's ready queue or onto the retry wheel, and ends it when all recipients are
+// final.
+//
+// Lives on its shard. Life: construct; construct the store with it as listener; use(store);
+// co_await store.open(), which brings back what was queued; start(); …; co_await stop(); close the
+// store; destroy. While the store opens nothing is delivered.
+//
+// What survives a restart is in the store's records alone: recipients' states, attempts and times.
+// An attempt that was under way is made again; a retry whose time has passed meanwhile is due at
+// once.
+//
+// Limits: options.h. Memory: entry.h. No failures of its own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "mail/log_event.h"
+#include "mail/queue_id.h"
+#include "net/shard_net.h"
+#include "queue/entry.h"
+#include "queue/options.h"
+#include "queue/site.h"
+#include "rt/scope.h"
+#include "rt/shard.h"
+#include "rt/task.h"
+#include "store/listener.h"
+#include "store/store.h"
+
+namespace queue {
+
+// How many messages there are, by state.
+struct QueueCounts {
+    std::size_t ready = 0;
+    std::size_t in_delivery = 0;
+    std::size_t deferred = 0;
+    std::size_t held = 0;
+    [[nodiscard]] std::size_t total() const { return ready + in_delivery + deferred + held; }
+};
+
+class Scheduler final : public store::StoreListener {
+  public:
+    // All are borrowed.
+    Scheduler(net::ShardNet& net, mail::EventLog& log, const Options& options);
+    // REQUIRES: stopped, or never started.
+    ~Scheduler() override;
+
+    // REQUIRES: before the store is opened.
+    void use(store::Store& store);
+    void start();
+    // Begins no more attempts, lets those under way end for Options::stop_wait, then breaks them
+    // off. Ends when no delivery is left.
+    [[nodiscard]] rt::Task<void> stop();
+    [[nodiscard]] bool stopping() const { return stopping_; }
+
+    void recovered(const store::RecoveredMessage& message) override;
+    void committed(const store::CommittedMessage& message) override;
+    void outcome_durable(const store::DurableOutcome& outcome) override;
+
+    [[nodiscard]] const QueueCounts& counts() const { return counts_; }
+    [[nodiscard]] std::size_t bytes() const { return slab_.bytes(); }
+    // For the listing: slots of entries, free ones among them. An entry keeps its slot.
+    [[nodiscard]] std::size_t slots() const { return slab_.slots(); }
+    [[nodiscard]] Entry& slot(std::size_t number) { return slab_.slot(number); }
+    [[nodiscard]] const Site& site_of(const Entry& entry) const { return *sites_[entry.site]; }
+
+    // For sites and deliveries.
+    [[nodiscard]] rt::Shard& shard() { return shard_; }
+    [[nodiscard]] net::ShardNet& net() { return net_; }
+    [[nodiscard]] store::Store& store() { return *store_; }
+    [[nodiscard]] mail::EventLog& log() { return log_; }
+    [[nodiscard]] const Options& options() const { return options_; }
+    [[nodiscard]] rt::Scope& deliveries() { return deliveries_; }
+    // From one state to another, with the counts.
+    void transition(Entry& entry, EntryState to);
+    // An attempt has ended: whatever its recipients say now decides where the entry goes.
+    void attempted(Entry& entry, std::string_view reverse_path, std::uint64_t size_bytes);
+    // Its bytes cannot be read: it is held until the next start.
+    void hold_unreadable(Entry& entry, const base::Error& error);
+
+  private:
+    [[nodiscard]] Entry& add(const store::MessageRef& message, base::WallTime arrival,
+                             std::size_t recipients);
+    void place(Entry& entry);
+    void make_ready(Entry& entry);
+    void defer(Entry& entry, Seconds due_s);
+    void remove(Entry& entry);
+    [[nodiscard]] std::size_t* count_of(EntryState state);
+    static void retry_due(rt::Timer& timer);
+    static void stop_late(rt::Timer& timer);
+
+    class StopTimer : public rt::Timer {
+      public:
+        explicit StopTimer(Scheduler& scheduler)
+            : rt::Timer(&Scheduler::stop_late), scheduler_(scheduler) {}
+        [[nodiscard]] Scheduler& scheduler() { return scheduler_; }
+
+      private:
+        Scheduler& scheduler_;
+    };
+
+    rt::Shard& shard_;
+    net::ShardNet& net_;
+    mail::EventLog& log_;
+    const Options& options_;
+    store::Store* store_ = nullptr;
+    rt::Scope deliveries_;
+    std::vector<std::unique_ptr<Site>> sites_;
+    // Behind the sites: its entries leave their lists before those go.
+    EntrySlab slab_;
+    QueueCounts counts_;
+    StopTimer stop_timer_;
+    bool started_ = false;
+    bool stopping_ = false;
+};
+
+}  // namespace queue

@@ -1,0 +1,88 @@
+// Site: a next hop as the queue sees it: what waits for it, and the deliveries (one per connection)
+// that serve it.
+//
+// A delivery takes entries while there are any, then rests with its connection open; the one that
+// rested last is woken first, so that connections in excess end by themselves. Strategies:
+//   new work        wakes a resting delivery, else starts one while fewer than connections_max run.
+//   dead site       after a connection that no target took, the site cools down. What is due
+//                   meanwhile is deferred without a try, so that a dead site costs no connections,
+//                   and its backlog gets its times and last words all the same.
+//
+// Lives on its shard, owned by the scheduler.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/list.h"
+#include "base/prng.h"
+#include "base/time.h"
+#include "mail/status_code.h"
+#include "queue/delivery.h"
+#include "queue/entry.h"
+#include "queue/options.h"
+
+namespace queue {
+
+class Scheduler;
+
+class Site {
+  public:
+    // `route` and `options` are borrowed.
+    Site(Scheduler& scheduler, const Route& route, const Options& options, std::uint16_t number);
+    Site(const Site&) = delete;
+    Site& operator=(const Site&) = delete;
+    // REQUIRES: no delivery runs.
+    ~Site();
+
+    [[nodiscard]] const Route& route() const { return route_; }
+    [[nodiscard]] std::uint16_t number() const { return number_; }
+
+    // Behind all that waits. REQUIRES: the entry is on no list.
+    void push(Entry& entry);
+    // Wakes or starts deliveries for what waits.
+    void pump();
+    // For a delivery: the next entry, now in its hands; nullptr when there is none, or none may be
+    // begun.
+    [[nodiscard]] Entry* take();
+    // A delivery that was woken, or has started, looks for work.
+    void arrived();
+    // A delivery without work waits to be woken; it leaves the list when it was.
+    void rest(Delivery& delivery) { resting_.push_front(delivery); }
+    void ended(Delivery& delivery);
+
+    // For a shutdown.
+    void stop_resting();
+    void break_off();
+
+    // Nobody answered. `reply` says why; the site cools down.
+    void failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng);
+    void succeeded() { failures_ = 0; }
+    [[nodiscard]] bool cooling_down(base::MonoTime now) const { return now < cool_until_; }
+    [[nodiscard]] const mail::Reply& failure() const { return failure_; }
+
+    [[nodiscard]] std::size_t running() const { return running_; }
+
+  private:
+    void start_delivery();
+
+    Scheduler& scheduler_;
+    const Route& route_;
+    const Options& options_;
+    std::uint16_t number_;
+    base::List<rt::Timer> ready_;
+    std::size_t ready_count_ = 0;
+    std::size_t coming_ = 0;  // deliveries woken or started that have not looked yet
+    std::vector<std::unique_ptr<Delivery>> deliveries_;
+    base::List<Delivery> unused_;
+    base::List<Delivery> resting_;
+    std::size_t running_ = 0;  // resting ones included
+    base::MonoTime cool_until_ = base::MonoTime::min();
+    std::uint32_t failures_ = 0;
+    mail::Reply failure_;
+};
+
+}  // namespace queue

@@ -1,0 +1,408 @@
+// The queue over the real store, in simulated time.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/queue/relay.h"
+#include "unit/smtp/scripted_server.h"
+
+namespace queue::test {
+namespace {
+
+using smtp::test::ScriptedServer;
+using smtp::test::TakenMessage;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Status = mail::AttemptEvent::Status;
+
+Options options_for(const std::vector<const char*>& addresses) {
+    Options options;
+    options.hostname = "relay.test";
+    Route route{.name = "smarthost", .targets = {}};
+    for (const char* address : addresses) {
+        route.targets.push_back({address, *io::SocketAddress::parse(address)});
+    }
+    options.routes.push_back(route);
+    options.retry = RetryPolicy({seconds(5), seconds(30), minutes(5)}, hours(1));
+    return options;
+}
+
+class QueueTest : public testing::Test {
+  protected:
+    QueueTest()
+        : world_(7),
+          options_(options_for({"10.0.0.1:25"})),
+          server_(world_),
+          relay_(world_, options_) {
+        server_.listen("10.0.0.1:25");
+    }
+    [[nodiscard]] std::vector<Status> statuses() {
+        std::vector<Status> out;
+        for (const RecordingLog::Attempt& attempt : relay_.log().attempts) {
+            out.push_back(attempt.status);
+        }
+        return out;
+    }
+    // How long after the one before each attempt came.
+    [[nodiscard]] std::vector<base::Duration> gaps() {
+        std::vector<base::Duration> out;
+        const auto& attempts = relay_.log().attempts;
+        for (std::size_t i = 1; i < attempts.size(); ++i) {
+            out.push_back(attempts[i].at - attempts[i - 1].at);
+        }
+        return out;
+    }
+
+    sim::World world_;
+    Options options_;
+    ScriptedServer server_;
+    Relay relay_;
+};
+
+TEST_F(QueueTest, DeliversWhatWasCommitted) {
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(seconds(10)));
+    ASSERT_EQ(server_.taken.size(), 1U);
+    EXPECT_EQ(server_.taken[0].content, "Received: by relay.test\r\nSubject: x\r\n\r\nHello\r\n");
+    ASSERT_EQ(relay_.log().attempts.size(), 1U);
+    const RecordingLog::Attempt& attempt = relay_.log().attempts[0];
+    EXPECT_EQ(attempt.status, Status::sent);
+    EXPECT_EQ(attempt.to, "b@dst.test");
+    EXPECT_EQ(attempt.relay, "10.0.0.1:25");
+    EXPECT_EQ(attempt.reply, "taken");
+    ASSERT_EQ(relay_.log().removals.size(), 1U);
+    EXPECT_EQ(relay_.log().removals[0].delivered, 1U);
+}
+
+TEST_F(QueueTest, ConnectionsAreReusedAndLimited) {
+    options_.routes[0].connections_max = 3;
+    std::size_t most = 0;
+    server_.reply = [&](const std::string&) -> std::string {
+        most = std::max(most, server_.open_connections());
+        return "";
+    };
+    relay_.start();
+    for (int i = 0; i < 60; ++i) {
+        relay_.submit({});
+    }
+    ASSERT_TRUE(world_.run_until([&] { return relay_.durable() == 60; }, seconds(10)));
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(server_.taken.size(), 60U);
+    EXPECT_EQ(most, 3U);
+    EXPECT_EQ(server_.connections(), 3U);
+    // Nobody stays connected for ever.
+    relay_.run_for(seconds(10));
+    EXPECT_EQ(server_.open_connections(), 0U);
+    EXPECT_EQ(server_.lines.back(), "QUIT");
+}
+
+TEST_F(QueueTest, DeferredIsTriedAgainInTimeAndNeverEarly) {
+    int refusals = 4;
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line.starts_with("RCPT") && refusals-- > 0 ? "450 4.2.0 later\r\n" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(hours(1)));
+    EXPECT_THAT(statuses(), ElementsAre(Status::deferred, Status::deferred, Status::deferred,
+                                        Status::deferred, Status::sent));
+    const std::vector<base::Duration> waits = {seconds(5), seconds(30), minutes(5), minutes(5)};
+    ASSERT_EQ(gaps().size(), waits.size());
+    for (std::size_t i = 0; i < waits.size(); ++i) {
+        EXPECT_GE(gaps()[i], waits[i]) << i;
+        EXPECT_LE(gaps()[i], waits[i] + seconds(3)) << i;
+    }
+    EXPECT_EQ(relay_.log().attempts.back().attempts, 5U);
+}
+
+TEST_F(QueueTest, RestartContinuesWhereItWas) {
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line.starts_with("RCPT") ? "450 4.2.0 later\r\n" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    relay_.run_for(seconds(10));  // two attempts; the third is due 30 s behind the second
+    ASSERT_EQ(relay_.log().attempts.size(), 2U);
+    relay_.stop();
+    relay_.start();
+    EXPECT_EQ(relay_.scheduler().counts().deferred, 1U);
+    relay_.run_for(seconds(15));
+    EXPECT_EQ(relay_.log().attempts.size(), 2U);
+    server_.reply = nullptr;
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    ASSERT_EQ(relay_.log().attempts.size(), 3U);
+    EXPECT_EQ(relay_.log().attempts[2].attempts, 3U);
+    EXPECT_GE(gaps()[1], seconds(30));
+    EXPECT_LE(gaps()[1], seconds(33));
+}
+
+TEST_F(QueueTest, TimeThatPassedWhileDownMakesItReady) {
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line.starts_with("RCPT") ? "450 4.2.0 later\r\n" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    relay_.run_for(seconds(2));
+    relay_.stop();
+    server_.reply = nullptr;
+    relay_.run_for(minutes(10));
+    relay_.start();
+    ASSERT_TRUE(relay_.drain(seconds(3)));
+    EXPECT_EQ(server_.taken.size(), 1U);
+}
+
+TEST_F(QueueTest, RefusedForGoodGivesOneNotification) {
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line == "RCPT TO:<no1@dst.test>" || line == "RCPT TO:<no2@dst.test>"
+                   ? "550 5.1.1 no such user\r\n"
+                   : "";
+    };
+    relay_.start();
+    relay_.submit_now({.to = {"no1@dst.test", "yes@dst.test", "no2@dst.test"}});
+    ASSERT_TRUE(relay_.drain(seconds(20)));
+    ASSERT_EQ(server_.taken.size(), 2U);
+    const TakenMessage& notification = server_.taken[1];
+    EXPECT_THAT(notification.mail_line, HasSubstr("MAIL FROM:<>"));
+    EXPECT_THAT(notification.recipients, ElementsAre("<a@src.test>"));
+    EXPECT_THAT(notification.content, HasSubstr("multipart/report"));
+    EXPECT_THAT(notification.content, HasSubstr("no1@dst.test"));
+    EXPECT_THAT(notification.content, HasSubstr("no2@dst.test"));
+    EXPECT_THAT(notification.content, testing::Not(HasSubstr("yes@dst.test")));
+    EXPECT_THAT(notification.content, HasSubstr("550 5.1.1 no such user"));
+    EXPECT_THAT(notification.content, HasSubstr("Subject: x"));
+    EXPECT_EQ(relay_.log().removals[0].failed, 2U);
+    EXPECT_EQ(relay_.log().removals[0].delivered, 1U);
+}
+
+TEST_F(QueueTest, NullReversePathGetsNoNotification) {
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line.starts_with("RCPT") ? "550 5.1.1 no such user\r\n" : "";
+    };
+    relay_.start();
+    relay_.submit_now({.from = "", .to = {"no@dst.test"}});
+    ASSERT_TRUE(relay_.drain(seconds(20)));
+    EXPECT_THAT(statuses(), ElementsAre(Status::bounced));
+    EXPECT_TRUE(server_.taken.empty());
+}
+
+TEST_F(QueueTest, ABouncedNotificationIsDropped) {
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line.starts_with("RCPT") ? "550 5.1.1 no such user\r\n" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(seconds(20)));
+    EXPECT_THAT(statuses(), ElementsAre(Status::bounced, Status::bounced));
+}
+
+TEST_F(QueueTest, ExpiredIsNotifiedWithItsLastReply) {
+    bool open = false;
+    server_.reply = [&](const std::string& line) -> std::string {
+        return !open && line.starts_with("RCPT TO:<b@") ? "450 4.2.0 greylisted for ever\r\n" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(world_.run_until([&] { return !server_.taken.empty(); }, hours(2)));
+    EXPECT_THAT(server_.taken[0].content, HasSubstr("5.4.7"));
+    EXPECT_THAT(server_.taken[0].content, HasSubstr("greylisted for ever"));
+    const auto& attempts = relay_.log().attempts;
+    const auto expired =
+        std::ranges::find(attempts, Status::expired, &RecordingLog::Attempt::status);
+    ASSERT_NE(expired, attempts.end());
+    const RecordingLog::Attempt& expiry = *expired;
+    EXPECT_GE(expiry.at - attempts[0].at, hours(1) - seconds(2));
+    EXPECT_LE(expiry.at - attempts[0].at, hours(1) + seconds(5));
+    ASSERT_TRUE(relay_.drain(seconds(10)));
+    EXPECT_EQ(relay_.scheduler().counts().total(), 0U);
+}
+
+TEST_F(QueueTest, DeadSiteCostsFewConnectionsAndComesBack) {
+    server_.stop_listening();
+    relay_.start();
+    for (int i = 0; i < 50; ++i) {
+        relay_.submit({});
+    }
+    relay_.run_for(seconds(60));
+    EXPECT_EQ(relay_.scheduler().counts().deferred, 50U);
+    EXPECT_THAT(relay_.log().attempts[0].reply, HasSubstr("Connection refused"));
+    server_.listen("10.0.0.1:25");
+    ASSERT_TRUE(relay_.drain(minutes(10)));
+    EXPECT_EQ(server_.taken.size(), 50U);
+}
+
+TEST_F(QueueTest, FailsOverToTheNextHost) {
+    options_.routes[0].targets.insert(
+        options_.routes[0].targets.begin(),
+        smtp::Target{"10.0.0.9:25", *io::SocketAddress::parse("10.0.0.9:25")});
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(seconds(5)));
+    EXPECT_EQ(relay_.log().attempts.at(0).relay, "10.0.0.1:25");
+}
+
+TEST_F(QueueTest, ManyRecipientsGoInSeveralTransactions) {
+    Submission submission;
+    submission.to.clear();
+    for (int i = 0; i < 250; ++i) {
+        submission.to.push_back("r" + std::to_string(i) + "@dst.test");
+    }
+    relay_.start();
+    relay_.submit_now(submission);
+    ASSERT_TRUE(relay_.drain(seconds(10)));
+    ASSERT_EQ(server_.taken.size(), 3U);
+    std::vector<std::string> all;
+    for (const TakenMessage& message : server_.taken) {
+        EXPECT_LE(message.recipients.size(), 100U);
+        all.insert(all.end(), message.recipients.begin(), message.recipients.end());
+    }
+    std::ranges::sort(all);
+    EXPECT_EQ(std::ranges::unique(all).begin(), all.end());
+    EXPECT_EQ(all.size(), 250U);
+    EXPECT_EQ(server_.connections(), 1U);
+}
+
+TEST_F(QueueTest, OnlyTheDeferredRecipientsAreTriedAgain) {
+    bool first = true;
+    server_.reply = [&](const std::string& line) -> std::string {
+        if (line == "RCPT TO:<later@dst.test>" && first) {
+            first = false;
+            return "450 4.2.0 later\r\n";
+        }
+        return "";
+    };
+    relay_.start();
+    relay_.submit_now({.to = {"now@dst.test", "later@dst.test"}});
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    ASSERT_EQ(server_.taken.size(), 2U);
+    EXPECT_THAT(server_.taken[0].recipients, ElementsAre("<now@dst.test>"));
+    EXPECT_THAT(server_.taken[1].recipients, ElementsAre("<later@dst.test>"));
+}
+
+TEST_F(QueueTest, StaleConnectionIsNoAttempt) {
+    options_.connection_idle_max = minutes(5);
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(seconds(5)));
+    bool once = true;
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line.starts_with("MAIL") && std::exchange(once, false)
+                   ? "!close421 4.4.2 idle for too long\r\n"
+                   : "";
+    };
+    relay_.run_for(seconds(30));
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(seconds(5)));
+    EXPECT_THAT(statuses(), ElementsAre(Status::sent, Status::sent));
+    EXPECT_EQ(server_.connections(), 2U);
+}
+
+TEST_F(QueueTest, LostEndIsLoggedAsPossibleDuplicate) {
+    bool once = true;
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line == "." && std::exchange(once, false) ? "!close" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_THAT(statuses(), ElementsAre(Status::deferred, Status::sent));
+    EXPECT_TRUE(relay_.log().attempts[0].possible_duplicate);
+    EXPECT_FALSE(relay_.log().attempts[1].possible_duplicate);
+}
+
+TEST_F(QueueTest, StopLetsATransferEnd) {
+    bool asked = false;
+    server_.reply = [&](const std::string& line) -> std::string {
+        asked = asked || line == "DATA";
+        return "";
+    };
+    relay_.start();
+    relay_.submit_now({.content = std::string(200'000, 'x') + "\r\n"});
+    ASSERT_TRUE(world_.run_until([&] { return asked; }, seconds(5)));
+    relay_.stop();
+    EXPECT_EQ(server_.taken.size(), 1U);
+    EXPECT_THAT(statuses(), ElementsAre(Status::sent));
+    relay_.start();
+    EXPECT_EQ(relay_.scheduler().counts().total(), 0U);
+}
+
+TEST_F(QueueTest, StopBreaksOffAStalledTransferAndTriesItAgain) {
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line == "DATA" ? "!silent" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    relay_.run_for(seconds(1));
+    const base::MonoTime before = world_.now();
+    relay_.stop();
+    EXPECT_LE(world_.now() - before, options_.stop_wait + seconds(1));
+    server_.reply = nullptr;
+    relay_.start();
+    ASSERT_TRUE(relay_.drain(seconds(3)));
+    EXPECT_EQ(server_.taken.size(), 1U);
+}
+
+TEST_F(QueueTest, ListsAndShows) {
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line == "RCPT TO:<later@dst.test>" ? "450 4.2.0 not now\r\n" : "";
+    };
+    relay_.start();
+    relay_.submit_now({.to = {"now@dst.test", "later@dst.test"}});
+    for (int i = 0; i < 9; ++i) {
+        relay_.submit({.to = {"later@dst.test"}});
+    }
+    relay_.run_for(seconds(2));
+    for (int start = 0; start < 2; ++start) {
+        std::vector<ListedMessage> all;
+        std::uint64_t cursor = 0;
+        do {
+            ListedPage page = relay_.list(cursor, 3);
+            EXPECT_LE(page.messages.size(), 3U);
+            cursor = page.next_cursor;
+            std::ranges::move(page.messages, std::back_inserter(all));
+        } while (cursor != 0);
+        ASSERT_EQ(all.size(), 10U);
+        ListedMessage message;
+        ASSERT_TRUE(relay_.show(all[0].id, message));
+        EXPECT_EQ(message.sender, "a@src.test");
+        EXPECT_EQ(message.size_bytes, 21U);
+        EXPECT_EQ(message.state, EntryState::deferred);
+        ASSERT_EQ(message.recipients.size(), 2U);
+        EXPECT_EQ(message.recipients[0].path, "now@dst.test");
+        EXPECT_EQ(message.recipients[0].status, store::RecipientStatus::delivered);
+        EXPECT_EQ(message.recipients[1].status, store::RecipientStatus::deferred);
+        EXPECT_EQ(message.recipients[1].reply.text, "not now");
+        EXPECT_EQ(message.recipients[1].reply.code, 450);
+        EXPECT_EQ(message.recipients[1].attempts, 1U);
+        EXPECT_EQ(message.recipients[1].relay, "10.0.0.1:25");
+        EXPECT_GT(message.recipients[1].next_attempt, message.recipients[1].last_attempt);
+        EXPECT_FALSE(relay_.show(mail::QueueId(12345), message));
+        if (start == 0) {
+            relay_.stop();
+            relay_.start();
+        }
+    }
+}
+
+TEST_F(QueueTest, MemoryPerQueuedRecipientStaysBelowTheBound) {
+    server_.stop_listening();
+    relay_.start();
+    for (int i = 0; i < 3000; ++i) {
+        relay_.submit({});
+        if (i % 500 == 499) {
+            relay_.run_for(seconds(1));
+        }
+    }
+    relay_.run_for(seconds(1));
+    ASSERT_EQ(relay_.scheduler().counts().total(), 3000U);
+    EXPECT_LE(relay_.scheduler().bytes() / 3000, 150U);
+}
+
+}  // namespace
+}  // namespace queue::test

@@ -1,0 +1,184 @@
+#include "unit/queue/relay.h"
+
+#include <gtest/gtest.h>
+
+#include "base/assert.h"
+#include "rt/awaiters.h"
+#include "store/spool.h"
+
+namespace queue::test {
+
+void RecordingLog::attempt(const mail::AttemptEvent& event) {
+    attempts.push_back({event.status, event.id, std::string(event.from), std::string(event.to),
+                        std::string(event.relay), std::string(event.reply), event.dsn,
+                        event.attempts, event.possible_duplicate, world_.now()});
+}
+void RecordingLog::removal(const mail::RemovalEvent& event) {
+    removals.push_back({event.id, event.delivered, event.failed});
+}
+void RecordingLog::notice(mail::Severity severity, std::string_view text) {
+    if (severity == mail::Severity::error) {
+        errors.emplace_back(text);
+    }
+}
+
+Relay::Relay(sim::World& world, const Options& options)
+    : world_(world), options_(options), host_(world.add_host("relay")), log_(world) {
+    host_.set_program({.start = [this] { build(); }, .end = [this] { tear_down(); }});
+}
+
+Relay::~Relay() {
+    if (program_ != nullptr) {
+        stop();
+    }
+}
+
+void Relay::build() {
+    sim::SimDriver& driver = host_.add_driver();
+    program_ = std::make_unique<Program>();
+    program_->shard = std::make_unique<rt::Shard>(0, driver);
+    driver.set_turn([shard = program_->shard.get()] { shard->turn(); });
+    program_->net = *net::ShardNet::create(*program_->shard, {.buffers = 64, .buffer_bytes = 4096});
+    program_->scope = std::make_unique<rt::Scope>(*program_->shard, "test");
+    program_->scope->spawn(bring_up(*this));
+}
+
+rt::Task<void> Relay::bring_up(Relay& relay) {
+    Program& program = *relay.program_;
+    base::Result<store::SpoolIdentity> spool =
+        co_await store::open_spool(*program.shard, "/spool", 1);
+    if (!spool) {
+        co_return;
+    }
+    program.scheduler = std::make_unique<Scheduler>(*program.net, relay.log_, relay.options_);
+    store::StoreOptions options;
+    options.spool = "/spool";
+    options.identity = *spool;
+    options.segment_bytes = 1U << 20U;
+    program.store =
+        std::make_unique<store::Store>(*program.shard, *program.scheduler, relay.log_, options);
+    program.scheduler->use(*program.store);
+    const base::Status opened = co_await program.store->open();
+    if (!opened) {
+        if (!program.shard->driver().dead()) {
+            ADD_FAILURE() << opened.error().describe();
+        }
+        co_return;
+    }
+    program.scheduler->start();
+    program.up = true;
+}
+
+rt::Task<void> Relay::bring_down(Relay& relay) {
+    Program& program = *relay.program_;
+    if (program.up) {
+        co_await program.scheduler->stop();
+        co_await program.store->close();
+    }
+    program.stopped = true;
+}
+
+// Also after a death: then every operation fails at once, and all tasks come to their end.
+void Relay::tear_down() {
+    if (!program_->stopped) {
+        program_->scope->spawn(bring_down(*this));
+        for (int turn = 0; program_->scope->size() > 0; ++turn) {
+            RP_ASSERT(turn < 10'000);
+            program_->shard->turn();
+        }
+    }
+    program_->store.reset();
+    program_->scheduler.reset();
+    program_->scope.reset();
+    program_->net.reset();
+    program_.reset();
+}
+
+void Relay::spawn(rt::Task<void> task) {
+    program_->scope->spawn(std::move(task));
+    program_->shard->driver().wake();
+}
+
+void Relay::start() {
+    host_.start();
+    ASSERT_TRUE(world_.run_until([this] { return up(); }, std::chrono::minutes(1)));
+}
+
+void Relay::stop() {
+    spawn(bring_down(*this));
+    ASSERT_TRUE(
+        world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
+    host_.stop();
+}
+
+rt::Task<void> Relay::submitting(Relay& relay, Submission submission) {
+    store::Store& store = *relay.program_->store;
+    mail::Envelope envelope;
+    envelope.set_reverse_path(submission.from);
+    for (const std::string& path : submission.to) {
+        envelope.add_recipient(path);
+    }
+    mail::ContentFacts facts;
+    facts.stored_bytes = submission.content.size();
+    facts.dot_stuffed = true;
+    const mail::Origin origin{.client_address = "127.0.0.1", .helo = "test", .protocol = "ESMTP"};
+    mail::IncomingMessageHandle message = store.begin(origin);
+    if (!message) {
+        co_return;
+    }
+    rt::Wakeup wakeup;
+    const mail::SinkState state = message->append(submission.content, wakeup);
+    if (state == mail::SinkState::wait) {
+        co_await wakeup.woken("append");
+    }
+    message->commit(envelope, facts, "Received: by relay.test\r\n", wakeup);
+    co_await wakeup.woken("commit");
+    if (message->state() == mail::SinkState::ready && !relay.program_->shard->driver().dead()) {
+        ++relay.durable_;
+    }
+}
+
+void Relay::submit(const Submission& submission) {
+    spawn(submitting(*this, submission));
+}
+
+void Relay::submit_now(const Submission& submission) {
+    const std::uint64_t before = durable_;
+    submit(submission);
+    ASSERT_TRUE(world_.run_until([&] { return durable_ > before; }, std::chrono::seconds(10)));
+}
+
+namespace {
+
+rt::Task<void> listing(Scheduler& scheduler, std::uint64_t cursor, std::size_t count,
+                       ListedPage& page) {
+    co_await list_messages(scheduler, cursor, count, page);
+}
+rt::Task<void> showing(Scheduler& scheduler, mail::QueueId id, ListedMessage& message,
+                       bool& found) {
+    found = co_await show_message(scheduler, id, message);
+}
+
+}  // namespace
+
+ListedPage Relay::list(std::uint64_t cursor, std::size_t count) {
+    ListedPage page;
+    spawn(listing(scheduler(), cursor, count, page));
+    EXPECT_TRUE(
+        world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
+    return page;
+}
+
+bool Relay::show(mail::QueueId id, ListedMessage& message) {
+    bool found = false;
+    spawn(showing(scheduler(), id, message, found));
+    EXPECT_TRUE(
+        world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
+    return found;
+}
+
+bool Relay::drain(base::Duration longest) {
+    return world_.run_until([this] { return up() && scheduler().counts().total() == 0; }, longest);
+}
+
+}  // namespace queue::test

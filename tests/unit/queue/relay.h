@@ -1,0 +1,116 @@
+// Relay: the queue over the real store, on a simulated host with one shard; tests submit messages
+// and look at what a scripted server got. It can be stopped, killed, cut off and started again.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mail/log_event.h"
+#include "net/shard_net.h"
+#include "queue/listing.h"
+#include "queue/scheduler.h"
+#include "rt/scope.h"
+#include "rt/shard.h"
+#include "sim/host.h"
+#include "sim/sim_driver.h"
+#include "sim/world.h"
+#include "store/store.h"
+
+namespace queue::test {
+
+// What was logged, over all starts.
+class RecordingLog final : public mail::EventLog {
+  public:
+    struct Attempt {
+        mail::AttemptEvent::Status status;
+        mail::QueueId id;
+        std::string from, to, relay, reply;
+        mail::EnhancedStatus dsn;
+        std::uint32_t attempts;
+        bool possible_duplicate;
+        base::MonoTime at;
+    };
+    struct Removal {
+        mail::QueueId id;
+        std::uint32_t delivered, failed;
+    };
+    explicit RecordingLog(sim::World& world) : world_(world) {}
+    void reception(const mail::ReceptionEvent&) override {}
+    void attempt(const mail::AttemptEvent& event) override;
+    void removal(const mail::RemovalEvent& event) override;
+    void notice(mail::Severity severity, std::string_view text) override;
+
+    std::vector<Attempt> attempts;
+    std::vector<Removal> removals;
+    std::vector<std::string> errors;  // notices of that severity
+
+  private:
+    sim::World& world_;
+};
+
+struct Submission {
+    std::string from = "a@src.test";
+    std::vector<std::string> to = {"b@dst.test"};
+    std::string content = "Subject: x\r\n\r\nHello\r\n";
+};
+
+class Relay {
+  public:
+    Relay(sim::World& world, const Options& options);
+    Relay(const Relay&) = delete;
+    Relay& operator=(const Relay&) = delete;
+    ~Relay();
+
+    void start();
+    // As SIGTERM does it.
+    void stop();
+    // True when the program has come up.
+    [[nodiscard]] bool up() const { return program_ != nullptr && program_->up; }
+    [[nodiscard]] sim::Host& host() { return host_; }
+    [[nodiscard]] Scheduler& scheduler() { return *program_->scheduler; }
+    [[nodiscard]] store::Store& store() { return *program_->store; }
+    [[nodiscard]] rt::Shard& shard() { return *program_->shard; }
+    [[nodiscard]] RecordingLog& log() { return log_; }
+
+    // Begins to submit; durable() counts those that were answered as durable.
+    void submit(const Submission& submission);
+    [[nodiscard]] std::uint64_t durable() const { return durable_; }
+    // Submits, and waits until it is durable.
+    void submit_now(const Submission& submission);
+
+    [[nodiscard]] ListedPage list(std::uint64_t cursor = 0, std::size_t count = 1000);
+    [[nodiscard]] bool show(mail::QueueId id, ListedMessage& message);
+
+    void run_for(base::Duration time) { world_.run_for(time); }
+    // Until the queue is empty.
+    [[nodiscard]] bool drain(base::Duration longest);
+
+  private:
+    struct Program {
+        std::unique_ptr<rt::Shard> shard;
+        std::unique_ptr<net::ShardNet> net;
+        std::unique_ptr<Scheduler> scheduler;
+        std::unique_ptr<store::Store> store;
+        std::unique_ptr<rt::Scope> scope;
+        bool up = false;
+        bool stopped = false;
+    };
+    void build();
+    void tear_down();
+    static rt::Task<void> bring_up(Relay& relay);
+    static rt::Task<void> bring_down(Relay& relay);
+    static rt::Task<void> submitting(Relay& relay, Submission submission);
+    void spawn(rt::Task<void> task);
+
+    sim::World& world_;
+    const Options& options_;
+    sim::Host& host_;
+    RecordingLog log_;
+    std::unique_ptr<Program> program_;
+    std::uint64_t durable_ = 0;
+};
+
+}  // namespace queue::test
