@@ -152,9 +152,11 @@ void Stream::received(io::Op& op, const io::Completion& completion) {
         self.closed_if_quiet();
         return;
     }
-    // The end of one receive, not of the connection: cancelled for a pause, or short of buffers.
-    const bool again = completion.result == -ECANCELED || completion.result == -ENOBUFS ||
-                       completion.result == -EINTR || completion.result == -EAGAIN;
+    // The end of one receive, not of the connection: cancelled for a pause, or short of buffers. In
+    // a dead program (simulator) everything is cancelled, and nothing begins again.
+    const bool again = (completion.result == -ECANCELED && !self.net_.driver().dead()) ||
+                       completion.result == -ENOBUFS || completion.result == -EINTR ||
+                       completion.result == -EAGAIN;
     if (completion.result <= 0 && !again) {
         self.ended_ = completion.result;
     }
