@@ -3,20 +3,24 @@
 #include <future>
 #include <utility>
 
+#include "rt/awaiters.h"
 #include "store/spool.h"
 
 namespace app {
 namespace {
 
-base::Status address_is_free(io::Driver& driver, const io::SocketAddress& address) {
+// Whether nobody listens there. Ends with the probe's own socket surely closed, which takes a turn.
+rt::Task<base::Status> address_is_free(rt::Shard& shard, const io::SocketAddress& address) {
     const base::Result<io::Handle> probe =
-        driver.listen(address, {.backlog = 1, .reuse_port = false});
+        shard.driver().listen(address, {.backlog = 1, .reuse_port = false});
     if (!probe) {
-        return base::fail(probe.error().number(),
-                          "cannot listen on " + address.text() + ": " + probe.error().describe());
+        co_return std::unexpected(probe.error());
     }
-    driver.close(*probe);
-    return {};
+    shard.driver().close(*probe);
+    rt::AwaitableOp turn;
+    turn.prepare_nop();
+    co_await turn.submit(shard);
+    co_return base::Status();
 }
 
 // All are waited for; the first failure counts.
@@ -90,10 +94,13 @@ base::Status Relay::open() {
 // half of the connections. So the address must be free before the first shard takes it.
 base::Status Relay::listen() {
     for (const RelaySettings::Listener& listener : settings_.listeners) {
-        base::Status free;
-        threads_.run_now(0, [this, &listener, &free] {
-            free = address_is_free(threads_.shard(0).driver(), listener.address);
-        });
+        const base::Status free =
+            threads_
+                .run<base::Status>(0,
+                                   [this, &listener] {
+                                       return address_is_free(threads_.shard(0), listener.address);
+                                   })
+                .get();
         if (!free) {
             return free;
         }

@@ -41,9 +41,7 @@ base::Status RelayShard::listen() {
         const base::Result<io::SocketAddress> bound =
             server_->listen(listener.address, listener.session);
         if (!bound) {
-            return base::fail(
-                bound.error().number(),
-                "cannot listen on " + listener.address.text() + ": " + bound.error().describe());
+            return std::unexpected(bound.error());
         }
     }
     return {};

@@ -26,8 +26,7 @@ base::Status Listener::open(const io::SocketAddress& address) {
     const io::ListenOptions options;
     const base::Result<io::Handle> socket = shard_.driver().listen(address, options);
     if (!socket) {
-        return base::fail(socket.error().number(),
-                          "cannot listen on " + address.text() + ": " + socket.error().describe());
+        return std::unexpected(socket.error());
     }
     handle_ = *socket;
     address_ = shard_.driver().local_address(handle_);

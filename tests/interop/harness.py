@@ -98,7 +98,8 @@ hosts = [{quoted}]
     def _up(self):
         if self.process.poll() is not None:
             raise AssertionError(f"ringpost ended with {self.process.returncode}:\n{self.log()}")
-        return connects(self.port)
+        with socket.socket(socket.AF_UNIX) as control:  # the last thing that a start opens
+            return control.connect_ex(str(self.control)) == 0 and connects(self.port)
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -119,7 +120,7 @@ hosts = [{quoted}]
         listing = subprocess.run(
             [RINGPOST, "queue", "list", "--json", "--config", str(self.config)],
             check=True, capture_output=True, timeout=WAIT_S).stdout
-        return [json.loads(line) for line in listing.splitlines() if line.strip()]
+        return [json.loads(line) for line in listing.splitlines()]
 
     def close(self):
         if self.process is not None:
@@ -155,10 +156,12 @@ class Message:
 
 class Recorder:
     """An SMTP next hop that keeps every message. `extensions`: its EHLO keywords. `answers`: {"RCPT": [b"450 …", …]} gives
-    the replies for the first commands of that name (also "MAIL", "DATA", "DOT", "EHLO", "BDAT"); then all is accepted."""
+    the replies for the first commands of that name (also "MAIL", "DATA", "DOT", "EHLO", "BDAT"); then all is accepted, but
+    for the recipients in `refuse`: {b"<b@dst.test>": b"450 …"}."""
 
-    def __init__(self, extensions=("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 104857600"), port=0, answers=None):
+    def __init__(self, extensions=("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 104857600"), port=0, answers=None, refuse=None):
         self.extensions = extensions
+        self.refuse = refuse or {}
         self.messages = []
         self.commands = []
         self.answers = {verb: list(replies) for verb, replies in (answers or {}).items()}
@@ -237,7 +240,7 @@ class Recorder:
                     sender, recipients, chunks = command[10:], [], []
                 say(answer)
             elif verb == "RCPT":
-                answer = self._answer("RCPT", b"250 2.1.5 Ok")
+                answer = self._answer("RCPT", self.refuse.get(command[8:], b"250 2.1.5 Ok"))
                 if answer.startswith(b"2"):
                     recipients.append(command[8:])
                 say(answer)

@@ -68,7 +68,7 @@ class Queue(unittest.TestCase):
                 self.assertEqual(recorder.messages, [])
 
     def test_expiry_bounces(self):
-        with Recorder(answers={"RCPT": [b"450 4.2.1 Later"] * 3}) as recorder:
+        with Recorder(refuse={b"<b@dst.test>": b"450 4.2.1 Later"}) as recorder:
             with Relay([recorder.host], queue={"retry": '["1s"]', "expire": '"2s"'}) as relay:
                 relay.start()
                 send(relay)
