@@ -18,7 +18,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -139,6 +138,10 @@ class Disk {
     [[nodiscard]] std::size_t read(Inode inode, std::uint64_t offset,
                                    base::MutableBytes into) const;
 
+    // Whether a write there takes blocks that the file does not have yet.
+    [[nodiscard]] bool needs_room(Inode inode, std::uint64_t offset, std::uint64_t bytes) const {
+        return file(inode).content.missing_bytes(offset, bytes) != 0;
+    }
     // A write in flight: until it finishes, a crash may leave any part of it on the disk.
     [[nodiscard]] std::uint64_t begin_write(Inode inode, std::uint64_t offset,
                                             std::vector<std::byte> bytes);

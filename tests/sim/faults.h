@@ -22,7 +22,7 @@ enum class Fault : std::uint8_t {
     read_error,   // a read gives EIO
     write_error,  // a write gives EIO; any part of it may be on the disk
     sync_error,   // a sync gives EIO, and what it should have made durable never will be
-    no_space,     // a write or an allocation gives ENOSPC though there is room
+    no_space,     // a write or an allocation that needs new blocks gives ENOSPC
     short_read,
     short_write,
     slow_disk,  // an operation takes `slow_disk_time`

@@ -16,7 +16,6 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "io/address.h"
-#include "sim/event_queue.h"
 #include "sim/world.h"
 
 namespace sim {

@@ -162,9 +162,9 @@ void SimDriver::start_write(FlightId id, Flight& flight) {
     world_.trace_bytes("disk.write", bytes);
     const std::optional<Injection> injection = host_.injection_for(flight.code);
     flight.write = host_.disk().begin_write(file->inode(), offset, bytes);
-    const auto effect = [file, pieces, bytes = std::move(bytes), injection, write = flight.write,
-                         code = flight.code, generation = process_.generation, index = index_,
-                         &host = host_, &world = world_]() -> std::int32_t {
+    const auto effect = [file, offset, pieces, bytes = std::move(bytes), injection,
+                         write = flight.write, code = flight.code, generation = process_.generation,
+                         index = index_, &host = host_, &world = world_]() -> std::int32_t {
         if (host.driver_of(generation, index) != nullptr) {
             // The kernel may read the memory at any moment until the completion.
             RP_ASSERT(gathered(pieces) == bytes);
@@ -175,7 +175,8 @@ void SimDriver::start_write(FlightId id, Flight& flight) {
             disk.fail_write(file->inode(), write, world.prng());
             return injection && injection->error != 0 ? -injection->error : -EIO;
         }
-        if (world.fault(Fault::no_space, name)) {
+        if (disk.needs_room(file->inode(), offset, bytes.size()) &&
+            world.fault(Fault::no_space, name)) {
             disk.cancel_write(file->inode(), write);
             return -ENOSPC;
         }
@@ -220,7 +221,8 @@ void SimDriver::start_allocate(FlightId id, Flight& flight) {
         if (injection && injection->error != 0) {
             return -injection->error;
         }
-        if (world.fault(Fault::no_space, "allocate")) {
+        if (host.disk().needs_room(file->inode(), offset, size) &&
+            world.fault(Fault::no_space, "allocate")) {
             return -ENOSPC;
         }
         return result_of(host.disk().allocate(file->inode(), offset, size));
