@@ -238,6 +238,14 @@ TEST(Config, SyntaxErrorsHaveAPlace) {
     EXPECT_THAT(faults("\xff"), ElementsAre(HasSubstr("f:1:1: ")));
 }
 
+// Both ended the program inside the TOML library, or let the compiler assume them away.
+TEST(Config, SurvivesTheFaultsOfItsTomlLibrary) {
+    EXPECT_THAT(faults("[=x]\n"), ElementsAre(HasSubstr("f:1:")));
+    EXPECT_THAT(faults("gr\u00f6\u00dfe = 1\n"), ElementsAre(HasSubstr("f:1:")));
+    EXPECT_THAT(faults(std::string("# gr\u00f6\u00dfe, \u0434\u0430\n") + kLeast), IsEmpty());
+    EXPECT_THAT(faults("e\"\n\" = 0\n"), ElementsAre(HasSubstr("f:1:")));
+}
+
 TEST(Config, NeedsListenerAndRoute) {
     EXPECT_THAT(
         faults("hostname = \"a.b\"\n"),
