@@ -3,25 +3,10 @@
 #include <future>
 #include <utility>
 
-#include "rt/awaiters.h"
 #include "store/spool.h"
 
 namespace app {
 namespace {
-
-// Whether nobody listens there. Ends with the probe's own socket surely closed, which takes a turn.
-rt::Task<base::Status> address_is_free(rt::Shard& shard, const io::SocketAddress& address) {
-    const base::Result<io::Handle> probe =
-        shard.driver().listen(address, {.backlog = 1, .reuse_port = false});
-    if (!probe) {
-        co_return std::unexpected(probe.error());
-    }
-    shard.driver().close(*probe);
-    rt::AwaitableOp turn;
-    turn.prepare_nop();
-    co_await turn.submit(shard);
-    co_return base::Status();
-}
 
 // All are waited for; the first failure counts.
 base::Status all_of(std::vector<std::future<base::Status>> futures) {
@@ -90,17 +75,9 @@ base::Status Relay::open() {
     return all_of(std::move(opened));
 }
 
-// The shards share each address (SO_REUSEPORT); so could a second server of the same user, and take
-// half of the connections. So the address must be free before the first shard takes it.
 base::Status Relay::listen() {
     for (const RelaySettings::Listener& listener : settings_.listeners) {
-        const base::Status free =
-            threads_
-                .run<base::Status>(0,
-                                   [this, &listener] {
-                                       return address_is_free(threads_.shard(0), listener.address);
-                                   })
-                .get();
+        const base::Status free = threads_.address_is_free(listener.address);
         if (!free) {
             return free;
         }

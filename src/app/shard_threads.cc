@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "rt/awaiters.h"
+
 namespace app {
 namespace {
 
@@ -33,6 +35,20 @@ void pin_to(int core) {
     CPU_ZERO(&set);
     CPU_SET(static_cast<std::size_t>(core), &set);
     ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
+}
+
+// Whether nobody listens there. Ends with the probe's own socket surely closed, which takes a turn.
+rt::Task<base::Status> probe_address(rt::Shard& shard, const io::SocketAddress& address) {
+    const base::Result<io::Handle> probe =
+        shard.driver().listen(address, {.backlog = 1, .reuse_port = false});
+    if (!probe) {
+        co_return std::unexpected(probe.error());
+    }
+    shard.driver().close(*probe);
+    rt::AwaitableOp turn;
+    turn.prepare_nop();
+    co_await turn.submit(shard);
+    co_return base::Status();
 }
 
 }  // namespace
@@ -112,6 +128,10 @@ void ShardThreads::run_now(std::uint32_t number, const std::function<void()>& wo
     Now now(work);
     post(number, now);
     now.wait();
+}
+
+base::Status ShardThreads::address_is_free(const io::SocketAddress& address) {
+    return run<base::Status>(0, [&] { return probe_address(shard(0), address); }).get();
 }
 
 }  // namespace app

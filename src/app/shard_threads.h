@@ -47,6 +47,11 @@ class ShardThreads {
     // The same for what takes no time.
     void run_now(std::uint32_t number, const std::function<void()>& work);
 
+    // Fails with a sentence where somebody listens on the address already. Shards share an address
+    // (SO_REUSEPORT), and so could a second process of the same user, and take half of the
+    // connections: this is asked before the first shard listens.
+    [[nodiscard]] base::Status address_is_free(const io::SocketAddress& address);
+
   private:
     template <typename T>
     class Call final : public rt::Letter {

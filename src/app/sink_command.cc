@@ -6,22 +6,18 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include <pthread.h>
-#include <sched.h>
 #include <unistd.h>
 
+#include "app/shard_threads.h"
+#include "app/signals.h"
 #include "app/sink.h"
-#include "io/uring/uring_driver.h"
 #include "mail/log_event.h"
 #include "mail/message_sink.h"
-#include "rt/scope.h"
 #include "rt/shard.h"
 #include "smtp/server.h"
 
@@ -125,44 +121,31 @@ class Notices final : public mail::EventLog {
     }
 };
 
-// One core's part of the sink.
-class SinkShard final : private rt::Letter {
+// One shard's part of the sink. Made, used and destroyed there; totals() from anywhere.
+class SinkShard {
   public:
-    SinkShard(std::uint32_t number, std::unique_ptr<io::UringDriver> driver,
-              const policy::Access& access)
-        : driver_(std::move(driver)),
-          shard_(number, *driver_),
-          sink_(shard_, totals_),
-          access_(access),
-          scope_(shard_, "sink") {}
+    SinkShard(rt::Shard& shard, const policy::Access& access)
+        : shard_(shard), sink_(shard, totals_), access_(access) {}
 
-    base::Status open(const io::SocketAddress& address, const smtp::SessionConfig& config) {
+    base::Status listen(const io::SocketAddress& address, const smtp::SessionConfig& config) {
         base::Result<std::unique_ptr<net::ShardNet>> net = net::ShardNet::create(shard_, {});
         if (!net) {
-            return base::fail(net.error().number(), net.error().text());
+            return std::unexpected(net.error());
         }
         net_ = std::move(*net);
         const smtp::SessionServices services{*net_, sink_, notices_, access_};
         server_ = std::make_unique<smtp::Server>(services, kSessionsMax);
         const base::Result<io::SocketAddress> bound = server_->listen(address, config);
         if (!bound) {
-            return base::fail(bound.error().number(), bound.error().text());
+            return std::unexpected(bound.error());
         }
+        server_->accept();
         return {};
     }
-    void start(int processor) {
-        thread_ = std::thread([this, processor] {
-            cpu_set_t set;
-            CPU_ZERO(&set);
-            CPU_SET(static_cast<unsigned>(processor), &set);
-            pthread_setaffinity_np(pthread_self(), sizeof set, &set);
-            server_->accept();
-            shard_.run();
-        });
-    }
-    void stop() {
-        RP_ASSERT(shard_.post(*this, nullptr));
-        thread_.join();
+    rt::Task<void> close() {
+        if (server_ != nullptr) {
+            co_await server_->stop(kPatience);
+        }
     }
     Totals totals() const {
         return {totals_.messages.load(std::memory_order_relaxed),
@@ -171,52 +154,65 @@ class SinkShard final : private rt::Letter {
     }
 
   private:
-    void open() override { scope_.spawn(run_stop()); }
-    rt::Task<void> run_stop() {
-        co_await server_->stop(kPatience);
-        shard_.stop();
-    }
-
+    rt::Shard& shard_;
     SharedTotals totals_;
-    std::unique_ptr<io::UringDriver> driver_;
-    rt::Shard shard_;
     DiscardingSink sink_;
     Notices notices_;
     const policy::Access& access_;
     std::unique_ptr<net::ShardNet> net_;
     std::unique_ptr<smtp::Server> server_;
-    rt::Scope scope_;
-    std::thread thread_;
 };
 
-std::vector<int> processors() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    std::vector<int> numbers;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        for (unsigned number = 0; number < CPU_SETSIZE; ++number) {
-            if (CPU_ISSET(number, &set)) {
-                numbers.push_back(static_cast<int>(number));
-            }
+// The sink's part on every shard; ends them where it ends.
+class SinkShards {
+  public:
+    explicit SinkShards(ShardThreads& threads) : threads_(threads) {}
+    SinkShards(const SinkShards&) = delete;
+    SinkShards& operator=(const SinkShards&) = delete;
+    ~SinkShards() {
+        close();
+        for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+            threads_.run_now(i, [this, i] { shards_[i].reset(); });
         }
     }
-    return numbers.empty() ? std::vector<int>{0} : numbers;
-}
+    // Sessions end; what they sent until then counts.
+    void close() {
+        for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+            threads_.run<void>(i, [this, i] { return shards_[i]->close(); }).get();
+        }
+    }
+
+    base::Status listen(const io::SocketAddress& address, const smtp::SessionConfig& config,
+                        const policy::Access& access) {
+        base::Status status = threads_.address_is_free(address);
+        for (std::uint32_t i = 0; status && i < threads_.size(); ++i) {
+            threads_.run_now(i, [&] {
+                shards_.push_back(std::make_unique<SinkShard>(threads_.shard(i), access));
+                status = shards_.back()->listen(address, config);
+            });
+        }
+        return status;
+    }
+
+    Totals totals() const {
+        Totals sum;
+        for (const auto& shard : shards_) {
+            const Totals one = shard->totals();
+            sum.messages += one.messages;
+            sum.recipients += one.recipients;
+            sum.bytes += one.bytes;
+        }
+        return sum;
+    }
+
+  private:
+    ShardThreads& threads_;
+    std::vector<std::unique_ptr<SinkShard>> shards_;
+};
 
 int fail(const base::Error& error) {
     std::fprintf(stderr, "ringpost sink: %s\n", error.describe().c_str());
     return 1;
-}
-
-Totals sum(const std::vector<std::unique_ptr<SinkShard>>& shards) {
-    Totals sum;
-    for (const auto& shard : shards) {
-        const Totals one = shard->totals();
-        sum.messages += one.messages;
-        sum.recipients += one.recipients;
-        sum.bytes += one.bytes;
-    }
-    return sum;
 }
 
 void print(const char* label, const Totals& totals, const Totals& before, double seconds) {
@@ -231,17 +227,15 @@ void print(const char* label, const Totals& totals, const Totals& before, double
     std::fflush(stdout);
 }
 
-// Prints until one of `signals` comes. Gives the time in which mail came, in whole looks of a
-// second.
-double report(const std::vector<std::unique_ptr<SinkShard>>& shards, const sigset_t& signals) {
+// Prints until a signal comes. Gives the time in which mail came, in whole looks of a second.
+double report(const SinkShards& shards, StopSignals& signals) {
     using Clock = std::chrono::steady_clock;
-    const timespec second{1, 0};
     Totals before;
     double busy_s = 0;
     Clock::time_point last = Clock::now();
     for (bool more = true; more;) {
-        more = sigtimedwait(&signals, nullptr, &second) < 0;
-        const Totals totals = sum(shards);
+        more = signals.wait_for(std::chrono::seconds(1)) == 0;
+        const Totals totals = shards.totals();
         const Clock::time_point now = Clock::now();
         const double seconds = std::chrono::duration<double>(now - last).count();
         if (totals != before) {
@@ -276,38 +270,29 @@ int run_sink(const SinkOptions& options) {
     if (!address) {
         return fail(address.error());
     }
-    // Before any thread is made, so that all of them inherit it and only report() sees the signals.
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-
+    StopSignals signals;
+    auto threads = ShardThreads::start(0);
+    if (!threads) {
+        return fail(threads.error());
+    }
     const smtp::SessionConfig config = sink_config();
     const policy::Access access(config.hostname, {});
-    const std::vector<int> cores = processors();
-    std::vector<std::unique_ptr<SinkShard>> shards;
-    for (std::uint32_t number = 0; number < cores.size(); ++number) {
-        base::Result<std::unique_ptr<io::UringDriver>> driver = io::UringDriver::create({});
-        if (!driver) {
-            return fail(driver.error());
+    Totals totals;
+    double busy_s = 0;
+    {
+        SinkShards shards(**threads);
+        const base::Status listening = shards.listen(*address, config, access);
+        if (!listening) {
+            return fail(listening.error());
         }
-        shards.push_back(std::make_unique<SinkShard>(number, std::move(*driver), access));
-        const base::Status opened = shards.back()->open(*address, config);
-        if (!opened) {
-            return fail(opened.error());
-        }
+        std::printf("discarding mail on %s, %u shards\n", options.listen.c_str(),
+                    (*threads)->size());
+        std::fflush(stdout);
+        busy_s = report(shards, signals);
+        shards.close();
+        totals = shards.totals();
     }
-    for (std::size_t i = 0; i < shards.size(); ++i) {
-        shards[i]->start(cores[i]);
-    }
-    std::printf("discarding mail on %s, %zu shards\n", options.listen.c_str(), shards.size());
-    std::fflush(stdout);
-    const double busy_s = report(shards, signals);
-    for (const auto& shard : shards) {
-        shard->stop();
-    }
-    print("total: ", sum(shards), {}, busy_s);
+    print("total: ", totals, {}, busy_s);
     return 0;
 }
 
