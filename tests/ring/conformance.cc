@@ -150,12 +150,26 @@ std::string Bench::content(const std::string& name) {
     return bytes;
 }
 
+const char* name_of(Outcome outcome) {
+    switch (outcome) {
+        case Outcome::success:
+            return "success";
+        case Outcome::short_:
+            return "short";
+        case Outcome::error:
+            return "error";
+        case Outcome::cancelled_before:
+            return "cancelled_before";
+        case Outcome::cancelled_after:
+            return "cancelled_after";
+    }
+    RP_PANIC("unknown outcome");
+}
+
 std::string case_name(const testing::TestParamInfo<OpOutcome::ParamType>& info) {
     const auto& [factory, op_case] = info.param;
-    static constexpr const char* kOutcomes[] = {"success", "short", "error", "cancelled_before",
-                                                "cancelled_after"};
     return std::string(factory.name) + "_" + io::name_of(op_case.code) + "_" +
-           kOutcomes[static_cast<int>(op_case.outcome)];
+           name_of(op_case.outcome);
 }
 
 std::string factory_name(const testing::TestParamInfo<DriverFactory>& info) {

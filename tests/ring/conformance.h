@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -90,9 +91,15 @@ class Bench {
 
 enum class Outcome { success, short_, error, cancelled_before, cancelled_after };
 
+[[nodiscard]] const char* name_of(Outcome outcome);
+
 struct OpCase {
     io::OpCode code;
     Outcome outcome;
+
+    friend std::ostream& operator<<(std::ostream& out, const OpCase& op_case) {
+        return out << io::name_of(op_case.code) << ", " << name_of(op_case.outcome);
+    }
 };
 // Every combination that can exist; the table in op_cases.cc has a reason for each other.
 [[nodiscard]] std::vector<OpCase> op_cases();

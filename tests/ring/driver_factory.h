@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <ostream>
 #include <span>
 #include <string>
 
@@ -57,6 +58,10 @@ class World {
 struct DriverFactory {
     const char* name;
     std::unique_ptr<World> (*create)();
+
+    friend std::ostream& operator<<(std::ostream& out, const DriverFactory& factory) {
+        return out << factory.name;
+    }
 };
 
 }  // namespace ring_test

@@ -49,7 +49,7 @@ base::Result<std::unique_ptr<Ring>> Ring::create(const Sizes& sizes) {
     // A child between fork and exec must not see the queues: it could not use them (the ring
     // belongs to our thread), and copying on write would take them from us.
     io_uring_ring_dontfork(&ring->ring_);
-    // flush() relies on it: place i of the queue is SQE i, always.
+    // call() relies on it: place i of the queue is SQE i, always.
     for (unsigned i = 0; i < ring->ring_.sq.ring_entries; ++i) {
         ring->ring_.sq.array[i] = i;
     }
@@ -146,7 +146,6 @@ int Ring::call(std::uint32_t wait_for, base::Duration wait_at_most) {
     // liburing's own submit functions leave GETEVENTS out when completions are there already; under
     // DEFER_TASKRUN the ones that wait to be worked off would starve behind them. So the tail is
     // published here, and every call asks for events.
-    queue.sqe_head = queue.sqe_tail;
     io_uring_smp_store_release(queue.ktail, queue.sqe_tail);
     __kernel_timespec timeout{};
     io_uring_getevents_arg argument{};
