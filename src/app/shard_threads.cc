@@ -47,7 +47,7 @@ rt::Task<base::Status> probe_address(rt::Shard& shard, const io::SocketAddress& 
     shard.driver().close(*probe);
     rt::AwaitableOp turn;
     turn.prepare_nop();
-    co_await turn.submit(shard);
+    static_cast<void>(co_await turn.submit(shard));
     co_return base::Status();
 }
 
