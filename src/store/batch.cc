@@ -8,7 +8,7 @@
 namespace store {
 namespace {
 
-constexpr std::size_t kAreaBytes = 256U << 10U;
+constexpr std::size_t kAreaBytes = 64U << 10U;
 
 std::uint32_t blocks_of(std::uint64_t bytes) {
     return static_cast<std::uint32_t>(base::round_up(bytes, format::kBlock) / format::kBlock);

@@ -16,10 +16,10 @@ BatchWalk::BatchWalk(rt::Shard& shard, bool tolerate_errors)
       window_(kWindowBytes),
       area_(kWindowBytes) {}
 
-void BatchWalk::start(Segment& segment, std::uint64_t limit) {
+void BatchWalk::start(Segment& segment, std::uint64_t from, std::uint64_t limit) {
     segment_ = &segment;
     limit_ = std::min(limit, segment.bytes);
-    cursor_ = format::kBlock;
+    cursor_ = from;
     window_bytes_ = 0;
 }
 

@@ -20,8 +20,9 @@ class BatchWalk {
   public:
     BatchWalk(rt::Shard& shard, bool tolerate_errors);
 
-    // From the first batch on, up to `limit`. `segment` must outlive the walk through it.
-    void start(Segment& segment, std::uint64_t limit);
+    // From offset `from` on (a block boundary), up to `limit`. `segment` must outlive the walk
+    // through it.
+    void start(Segment& segment, std::uint64_t from, std::uint64_t limit);
     // Goes to the next batch: false when there is none.
     [[nodiscard]] rt::Task<base::Result<bool>> next();
     [[nodiscard]] const format::BatchHeader& header() const { return header_; }

@@ -10,13 +10,12 @@ namespace store {
 
 Partition::Partition(const PartitionLinks& links, std::uint32_t number)
     : links_(links),
-      files_{links.shard,
-             links.log,
-             links.options.spool + "/" + format::partition_name(number),
-             links.options.identity.id,
-             number,
-             io::kNoHandle,
-             links.options.direct_io},
+      files_{.shard = links.shard,
+             .log = links.log,
+             .path = links.options.spool + "/" + format::partition_name(number),
+             .store = links.options.identity.id,
+             .partition = number,
+             .direct = links.options.direct_io},
       pool_(files_,
             {links.options.segment_bytes, links.options.segments_ahead, links.options.space_retry}),
       committer_({files_, segments_, pool_, links.cache, *this, links.counters, links.options}),
@@ -34,6 +33,7 @@ mail::QueueId Partition::next_id() {
 base::MonoTime Partition::end_of_turn(base::MonoTime now, std::uint32_t others) {
     if (links_.shard.driver().dead()) {
         pool_.stop();
+        files_.sleep.interrupt();
     }
     return committer_.end_of_turn(now, others);
 }

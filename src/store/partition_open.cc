@@ -78,7 +78,7 @@ rt::Task<base::Status> Partition::take_lock() {
     }
     lock_ = io::OwnedHandle(links_.shard.driver(), result);
     const base::Status status =
-        co_await lock_within(links_.shard, result, links_.options.lock_wait);
+        co_await lock_within(links_.shard, files_.sleep, result, links_.options.lock_wait);
     if (!status.has_value()) {
         co_return base::fail(status.error().number(),
                              "the spool " + links_.options.spool +

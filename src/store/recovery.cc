@@ -10,8 +10,8 @@
 
 namespace store {
 
-rt::Task<base::Status> lock_within(rt::Shard& shard, io::Handle file, base::Duration wait) {
-    rt::Sleep sleep;
+rt::Task<base::Status> lock_within(rt::Shard& shard, rt::Sleep& sleep, io::Handle file,
+                                   base::Duration wait) {
     const base::MonoTime until = shard.now() + wait;
     base::Status status = shard.driver().try_lock(file);
     while (!status.has_value() && status.error().number() == EWOULDBLOCK && shard.now() < until &&
@@ -52,7 +52,10 @@ rt::Task<base::Status> Recovery::run(const std::vector<std::string>& names) {
             co_return status;
         }
     }
-    choose_base();
+    status = co_await choose_base();
+    if (!status.has_value()) {
+        co_return status;
+    }
     for (Found& found : found_) {
         if (found.segment->id >= base_) {
             status = co_await replay_segment(found);
@@ -89,7 +92,8 @@ rt::Task<base::Status> Recovery::open_segment(std::uint64_t id) {
     found.segment->handle = io::OwnedHandle(files_.shard.driver(), result);
     found.segment->seed = format::PlaceSeed(files_.store, files_.partition, id);
     found.segment->end = format::kBlock;
-    const base::Status locked = co_await lock_within(files_.shard, result, options_.lock_wait);
+    const base::Status locked =
+        co_await lock_within(files_.shard, files_.sleep, result, options_.lock_wait);
     if (!locked.has_value()) {
         co_return refuse(locked.error().number(),
                          "another process has " + name_ + " open; stop it, then start again");
@@ -141,7 +145,7 @@ rt::Task<base::Status> Recovery::read_header(Found& found) {
 }
 
 rt::Task<base::Status> Recovery::survey(Found& found) {
-    walk_.start(*found.segment, found.segment->bytes);
+    walk_.start(*found.segment, format::kBlock, found.segment->bytes);
     while (true) {
         const base::Result<bool> more = co_await walk_.next();
         if (!more.has_value()) {
@@ -152,7 +156,7 @@ rt::Task<base::Status> Recovery::survey(Found& found) {
             break;
         }
         found.any_batch = true;
-        note(walk_.header());
+        note(walk_.header(), {found_.size() - 1, walk_.offset(), walk_.header().first_segment});
         if ((walk_.header().flags & format::BatchHeader::kOpens) != 0) {
             const base::Result<bool> valid = co_await walk_.read_records();
             if (!valid.has_value()) {
@@ -167,14 +171,16 @@ rt::Task<base::Status> Recovery::survey(Found& found) {
     co_return base::Status();
 }
 
-void Recovery::note(const format::BatchHeader& header) {
+void Recovery::note(const format::BatchHeader& header, const Place& place) {
     watermark_ = std::max(watermark_, header.watermark);
     epoch_ = std::max(epoch_, header.epoch);
     if (header.sequence > top_.sequence) {
-        second_ = top_;
-        top_ = {header.sequence, header.first_segment};
-    } else if (header.sequence < top_.sequence && header.sequence > second_.sequence) {
-        second_ = {header.sequence, header.first_segment};
+        second_ = std::move(top_);
+        top_ = {header.sequence, {place}};
+    } else if (header.sequence == top_.sequence) {
+        top_.places.push_back(place);
+    } else if (header.sequence > second_.sequence) {
+        second_ = {header.sequence, {place}};
     }
 }
 
@@ -203,10 +209,39 @@ Recovery::Found* Recovery::find(std::uint64_t segment) {
     return at == found_.end() || at->segment->id != segment ? nullptr : &*at;
 }
 
-// What the newest batch says only counts when it is known to be durable: its own segment may be
-// all that it leaves.
-void Recovery::choose_base() {
-    base_ = watermark_ >= top_.sequence ? top_.first_segment : second_.first_segment;
+// The oldest segment is what the newest durable batch says. When no later one vouches for the
+// newest batch that was found, it counts only if it is whole: a torn one may name a segment as the
+// oldest that would have become so with it. When it is whole it must count: what it freed is gone.
+rt::Task<base::Status> Recovery::choose_base() {
+    if (!second_.places.empty()) {
+        base_ = second_.places.back().first_segment;
+    }
+    for (std::size_t i = top_.places.size(); i > 0; --i) {
+        const Place& place = top_.places[i - 1];
+        Segment& segment = *found_[place.found].segment;
+        name_ = format::segment_name(segment.id);
+        walk_.start(segment, place.offset, segment.bytes);
+        base::Result<bool> valid = co_await walk_.next();
+        if (valid.has_value() && *valid) {
+            valid = co_await walk_.read_records();
+        }
+        if (valid.has_value() && *valid && top_.sequence > watermark_) {
+            valid = co_await walk_.content_valid();
+        }
+        if (!valid.has_value()) {
+            co_return refuse(valid.error().number(),
+                             "cannot read " + name_ + ": " + valid.error().describe());
+        }
+        if (*valid) {
+            base_ = place.first_segment;
+            break;
+        }
+    }
+    use_base();
+    co_return base::Status();
+}
+
+void Recovery::use_base() {
     for (Found& found : found_) {
         if (const auto end = ends_.find(found.segment->id); end != ends_.end()) {
             found.known_end = end->second.end;

@@ -28,8 +28,9 @@
 namespace store {
 
 // Takes the lock, trying for `wait`: a killed process's last writes hold it for a moment.
-[[nodiscard]] rt::Task<base::Status> lock_within(rt::Shard& shard, io::Handle file,
-                                                 base::Duration wait);
+// `sleep` may be interrupted to give up early.
+[[nodiscard]] rt::Task<base::Status> lock_within(rt::Shard& shard, rt::Sleep& sleep,
+                                                 io::Handle file, base::Duration wait);
 
 class Recovery {
   public:
@@ -55,19 +56,25 @@ class Recovery {
         bool any_batch = false;  // whose header validates
         std::uint64_t known_end = 0;
     };
-    // The oldest segment, as the batch of that sequence number says.
-    struct Base {
-        std::uint64_t sequence = 0;
+    // Where a header of that sequence number was found, and the oldest segment that it names.
+    struct Place {
+        std::size_t found = 0;
+        std::uint64_t offset = 0;
         std::uint64_t first_segment = 0;
+    };
+    struct Newest {
+        std::uint64_t sequence = 0;
+        std::vector<Place> places;  // several, where an earlier recovery cut one of them
     };
 
     [[nodiscard]] rt::Task<base::Status> open_segment(std::uint64_t id);
     [[nodiscard]] rt::Task<base::Status> read_header(Found& found);
     [[nodiscard]] rt::Task<base::Status> survey(Found& found);
-    void note(const format::BatchHeader& header);
+    void note(const format::BatchHeader& header, const Place& place);
     void note_opening(std::uint64_t segment);
     [[nodiscard]] Found* find(std::uint64_t segment);
-    void choose_base();
+    [[nodiscard]] rt::Task<base::Status> choose_base();
+    void use_base();
     [[nodiscard]] rt::Task<base::Status> replay_segment(Found& found);
     [[nodiscard]] rt::Task<base::Status> replay_batch(Found& found);
     void apply_records(Found& found);
@@ -96,8 +103,8 @@ class Recovery {
     std::uint32_t epoch_ = 0;
     std::uint32_t salvage_epoch_ = 0;
     std::uint64_t salvaged_below_ = 0;
-    Base top_;     // of the highest sequence number
-    Base second_;  // of the highest below it
+    Newest top_;     // of the highest sequence number
+    Newest second_;  // of the highest below it
     std::uint64_t base_ = 0;
     std::uint64_t expected_ = 0;  // the next sequence number
     std::uint64_t valid_batches_ = 0;

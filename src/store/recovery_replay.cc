@@ -10,7 +10,7 @@ namespace store {
 rt::Task<base::Status> Recovery::replay_segment(Found& found) {
     const std::uint64_t limit = found.known_end != 0 ? found.known_end : found.segment->bytes;
     name_ = format::segment_name(found.segment->id);
-    walk_.start(*found.segment, limit);
+    walk_.start(*found.segment, format::kBlock, limit);
     bool first = true;
     while (true) {
         const base::Result<bool> more = co_await walk_.next();

@@ -34,6 +34,7 @@ struct PartitionFiles {
     std::uint32_t partition = 0;
     io::Handle directory = io::kNoHandle;
     bool direct = true;  // false once the file system refused O_DIRECT
+    rt::Sleep sleep{};   // while a lock is waited for
 };
 
 // How the log's files are opened: for appending, durable as each write completes.

@@ -25,12 +25,13 @@ std::unexpected<base::Error> failed(std::int32_t result, const std::string& what
 struct SpoolWork {
     rt::Shard& shard;
     std::string path;
-    std::string parent;
-    rt::AwaitableOp op;
+    std::string parent{};
+    rt::AwaitableOp op{};
+    rt::Sleep sleep{};
     AlignedBuffer block{format::kBlock};
-    io::OwnedHandle directory;
-    io::OwnedHandle lock;
-    format::Identity identity;
+    io::OwnedHandle directory{};
+    io::OwnedHandle lock{};
+    format::Identity identity{};
 };
 
 rt::Task<base::Status> sync_directory(SpoolWork& work, io::Handle directory) {
@@ -89,7 +90,8 @@ rt::Task<base::Status> take_lock(SpoolWork& work) {
         co_return failed(result, "open " + work.path + "/lock");
     }
     work.lock = io::OwnedHandle(work.shard.driver(), result);
-    const base::Status status = co_await lock_within(work.shard, result, std::chrono::seconds(5));
+    const base::Status status =
+        co_await lock_within(work.shard, work.sleep, result, std::chrono::seconds(5));
     if (!status.has_value()) {
         co_return base::fail(status.error().number(), "the spool " + work.path +
                                                           " is being opened by another process; "
@@ -185,7 +187,7 @@ rt::Task<base::Result<SpoolIdentity>> open_spool(rt::Shard& shard, std::string p
     if (partitions_min > mail::QueueId::kPartitionsMax) {
         co_return base::fail(EINVAL, "a spool has at most 256 partitions");
     }
-    SpoolWork work{shard, std::move(path), {}, {}, AlignedBuffer(format::kBlock), {}, {}, {}};
+    SpoolWork work{.shard = shard, .path = std::move(path)};
     base::Status status = co_await open_or_make(work);
     if (status.has_value()) {
         status = co_await take_lock(work);

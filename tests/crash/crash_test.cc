@@ -1,0 +1,211 @@
+// Crashes after every event of small scenarios, with what was not durable lost, torn or kept as
+// each seed says; a restart; and often a second crash in the midst of that. The oracle judges.
+#include <gtest/gtest.h>
+
+#include "base/prng.h"
+#include "crash/store_program.h"
+
+namespace crash {
+namespace {
+
+constexpr std::uint64_t kCrashSeeds = 3;
+constexpr std::uint64_t kSecondCrashes = 6;
+
+Letter letter(std::uint64_t number, std::size_t bytes, std::size_t recipients = 1) {
+    Letter made;
+    made.sender = "sender" + std::to_string(number) + "@src.test";
+    for (std::size_t i = 0; i < recipients; ++i) {
+        made.recipients.push_back("r" + std::to_string(i) + "@dst.test");
+    }
+    made.headers = "Received: by relay.test; number " + std::to_string(number) + "\r\n";
+    made.content = content_of(number, bytes);
+    return made;
+}
+
+rt::Task<void> one_small(StoreProgram& program) {
+    co_await program.put(letter(1, 700), 100);
+}
+
+rt::Task<void> empty_content(StoreProgram& program) {
+    co_await program.put(letter(1, 0), 100);
+}
+
+// Streams out in earlier batches, over three segments.
+rt::Task<void> many_extents(StoreProgram& program) {
+    co_await program.put(letter(1, 170'000), 30'000);
+}
+
+rt::Task<void> three_at_once(StoreProgram& program) {
+    program.scope().spawn(program.put(letter(1, 5'000), 1'000));
+    program.scope().spawn(program.put(letter(2, 20'000), 7'000));
+    program.scope().spawn(program.put(letter(3, 300), 50));
+    co_await program.scope().join();
+}
+
+rt::Task<void> aborted(StoreProgram& program) {
+    program.scope().spawn(program.abort(content_of(7, 300'000)));
+    program.scope().spawn(program.put(letter(1, 900), 300));
+    co_await program.abort(content_of(8, 5'000));
+    co_await program.scope().join();
+}
+
+// Fills segments and frees them again, so that recycled ones with stale bytes come into use.
+rt::Task<void> rotation(StoreProgram& program) {
+    for (std::uint64_t i = 1; i <= 5; ++i) {
+        co_await program.put(letter(i, 30'000), 9'000);
+        if (program.dead()) {
+            co_return;
+        }
+        if (i % 2 == 0) {
+            co_await program.finish_all();
+        }
+    }
+}
+
+rt::Task<void> outcomes(StoreProgram& program) {
+    using store::RecipientStatus;
+    co_await program.put(letter(1, 700, 3), 700);
+    co_await program.put(letter(2, 700, 1), 700);
+    if (program.dead()) {
+        co_return;
+    }
+    const std::vector<store::MessageRef> alive = program.oracle().alive();
+    program.record(alive[0], 0, RecipientStatus::delivered);
+    program.record(alive[0], 1, RecipientStatus::deferred);
+    co_await program.record_and_wait(alive[0], 1, RecipientStatus::deferred);
+    if (program.dead()) {
+        co_return;
+    }
+    program.record(alive[0], 2, RecipientStatus::failed);
+    program.record(alive[0], 1, RecipientStatus::delivered);
+    co_await program.finish(alive[0]);
+    co_await program.pause(std::chrono::milliseconds(300));
+}
+
+// What each restarted store does after it was verified: goes on in the same log.
+rt::Task<void> afterwards(StoreProgram& program) {
+    co_await program.put(letter(1000, 2'000), 900);
+    if (program.dead()) {
+        co_return;
+    }
+    co_await program.verify();
+}
+
+rt::Task<void> empties(StoreProgram& program) {
+    co_await program.finish_all();
+}
+
+rt::Task<void> nothing(StoreProgram& program) {
+    if (!program.dead() && !program.oracle().alive().empty()) {
+        program.oracle().fault("something came back after all had ended");
+    }
+    co_return;
+}
+
+struct Scenario {
+    const char* name;
+    StoreProgram::Script script;
+    bool direct = true;
+    std::uint32_t sector_bytes = 512;
+    sim::NameOrder names = sim::NameOrder::prefix;
+};
+
+void PrintTo(const Scenario& scenario, std::ostream* out) {
+    *out << scenario.name;
+}
+
+StoreWorldOptions options_for(const Scenario& scenario, bool to_the_end) {
+    StoreWorldOptions options;
+    options.sim.disk.sector_bytes = scenario.sector_bytes;
+    options.sim.disk.names = scenario.names;
+    options.store = small_store();
+    options.store.direct_io = scenario.direct;
+    options.scripts = {scenario.script, afterwards};
+    if (to_the_end) {
+        options.scripts.push_back(empties);
+        options.scripts.push_back(nothing);
+    }
+    return options;
+}
+
+std::string described(StoreWorld& world) {
+    std::string text;
+    for (const std::string& fault : world.oracle().faults()) {
+        text += fault + "\n";
+    }
+    for (const std::string& line : world.log()) {
+        text += "  log: " + line + "\n";
+    }
+    return text + "  fatal: " + world.host().fatal_sentence();
+}
+
+class CrashTest : public testing::TestWithParam<Scenario> {};
+
+TEST_P(CrashTest, AfterEveryEvent) {
+    StoreWorld clean(options_for(GetParam(), true));
+    ASSERT_TRUE(clean.run());
+    ASSERT_TRUE(clean.oracle().faults().empty()) << described(clean);
+    ASSERT_GT(clean.oracle().acknowledged_count(), 1U);
+    const std::uint64_t first_events = clean.starts().at(1);
+
+    std::uint64_t runs = 0;
+    std::uint64_t torn = 0;
+    for (std::uint64_t event = 0; event < first_events; ++event) {
+        for (std::uint64_t seed = 1; seed <= kCrashSeeds; ++seed) {
+            StoreWorld world(options_for(GetParam(), seed == 1));
+            world.world().crash_at_event(world.host(), event, seed);
+            ASSERT_TRUE(world.run()) << "event " << event << " seed " << seed;
+            ASSERT_TRUE(world.oracle().faults().empty())
+                << "event " << event << " seed " << seed << "\n"
+                << described(world);
+            torn += world.host().last_crash().writes_torn;
+            ++runs;
+        }
+    }
+    EXPECT_GT(torn, 0U);
+    RecordProperty("runs", static_cast<int>(runs));
+    RecordProperty("torn_writes", static_cast<int>(torn));
+}
+
+// The second crash comes while the first one's restart recovers, or soon after.
+TEST_P(CrashTest, TwiceInARow) {
+    StoreWorld clean(options_for(GetParam(), true));
+    ASSERT_TRUE(clean.run());
+    const std::uint64_t first_events = clean.starts().at(1);
+    base::Prng prng(7);
+    for (std::uint64_t event = 0; event < first_events; ++event) {
+        StoreWorld once(options_for(GetParam(), false));
+        once.world().crash_at_event(once.host(), event, event);
+        ASSERT_TRUE(once.run());
+        ASSERT_GE(once.starts().size(), 3U);
+        const std::uint64_t from = once.starts().at(1);
+        const std::uint64_t until = once.starts().at(2);
+        for (std::uint64_t i = 0; i < kSecondCrashes; ++i) {
+            const std::uint64_t second = from + prng.below(until - from);
+            StoreWorld world(options_for(GetParam(), false));
+            world.world().crash_at_event(world.host(), event, event);
+            world.world().crash_at_event(world.host(), second, i);
+            ASSERT_TRUE(world.run()) << "events " << event << ", " << second;
+            ASSERT_TRUE(world.oracle().faults().empty())
+                << "events " << event << ", " << second << " seed " << i << "\n"
+                << described(world);
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Store, CrashTest,
+    testing::Values(Scenario{"one_small", one_small}, Scenario{"empty_content", empty_content},
+                    Scenario{"many_extents", many_extents},
+                    Scenario{"three_at_once", three_at_once}, Scenario{"aborted", aborted},
+                    Scenario{"rotation", rotation}, Scenario{"outcomes", outcomes},
+                    Scenario{"one_small_buffered", one_small, false},
+                    Scenario{"many_extents_buffered", many_extents, false},
+                    Scenario{"outcomes_buffered", outcomes, false},
+                    Scenario{"three_at_once_names", three_at_once, true, 4096,
+                             sim::NameOrder::independent},
+                    Scenario{"rotation_names", rotation, true, 512, sim::NameOrder::independent}),
+    [](const testing::TestParamInfo<Scenario>& scenario) { return scenario.param.name; });
+
+}  // namespace
+}  // namespace crash
