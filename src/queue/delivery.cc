@@ -1,6 +1,7 @@
 #include "queue/delivery.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 #include "queue/scheduler.h"
@@ -34,6 +35,9 @@ rt::Task<void> Delivery::run() {
         if (entry != nullptr) {
             co_await attempt(*entry);
             co_await close_if_worn();
+            if (crowded_) {
+                break;
+            }
             continue;
         }
         if (scheduler_.stopping() || !client_.usable()) {
@@ -48,7 +52,8 @@ rt::Task<void> Delivery::run() {
         site_.arrived();
         client_.rested();
     }
-    co_await client_.close();
+    co_await disconnect();
+    crowded_ = false;
     site_.ended(*this);
 }
 
@@ -57,7 +62,16 @@ rt::Task<void> Delivery::close_if_worn() {
     const Options& options = scheduler_.options();
     const bool worn = !client_.usable() || transactions_ >= options.transactions_per_connection ||
                       scheduler_.shard().now() - connected_at_ >= options.connection_age_max;
-    if (client_.is_open() && worn) {
+    if (worn) {
+        co_await disconnect();
+    }
+}
+
+rt::Task<void> Delivery::disconnect() {
+    if (std::exchange(engaged_, false)) {
+        site_.disengage();
+    }
+    if (client_.is_open()) {
         co_await client_.close();
     }
 }
@@ -68,7 +82,7 @@ rt::Task<void> Delivery::attempt(Entry& entry) {
     base::Result<store::ReaderHandle> opened =
         co_await scheduler_.store().open_source(entry.message);
     if (!opened) {
-        scheduler_.hold_unreadable(entry, opened.error());
+        scheduler_.postpone_unreadable(entry, opened.error());
         co_return;
     }
     reader_ = std::move(*opened);
@@ -104,15 +118,20 @@ rt::Task<void> Delivery::try_recipients(Entry& entry) {
     request_.smtputf8 = envelope.parameters.smtputf8;
     while (due_at_ < due_.size() && !scheduler_.stopping()) {
         collect_slice();
-        const bool reached = co_await reach_site();
-        if (!reached) {
+        bool done = co_await reach_site();
+        if (done) {
+            done = co_await transact();
+        }
+        if (crowded_) {
+            co_return;  // other connections will see to it
+        }
+        if (!done) {
             defer_slice(entry, site_.failure());
             continue;
         }
-        co_await transact();
         take_results(entry);
         if (!client_.usable()) {
-            co_await client_.close();
+            co_await disconnect();
         }
     }
 }
@@ -140,30 +159,41 @@ rt::Task<bool> Delivery::reach_site() {
     if (site_.cooling_down(shard.now())) {
         co_return false;
     }
+    site_.engage();
     const bool connected = co_await client_.connect(site_.route().targets);
     if (!connected) {
-        site_.failed(client_.failure(), shard.now(), shard.prng());
+        // While others get through, or still may, it is one connection too many; the last one of
+        // all finds the site dead.
+        site_.disengage();
+        crowded_ = site_.engaged() > 0;
+        if (crowded_) {
+            site_.crowded(shard.now());
+        } else {
+            site_.failed(client_.failure(), shard.now(), shard.prng());
+        }
         co_return false;
     }
-    reached_ = true;
+    reached_ = engaged_ = true;
     connected_at_ = shard.now();
     transactions_ = 0;
     co_return true;
 }
 
-rt::Task<void> Delivery::transact() {
+// False: the connection turned out to be stale, and no other is to be had.
+rt::Task<bool> Delivery::transact() {
     reader_->rewind();
     co_await client_.deliver(request_, *reader_);
     if (client_.went_stale()) {
-        co_await client_.close();
+        co_await disconnect();
         const bool reached = co_await reach_site();
         if (!reached) {
-            co_return;  // the results stand as they are: deferred
+            co_return false;
         }
         reader_->rewind();
         co_await client_.deliver(request_, *reader_);
     }
     ++transactions_;
+    co_return true;
 }
 
 void Delivery::take_results(Entry& entry) {
@@ -189,11 +219,15 @@ void Delivery::take_results(Entry& entry) {
         answered = answered || transaction.state(i) != smtp::RecipientState::deferred;
     }
     // A site that greets and then drops every first transaction is as dead as one that refuses.
+    rt::Shard& shard = scheduler_.shard();
     if (answered || client_.usable()) {
-        site_.succeeded();
-    } else if (transactions_ <= 1 && !scheduler_.stopping()) {
-        rt::Shard& shard = scheduler_.shard();
-        site_.failed(client_.failure(), shard.now(), shard.prng());
+        site_.succeeded(shard.now());
+    } else if (transactions_ <= 1 && !client_.source_failed() && !scheduler_.stopping()) {
+        if (site_.engaged() > 1) {
+            site_.crowded(shard.now());
+        } else {
+            site_.failed(client_.failure(), shard.now(), shard.prng());
+        }
     }
 }
 
@@ -209,7 +243,8 @@ void Delivery::defer_slice(Entry& entry, const mail::Reply& reply) {
 rt::Task<void> Delivery::expire(Entry& entry) {
     for (const std::uint32_t recipient : due_) {
         const store::Location outcome = entry.recipients()[recipient].outcome;
-        stored_outcome_.reply = {.code = 0, .status = {4, 4, 7}, .text = "never tried"};
+        stored_outcome_.reply = {
+            .code = 0, .status = {4, 4, 7}, .text = "no attempt was made in the time set for it"};
         stored_outcome_.relay.clear();
         if (!outcome.nowhere()) {
             const base::Status read = co_await scheduler_.store().read_outcome(

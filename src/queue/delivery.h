@@ -7,7 +7,8 @@
 // none is lost in a crash (then the attempt is made again, and at worst two notifications leave).
 //
 // Lives on its shard, owned by its site, reused; it allocates nothing per message once it is warm.
-// Failures: a message that cannot be read from the spool is held, with a notice to the operator.
+// Failures: a message that cannot be read from the spool stays there, with a notice to the
+// operator.
 #pragma once
 
 #include <cstddef>
@@ -52,10 +53,11 @@ class Delivery : public base::ListNode<Delivery> {
     [[nodiscard]] rt::Task<void> attempt(Entry& entry);
     [[nodiscard]] rt::Task<void> try_recipients(Entry& entry);
     [[nodiscard]] rt::Task<bool> reach_site();
-    [[nodiscard]] rt::Task<void> transact();
+    [[nodiscard]] rt::Task<bool> transact();
     [[nodiscard]] rt::Task<void> expire(Entry& entry);
     [[nodiscard]] rt::Task<void> bounce(Entry& entry);
     [[nodiscard]] rt::Task<void> close_if_worn();
+    [[nodiscard]] rt::Task<void> disconnect();
 
     void collect_due(const Entry& entry);
     void collect_slice();
@@ -87,6 +89,8 @@ class Delivery : public base::ListNode<Delivery> {
     smtp::Request request_;
     store::StoredOutcome stored_outcome_;
     bool reached_ = false;  // by relay(): some target was spoken to
+    bool engaged_ = false;  // counted by the site
+    bool crowded_ = false;  // the site takes no further connection beside those it has
 
     base::MonoTime connected_at_{};
     std::uint32_t transactions_ = 0;  // on this connection

@@ -143,6 +143,9 @@ void Scheduler::retry_due(rt::Timer& timer) {
 }
 
 void Scheduler::make_ready(Entry& entry) {
+    // What else is due by now goes in the same attempt.
+    const std::int64_t now_s = base::unix_ms(shard_.wall_now()) / 1000;
+    entry.due_s = std::max(entry.due_s, static_cast<Seconds>(std::max<std::int64_t>(now_s, 0)));
     transition(entry, EntryState::ready);
     Site& site = *sites_[entry.site];
     site.push(entry);
@@ -182,13 +185,15 @@ void Scheduler::remove(Entry& entry) {
     store_->finish(message);
 }
 
-void Scheduler::hold_unreadable(Entry& entry, const base::Error& error) {
+void Scheduler::postpone_unreadable(Entry& entry, const base::Error& error) {
     const mail::QueueId::Text id = entry.message.id.text();
+    const base::Duration wait = options_.retry.longest_wait();
     std::string text("message ");
     text.append(mail::view(id)).append(" cannot be read from the spool (");
-    text.append(error.describe()).append("); it is held until the next start");
+    text.append(error.describe()).append("); it stays there and is read again later");
     log_.notice(mail::Severity::error, text);
-    transition(entry, EntryState::held);
+    transition(entry, EntryState::deferred);
+    shard_.retry_timers().set(entry, shard_.now() + wait);
 }
 
 std::size_t* Scheduler::count_of(EntryState state) {

@@ -81,8 +81,8 @@ class Scheduler final : public store::StoreListener {
     void transition(Entry& entry, EntryState to);
     // An attempt has ended: whatever its recipients say now decides where the entry goes.
     void attempted(Entry& entry, std::string_view reverse_path, std::uint64_t size_bytes);
-    // Its bytes cannot be read: it is held until the next start.
-    void hold_unreadable(Entry& entry, const base::Error& error);
+    // Its bytes cannot be read: nobody can be told even, so it is kept and read again later.
+    void postpone_unreadable(Entry& entry, const base::Error& error);
 
   private:
     [[nodiscard]] Entry& add(const store::MessageRef& message, base::WallTime arrival,

@@ -8,7 +8,11 @@
 namespace queue {
 
 Site::Site(Scheduler& scheduler, const Route& route, const Options& options, std::uint16_t number)
-    : scheduler_(scheduler), route_(route), options_(options), number_(number) {
+    : scheduler_(scheduler),
+      route_(route),
+      options_(options),
+      number_(number),
+      limit_(route.connections_max) {
     RP_ASSERT(!route.targets.empty() && route.connections_max > 0);
 }
 
@@ -45,7 +49,7 @@ void Site::pump() {
         ++coming_;
         resting_.pop_front().wake();
     }
-    while (coming_ < ready_count_ && running_ < route_.connections_max) {
+    while (coming_ < ready_count_ && running_ < limit_) {
         ++coming_;
         start_delivery();
     }
@@ -88,6 +92,20 @@ void Site::break_off() {
     }
 }
 
+void Site::crowded(base::MonoTime now) {
+    limit_ = std::max<std::size_t>(engaged_, 1);
+    grow_at_ = now + options_.cool_down_most;
+}
+
+void Site::succeeded(base::MonoTime now) {
+    failures_ = 0;
+    if (limit_ < route_.connections_max && now >= grow_at_) {
+        ++limit_;
+        grow_at_ = now + options_.cool_down_most;
+        pump();
+    }
+}
+
 void Site::failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng) {
     failure_.code = reply.code;
     failure_.status = reply.status;
@@ -95,6 +113,7 @@ void Site::failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng
     if (cooling_down(now)) {
         return;  // several connections failed at once; that is one failure
     }
+    limit_ = route_.connections_max;  // what was learnt of it no longer holds
     base::Duration wait = options_.cool_down_least;
     for (std::uint32_t i = 0; i < failures_ && wait < options_.cool_down_most; ++i) {
         wait *= 2;

@@ -60,10 +60,16 @@ class Site {
 
     // Nobody answered. `reply` says why; the site cools down.
     void failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng);
-    void succeeded() { failures_ = 0; }
+    // Nobody answered one connection while others are answered.
+    void crowded(base::MonoTime now);
+    void succeeded(base::MonoTime now);
     [[nodiscard]] bool cooling_down(base::MonoTime now) const { return now < cool_until_; }
     [[nodiscard]] const mail::Reply& failure() const { return failure_; }
 
+    // Deliveries tell when they connect, and when they have no connection any more.
+    void engage() { ++engaged_; }
+    void disengage() { --engaged_; }
+    [[nodiscard]] std::size_t engaged() const { return engaged_; }
     [[nodiscard]] std::size_t running() const { return running_; }
 
   private:
@@ -80,6 +86,9 @@ class Site {
     base::List<Delivery> unused_;
     base::List<Delivery> resting_;
     std::size_t running_ = 0;  // resting ones included
+    std::size_t engaged_ = 0;  // of them, those that connect or are connected
+    std::size_t limit_;        // of running_
+    base::MonoTime grow_at_ = base::MonoTime::min();
     base::MonoTime cool_until_ = base::MonoTime::min();
     std::uint32_t failures_ = 0;
     mail::Reply failure_;

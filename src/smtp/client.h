@@ -73,6 +73,8 @@ class Client {
     // The connection was idle before this transaction and broke without a single reply: the server
     // had closed it. The message was not even offered, and may go over a new connection at once.
     [[nodiscard]] bool went_stale() const { return went_stale_; }
+    // The message could not be read from its source: nothing that the server is to blame for.
+    [[nodiscard]] bool source_failed() const { return source_failed_; }
     // Says that the connection was idle since the last transaction.
     void rested() { rested_ = true; }
 
@@ -161,6 +163,7 @@ class Client {
     bool reset_due_ = false;
     bool sizes_are_exact_ = true;  // facts_; so the last span is known to be the last
     bool source_ended_ = false;
+    bool source_failed_ = false;
     bool headers_gathered_ = false;
     bool all_gathered_ = false;  // the last piece of content is in pieces_
     bool last_sent_ = false;     // … or on its way: the server may have the whole message

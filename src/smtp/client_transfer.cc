@@ -39,6 +39,7 @@ bool safe_path(std::string_view path) {
 rt::Task<void> Client::deliver(const Request& request, mail::MessageSource& source) {
     RP_ASSERT(usable_);
     mail::MessageSource* content = &source;
+    source_failed_ = false;
     transaction_.start(request);
     if (source.facts().has_8bit && !extensions_.eightbitmime) {
         const bool readable = co_await plan_downgrade(source);
@@ -246,6 +247,7 @@ bool Client::take_span(mail::SourceState state, std::string_view span) {
 }
 
 void Client::unreadable() {
+    source_failed_ = true;
     failure_.code = 0;
     failure_.status = {4, 3, 0};
     failure_.text.assign("the message cannot be read from the spool");

@@ -237,6 +237,20 @@ TEST_F(QueueTest, DeadSiteCostsFewConnectionsAndComesBack) {
     EXPECT_EQ(server_.taken.size(), 50U);
 }
 
+TEST_F(QueueTest, OneConnectionTooManyDefersNobody) {
+    options_.routes[0].connections_max = 8;
+    server_.connections_max = 3;
+    relay_.start();
+    for (int i = 0; i < 100; ++i) {
+        relay_.submit({});
+    }
+    ASSERT_TRUE(world_.run_until([&] { return relay_.durable() == 100; }, seconds(10)));
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(server_.taken.size(), 100U);
+    EXPECT_EQ(relay_.log().attempts.size(), 100U);  // all of them sent
+    EXPECT_LE(server_.connections(), 20U);
+}
+
 TEST_F(QueueTest, FailsOverToTheNextHost) {
     options_.routes[0].targets.insert(
         options_.routes[0].targets.begin(),

@@ -54,7 +54,7 @@ rt::Task<void> Relay::bring_up(Relay& relay) {
     store::StoreOptions options;
     options.spool = "/spool";
     options.identity = *spool;
-    options.segment_bytes = 1U << 20U;
+    options.segment_bytes = 256U << 10U;
     program.store =
         std::make_unique<store::Store>(*program.shard, *program.scheduler, relay.log_, options);
     program.scheduler->use(*program.store);

@@ -15,7 +15,10 @@ bool is_success(std::string_view reply) {
 void ScriptedServer::hook_up() {
     peer_.on_connect = [this](sim::Connection& connection) {
         connection.data = std::make_shared<State>();
-        if (greeting.starts_with("!close")) {
+        if (peer_.connections() > connections_max) {
+            connection.send("421 4.7.0 too many connections\r\n");
+            connection.close();
+        } else if (greeting.starts_with("!close")) {
             connection.send(greeting.substr(6));
             connection.close();
         } else {

@@ -35,6 +35,9 @@ class ScriptedServer {
     // the blank, then the connection ends; "!silent": not a word any more.
     std::function<std::string(const std::string& line)> reply;
 
+    // More than these are greeted with 421.
+    std::size_t connections_max = SIZE_MAX;
+
     // Taken: answered with 2xx at the end of content.
     std::vector<TakenMessage> taken;
     // All command lines of all connections, in order.
