@@ -138,7 +138,7 @@ void Oracle::recovered(const store::RecoveredMessage& found) {
 
 void Oracle::all_recovered() {
     for (auto& [id, message] : messages_) {
-        if (came_back_.contains(id)) {
+        if (came_back_.contains(id) || (only_ && mail::QueueId(id).partition() != *only_)) {
             continue;
         }
         if (message.phase == MessageModel::Phase::acknowledged && !message.end_asked) {
@@ -173,7 +173,8 @@ void Oracle::read(const store::StoredMessage& stored, const std::string& content
 std::vector<store::MessageRef> Oracle::alive() const {
     std::vector<store::MessageRef> refs;
     for (const auto& [id, message] : messages_) {
-        if (message.phase == MessageModel::Phase::acknowledged && !message.end_asked) {
+        const bool open = !only_ || mail::QueueId(id).partition() == *only_;
+        if (open && message.phase == MessageModel::Phase::acknowledged && !message.end_asked) {
             refs.push_back(message.ref);
         }
     }

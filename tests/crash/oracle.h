@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -66,6 +67,8 @@ class Oracle {
     // What a restarted store says: recovered() for each message, then all_recovered().
     void recovered(const store::RecoveredMessage& message);
     void all_recovered();
+    // The others are not open: nothing is expected of them.
+    void only_partition(std::optional<std::uint32_t> partition) { only_ = partition; }
     // What was read of a message.
     void read(const store::StoredMessage& message, const std::string& content);
 
@@ -85,6 +88,7 @@ class Oracle {
     std::set<std::uint64_t> came_back_;
     std::vector<std::string> faults_;
     std::size_t acknowledged_ = 0;
+    std::optional<std::uint32_t> only_;
 };
 
 }  // namespace crash

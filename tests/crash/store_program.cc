@@ -31,9 +31,10 @@ store::StoreOptions small_store() {
     return options;
 }
 
-StoreProgram::StoreProgram(sim::SimDriver& driver, const store::StoreOptions& options,
-                           Oracle& oracle, Script script, std::vector<std::string>& log)
-    : shard_(0, driver),
+StoreProgram::StoreProgram(std::uint32_t shard, sim::SimDriver& driver,
+                           const store::StoreOptions& options, Oracle& oracle, Script script,
+                           std::vector<std::string>& log)
+    : shard_(shard, driver),
       options_(options),
       oracle_(oracle),
       script_(script),
@@ -51,7 +52,9 @@ StoreProgram::~StoreProgram() {
 }
 
 rt::Task<void> StoreProgram::main() {
-    base::Result<store::SpoolIdentity> identity = co_await store::open_spool(shard_, kSpool, 1);
+    const std::uint32_t partitions = std::max(1U, options_.identity.partitions);
+    base::Result<store::SpoolIdentity> identity =
+        co_await store::open_spool(shard_, kSpool, partitions);
     if (!identity.has_value()) {
         opened_ = std::unexpected(identity.error());
         co_return;
@@ -263,7 +266,7 @@ rt::Task<void> StoreProgram::verify_one(store::MessageRef message) {
         }
         if (state == mail::SourceState::failed) {
             oracle_.fault("its content cannot be read");
-            break;
+            co_return;
         }
         if (state == mail::SourceState::wait) {
             co_await wakeup.woken("read");
@@ -309,8 +312,8 @@ StoreWorld::StoreWorld(StoreWorldOptions options)
 void StoreWorld::start() {
     starts_.push_back(world_.events());
     const std::size_t script = std::min(ended_, options_.scripts.size() - 1);
-    program_ = std::make_unique<StoreProgram>(host_.add_driver(), options_.store, oracle_,
-                                              options_.scripts[script], log_);
+    program_ = std::make_unique<StoreProgram>(options_.shard, host_.add_driver(), options_.store,
+                                              oracle_, options_.scripts[script], log_);
 }
 
 void StoreWorld::end() {

@@ -23,8 +23,8 @@ class StoreProgram final : private store::StoreListener, private mail::EventLog 
     // What it does once the store is open and what came back was verified.
     using Script = rt::Task<void> (*)(StoreProgram&);
 
-    StoreProgram(sim::SimDriver& driver, const store::StoreOptions& options, Oracle& oracle,
-                 Script script, std::vector<std::string>& log);
+    StoreProgram(std::uint32_t shard, sim::SimDriver& driver, const store::StoreOptions& options,
+                 Oracle& oracle, Script script, std::vector<std::string>& log);
     StoreProgram(const StoreProgram&) = delete;
     StoreProgram& operator=(const StoreProgram&) = delete;
     ~StoreProgram() override;
@@ -83,7 +83,8 @@ class StoreProgram final : private store::StoreListener, private mail::EventLog 
 struct StoreWorldOptions {
     std::uint64_t seed = 1;
     sim::Options sim;
-    store::StoreOptions store;
+    store::StoreOptions store;  // identity.partitions: how many to make at least
+    std::uint32_t shard = 0;    // the number of the one that runs
     // The script of each start; the last one repeats.
     std::vector<StoreProgram::Script> scripts;
 };
@@ -98,7 +99,8 @@ class StoreWorld {
     [[nodiscard]] sim::World& world() { return world_; }
     [[nodiscard]] sim::Host& host() { return host_; }
     [[nodiscard]] Oracle& oracle() { return oracle_; }
-    [[nodiscard]] store::StoreOptions& store_options() { return options_.store; }
+    // For the next start.
+    [[nodiscard]] StoreWorldOptions& options() { return options_; }
     [[nodiscard]] const std::vector<std::string>& log() const { return log_; }
 
     // Runs until as many programs as there are scripts have come to their end (crashes not

@@ -1,8 +1,7 @@
 // The store at work, over the simulator: what goes in comes out, batches, rotation, a full disk.
 #include <gtest/gtest.h>
 
-#include "crash/store_program.h"
-#include "store/format.h"
+#include "unit/store/store_fixture.h"
 
 namespace crash {
 namespace {
@@ -10,66 +9,14 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-Letter letter(std::uint64_t number, std::size_t bytes) {
-    Letter made;
-    made.sender = "s" + std::to_string(number) + "@src.test";
-    made.recipients = {"r@dst.test"};
-    made.headers = "Received: number " + std::to_string(number) + "\r\n";
-    made.content = content_of(number, bytes);
-    return made;
-}
-
-class StoreTest : public testing::Test {
-  protected:
-    StoreTest() { options_.store = small_store(); }
-
-    StoreWorld& world() {
-        if (world_ == nullptr) {
-            world_ = std::make_unique<StoreWorld>(options_);
-        }
-        return *world_;
-    }
-    void run(StoreProgram::Script script) {
-        ASSERT_EQ(world().run_once(script), "");
-        EXPECT_EQ(faults(), "");
-    }
-    std::string faults() {
-        std::string all = world().host().fatal_sentence();
-        for (const std::string& fault : world().oracle().faults()) {
-            all += fault + "\n";
-        }
-        return all;
-    }
-    [[nodiscard]] bool logged(std::string_view text) {
-        for (const std::string& line : world().log()) {
-            if (line.find(text) != std::string::npos) {
-                return true;
-            }
-        }
-        return false;
-    }
-    std::size_t segment_files() {
-        std::size_t count = 0;
-        for (const std::string& name : world().host().disk().names_in("/spool/p000")) {
-            count += store::format::parse_segment_name(name).has_value() ? 1U : 0U;
-        }
-        return count;
-    }
-
-    StoreWorldOptions options_;
-    std::unique_ptr<StoreWorld> world_;
-};
-
-rt::Task<void> nothing(StoreProgram&) {
-    co_return;
-}
+using StoreTest = StoreFixture;
 
 rt::Task<void> sizes(StoreProgram& program) {
     std::uint64_t number = 0;
     for (const std::size_t edge : {0U, 1U, 4096U, 8192U, 16384U, 32768U, 65536U, 131072U}) {
         for (std::size_t off = 0; off <= 6; ++off) {
             if (edge + off >= 3) {
-                co_await program.put(letter(++number, edge + off - 3), 3000 + off * 1000);
+                co_await program.put(letter_of(++number, edge + off - 3), 3000 + off * 1000);
             }
         }
     }
@@ -95,9 +42,9 @@ TEST_F(StoreTest, BufferedWritesKeepTheSame) {
 }
 
 rt::Task<void> large(StoreProgram& program) {
-    co_await program.put(letter(1, 3'000'000), 65536);
-    program.scope().spawn(program.put(letter(2, 1'000'000), 4096));
-    program.scope().spawn(program.put(letter(3, 1'000'000), 100'000));
+    co_await program.put(letter_of(1, 3'000'000), 65536);
+    program.scope().spawn(program.put(letter_of(2, 1'000'000), 4096));
+    program.scope().spawn(program.put(letter_of(3, 1'000'000), 100'000));
     co_await program.scope().join();
     co_await program.verify();
 }
@@ -112,7 +59,7 @@ TEST_F(StoreTest, LargeMessagesStreamThroughLittleMemory) {
 
 rt::Task<void> many_at_once(StoreProgram& program) {
     for (std::uint64_t i = 1; i <= 50; ++i) {
-        program.scope().spawn(program.put(letter(i, 500), 100));
+        program.scope().spawn(program.put(letter_of(i, 500), 100));
     }
     co_await program.scope().join();
     // One batch began the epoch. Chance decides how many the messages shared.
@@ -128,7 +75,7 @@ TEST_F(StoreTest, SessionsThatCommitTogetherShareBatches) {
 rt::Task<void> serial(StoreProgram& program) {
     for (std::uint64_t i = 1; i <= 20; ++i) {
         const base::MonoTime before = program.shard().now();
-        co_await program.put(letter(i, 500), 500);
+        co_await program.put(letter_of(i, 500), 500);
         // No wait for siblings: nothing but the disk's own time and a few turns.
         EXPECT_LT(program.shard().now() - before, milliseconds(1));
     }
@@ -140,7 +87,7 @@ TEST_F(StoreTest, ALoneClientIsNotMadeToWaitForOthers) {
 }
 
 rt::Task<void> outcome_alone(StoreProgram& program) {
-    co_await program.put(letter(1, 500), 500);
+    co_await program.put(letter_of(1, 500), 500);
     const base::MonoTime before = program.shard().now();
     co_await program.record_and_wait(program.oracle().alive().front(), 0,
                                      store::RecipientStatus::deferred);
@@ -154,7 +101,7 @@ TEST_F(StoreTest, OutcomesStartABatchOfTheirOwnAfterAWhile) {
 
 rt::Task<void> long_life(StoreProgram& program) {
     for (std::uint64_t i = 1; i <= 60; ++i) {
-        co_await program.put(letter(i, 20'000), 20'000);
+        co_await program.put(letter_of(i, 20'000), 20'000);
         co_await program.finish_all();
     }
     const store::StoreCounters counters = program.store().counters();
@@ -165,15 +112,15 @@ rt::Task<void> long_life(StoreProgram& program) {
 
 TEST_F(StoreTest, SegmentsAreRecycledWhenAllInThemIsDead) {
     run(long_life);
-    EXPECT_LT(segment_files(), 8U);
+    EXPECT_LT(segments().size(), 8U);
     run(nothing);
 }
 
 rt::Task<void> one_stays(StoreProgram& program) {
-    co_await program.put(letter(1, 1'000), 1'000);
+    co_await program.put(letter_of(1, 1'000), 1'000);
     const store::MessageRef first = program.oracle().alive().front();
     for (std::uint64_t i = 2; i <= 30; ++i) {
-        co_await program.put(letter(i, 20'000), 20'000);
+        co_await program.put(letter_of(i, 20'000), 20'000);
         const std::vector<store::MessageRef> alive = program.oracle().alive();
         for (const store::MessageRef message : alive) {
             if (message.id != first.id) {
@@ -185,19 +132,19 @@ rt::Task<void> one_stays(StoreProgram& program) {
 
 TEST_F(StoreTest, AMessageThatStaysHoldsWhatCameAfterIt) {
     run(one_stays);
-    EXPECT_GT(segment_files(), 8U);
+    EXPECT_GT(segments().size(), 8U);
     run(nothing);
     EXPECT_EQ(world().oracle().alive().size(), 1U);
 }
 
 rt::Task<void> reads_while_finished(StoreProgram& program) {
-    co_await program.put(letter(1, 40'000), 40'000);
+    co_await program.put(letter_of(1, 40'000), 40'000);
     const store::MessageRef message = program.oracle().alive().front();
     base::Result<store::ReaderHandle> reader = co_await program.store().open_source(message);
     EXPECT_TRUE(reader.has_value());
     co_await program.finish(message);
     for (std::uint64_t i = 2; i <= 20; ++i) {
-        co_await program.put(letter(i, 30'000), 30'000);
+        co_await program.put(letter_of(i, 30'000), 30'000);
         co_await program.finish_all();
     }
     std::string content;
@@ -224,7 +171,7 @@ TEST_F(StoreTest, AReaderKeepsItsBytesWhateverHappensToTheMessage) {
 }
 
 rt::Task<void> lets_a_reader_go(StoreProgram& program) {
-    co_await program.put(letter(1, 40'000), 40'000);
+    co_await program.put(letter_of(1, 40'000), 40'000);
     base::Result<store::ReaderHandle> reader =
         co_await program.store().open_source(program.oracle().alive().front());
     rt::Wakeup wakeup;
@@ -246,7 +193,7 @@ rt::Task<void> fills_the_disk(StoreProgram& program) {
         if (program.store().admits(20'000) != mail::SinkState::ready) {
             break;
         }
-        co_await program.put(letter(++number, 20'000), 20'000);
+        co_await program.put(letter_of(++number, 20'000), 20'000);
     }
     EXPECT_LT(number, 1000U);
     EXPECT_EQ(program.store().admits(20'000), mail::SinkState::storage_full);
@@ -261,7 +208,7 @@ rt::Task<void> fills_the_disk(StoreProgram& program) {
     co_await program.pause(seconds(3));
     EXPECT_EQ(program.store().admits(20'000), mail::SinkState::ready);
     const std::size_t before = program.oracle().acknowledged_count();
-    co_await program.put(letter(++number, 20'000), 20'000);
+    co_await program.put(letter_of(++number, 20'000), 20'000);
     EXPECT_EQ(program.oracle().acknowledged_count(), before + 1);
 }
 
@@ -275,13 +222,13 @@ TEST_F(StoreTest, AFullDiskRefusesMailAndNothingElse) {
 rt::Task<void> drains_a_full_disk(StoreProgram& program) {
     std::uint64_t number = 0;
     while (program.store().admits(20'000) == mail::SinkState::ready && number < 1000) {
-        co_await program.put(letter(++number, 20'000), 20'000);
+        co_await program.put(letter_of(++number, 20'000), 20'000);
     }
     co_await program.finish_all();
     co_await program.pause(seconds(3));
     EXPECT_EQ(program.store().admits(20'000), mail::SinkState::ready);
     const std::size_t before = program.oracle().acknowledged_count();
-    co_await program.put(letter(++number, 20'000), 20'000);
+    co_await program.put(letter_of(++number, 20'000), 20'000);
     EXPECT_EQ(program.oracle().acknowledged_count(), before + 1);
 }
 
@@ -292,14 +239,14 @@ TEST_F(StoreTest, AFullDiskDrainsByDeliveryAlone) {
 }
 
 rt::Task<void> too_large(StoreProgram& program) {
-    Letter big = letter(1, 100);
+    Letter big = letter_of(1, 100);
     for (int i = 0; i < 5000; ++i) {
         big.recipients.push_back("recipient" + std::to_string(i) + "@dst.test");
     }
     const std::uint64_t before = program.refusals();
     co_await program.put(big, 100);
     EXPECT_EQ(program.refusals(), before + 1);
-    co_await program.put(letter(2, 100), 100);
+    co_await program.put(letter_of(2, 100), 100);
     EXPECT_EQ(program.oracle().acknowledged_count(), 1U);
 }
 
@@ -327,7 +274,7 @@ TEST_F(StoreTest, TransactionsHaveALimit) {
 }
 
 rt::Task<void> second_store(StoreProgram& program) {
-    co_await program.put(letter(1, 1000), 1000);
+    co_await program.put(letter_of(1, 1000), 1000);
     const std::string refusal = co_await program.open_again();
     EXPECT_NE(refusal.find("in use by another ringpost process"), std::string::npos) << refusal;
 }

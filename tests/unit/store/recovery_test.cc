@@ -1,0 +1,322 @@
+// Damage of every kind, and what a start makes of it: a torn tail is cut, corruption is refused and
+// left as it is, salvage goes on with the rest and says so.
+#include <gtest/gtest.h>
+
+#include "unit/store/store_fixture.h"
+
+namespace crash {
+namespace {
+
+using std::chrono::milliseconds;
+
+class RecoveryTest : public StoreFixture {
+  protected:
+    // Faults but those that say what was lost.
+    [[nodiscard]] std::size_t lost() {
+        std::size_t count = 0;
+        for (const std::string& fault : world().oracle().faults()) {
+            EXPECT_NE(fault.find("lost, though it was acknowledged"), std::string::npos) << fault;
+            ++count;
+        }
+        return count;
+    }
+    void expect_refused(std::string_view why) {
+        const auto before = disk().content_of(path_of(segments().front()));
+        const std::vector<std::uint64_t> ids = segments();
+        const std::string refusal = world().run_once(nothing);
+        EXPECT_NE(refusal.find(why), std::string::npos) << refusal;
+        EXPECT_EQ(faults(), "");
+        EXPECT_EQ(segments(), ids);
+        EXPECT_EQ(disk().content_of(path_of(segments().front())), before);
+    }
+    void salvage(std::size_t lost_messages) {
+        world().options().store.salvage = true;
+        ASSERT_EQ(world().run_once(nothing), "");
+        EXPECT_EQ(lost(), lost_messages);
+        EXPECT_TRUE(logged("salvaged around damage"));
+        // Accepted once, it is not reported again.
+        world().options().store.salvage = false;
+        EXPECT_EQ(world().run_once(nothing), "");
+        EXPECT_EQ(lost(), lost_messages);
+    }
+};
+
+rt::Task<void> three_letters(StoreProgram& program) {
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+        co_await program.put(letter_of(i, 3'000), 3'000);
+    }
+}
+
+rt::Task<void> several_segments(StoreProgram& program) {
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        co_await program.put(letter_of(i, 20'000), 20'000);
+    }
+}
+
+TEST_F(RecoveryTest, DamagedRecordsBelowTheWatermarkAreCorruption) {
+    run(three_letters);
+    const std::vector<Batch> found = batches(1);
+    ASSERT_GE(found.size(), 5U);  // the epoch, three commits, a seal
+    damage(1, found[2].offset + sizeof(store::format::BatchHeader) + 5);
+    expect_refused("the log is damaged: batch 3 at offset");
+    salvage(1);
+    EXPECT_EQ(world().oracle().alive().size(), 2U);
+}
+
+TEST_F(RecoveryTest, ADamagedHeaderBelowTheWatermarkIsCorruption) {
+    run(three_letters);
+    damage(1, batches(1)[2].offset + 9);
+    expect_refused("batches 3 to 3 before offset");
+    salvage(1);
+}
+
+TEST_F(RecoveryTest, DamageToTheLastAcknowledgedBatchShowsOnceItIsSealed) {
+    run(three_letters);
+    damage(1, batches(1)[3].offset + 9);
+    expect_refused("batches 4 to 4 before offset");
+    salvage(1);
+}
+
+TEST_F(RecoveryTest, DamageToTheSealAndTheLastBatchReadsAsATornTail) {
+    run(three_letters);
+    const std::vector<Batch> found = batches(1);
+    damage(1, found[3].offset + sizeof(store::format::BatchHeader) + 5);
+    damage(1, found[4].offset + 9);
+    EXPECT_EQ(world().run_once(nothing), "");
+    EXPECT_EQ(lost(), 1U);
+    EXPECT_TRUE(logged("cut a torn batch"));
+}
+
+TEST_F(RecoveryTest, ASegmentThatIsMissingInTheMiddleIsCorruption) {
+    run(several_segments);
+    ASSERT_GE(segments().size(), 5U);
+    remove(path_of(segments()[2]));
+    expect_refused("are missing");
+    world().options().store.salvage = true;
+    ASSERT_EQ(world().run_once(nothing), "");
+    EXPECT_GE(lost(), 2U);
+    world().options().store.salvage = false;
+    EXPECT_EQ(world().run_once(nothing), "");
+}
+
+TEST_F(RecoveryTest, AMissingOldestSegmentIsCorruption) {
+    run(several_segments);
+    remove(path_of(segments().front()));
+    expect_refused("the oldest segment, is missing");
+}
+
+TEST_F(RecoveryTest, ALogThatIsGoneIsCorruption) {
+    run(three_letters);
+    for (const std::uint64_t id : segments()) {
+        remove(path_of(id));
+    }
+    const std::string refusal = world().run_once(nothing);
+    EXPECT_NE(refusal.find("no valid batch left"), std::string::npos) << refusal;
+}
+
+TEST_F(RecoveryTest, ADamagedSegmentHeaderIsCorruption) {
+    run(three_letters);
+    damage(1, 20);
+    expect_refused("the header of 00000001.seg is damaged");
+    salvage(0);
+    EXPECT_EQ(world().oracle().alive().size(), 3U);
+}
+
+TEST_F(RecoveryTest, AnEmptiedSegmentIsCorruption) {
+    run(several_segments);
+    disk().put_file(path_of(segments()[1]), "");
+    expect_refused("are missing");
+}
+
+TEST_F(RecoveryTest, AZeroedSegmentIsCorruption) {
+    run(several_segments);
+    disk().put_file(path_of(segments()[1]), std::string(64U << 10U, '\0'));
+    expect_refused("are missing");
+}
+
+TEST_F(RecoveryTest, AnEmptiedSegmentThatWasNeverUsedIsPutAside) {
+    run(three_letters);
+    const std::uint64_t prepared = segments().back();
+    ASSERT_TRUE(batches(prepared).empty());
+    disk().put_file(path_of(prepared), "");
+    run(nothing);
+    run(nothing);
+    EXPECT_FALSE(disk().exists(path_of(prepared)));
+}
+
+TEST_F(RecoveryTest, LeftoversOfPreparationAreRemoved) {
+    run(three_letters);
+    disk().put_file("/spool/p000/new.tmp", "half a segment");
+    disk().put_file("/spool/p000/recycle.tmp", "another");
+    run(nothing);
+    EXPECT_FALSE(disk().exists("/spool/p000/new.tmp"));
+    EXPECT_FALSE(disk().exists("/spool/p000/recycle.tmp"));
+}
+
+TEST_F(RecoveryTest, ASegmentOfANewerVersionIsRefused) {
+    run(three_letters);
+    store::format::SegmentHeader header;
+    std::vector<std::byte> block(store::format::kBlock);
+    header.version = store::format::kVersion + 1;
+    store::format::write_block(block, header);
+    disk().overwrite(path_of(1), 0, block);
+    expect_refused("written by a newer version");
+}
+
+TEST_F(RecoveryTest, ASpoolOfANewerVersionIsRefused) {
+    run(three_letters);
+    store::format::Identity identity;
+    std::vector<std::byte> block(store::format::kBlock);
+    identity.version = store::format::kVersion + 1;
+    store::format::write_block(block, identity);
+    disk().overwrite("/spool/identity", 0, block);
+    expect_refused("written by a newer version");
+}
+
+TEST_F(RecoveryTest, AnIdentityThatIsDamagedOrMissingIsNotMadeAnew) {
+    run(three_letters);
+    const std::string identity = disk().content_of("/spool/identity").value();
+    disk().overwrite("/spool/identity", 17, std::as_bytes(std::span("x", 1)));
+    expect_refused("identity is damaged");
+    remove("/spool/identity");
+    expect_refused("identity is missing");
+    disk().put_file("/spool/identity", identity);
+    run(nothing);
+}
+
+TEST_F(RecoveryTest, SegmentsOfAnotherSpoolAreNotTaken) {
+    run(three_letters);
+    store::format::Identity identity;
+    std::vector<std::byte> block(store::format::kBlock);
+    identity.store = {std::byte{1}, std::byte{2}};
+    identity.partitions = 1;
+    store::format::write_block(block, identity);
+    disk().overwrite("/spool/identity", 0, block);
+    expect_refused("no valid batch left");
+}
+
+TEST_F(RecoveryTest, RottenContentIsNeverHandedOut) {
+    options_.store.cache_bytes_max = 0;
+    run(three_letters);
+    const Batch batch = batches(1)[2];
+    damage(1, batch.offset + batch.header.record_area_bytes() + 100);
+    EXPECT_EQ(world().run_once(nothing), "");  // reads everything that came back
+    ASSERT_EQ(world().oracle().faults().size(), 1U);
+    EXPECT_EQ(world().oracle().faults().front(), "its content cannot be read");
+    EXPECT_TRUE(logged("cannot be read at block"));
+}
+
+TEST_F(RecoveryTest, AReadErrorDuringRecoveryRefusesTheStart) {
+    run(three_letters);
+    world().host().inject({.code = io::OpCode::read, .skip = 2, .error = EIO});
+    expect_refused("cannot read");
+    run(nothing);
+}
+
+rt::Task<void> one_letter(StoreProgram& program) {
+    co_await program.put(letter_of(4, 500), 500);
+}
+
+// The restarted program runs the script again.
+void expect_fatal(StoreWorld& world, std::string_view sentence) {
+    EXPECT_EQ(world.run_once(one_letter), "");
+    EXPECT_NE(world.host().fatal_sentence().find(sentence), std::string::npos)
+        << world.host().fatal_sentence();
+    EXPECT_EQ(world.oracle().acknowledged_count(), 4U);
+    EXPECT_TRUE(world.oracle().faults().empty()) << world.oracle().faults().front();
+    EXPECT_EQ(world.host().injections_left(), 0U);
+}
+
+TEST_F(RecoveryTest, AFailedWriteEndsTheProcess) {
+    run(three_letters);
+    world().host().inject({.code = io::OpCode::write_vector, .skip = 1, .error = EIO});
+    expect_fatal(world(), "cannot write the log in /spool/p000");
+}
+
+TEST_F(RecoveryTest, AShortWriteEndsTheProcess) {
+    run(three_letters);
+    world().host().inject({.code = io::OpCode::write_vector, .skip = 1, .bytes = 4096});
+    expect_fatal(world(), "it came short");
+}
+
+TEST_F(RecoveryTest, AFailedSyncEndsTheProcess) {
+    options_.store.direct_io = false;
+    run(three_letters);
+    int writes = 0;
+    // The sync behind the second batch: the first begins the epoch.
+    world().host().on_start = [&](const io::Op& op) {
+        writes += op.code() == io::OpCode::write_vector ? 1 : 0;
+        if (op.code() == io::OpCode::write_vector && writes == 2) {
+            world().host().inject({.code = io::OpCode::sync, .error = EIO});
+        }
+    };
+    EXPECT_EQ(world().run_once(one_letter), "");
+    EXPECT_NE(world().host().fatal_sentence().find("cannot sync the log"), std::string::npos)
+        << world().host().fatal_sentence();
+    EXPECT_TRUE(world().oracle().faults().empty());
+    EXPECT_GE(world().oracle().alive().size(), world().oracle().acknowledged_count());
+}
+
+TEST_F(RecoveryTest, AKilledProcessLeavesALogThatOpens) {
+    run(three_letters);
+    world().host().inject(
+        {.code = io::OpCode::write_vector, .skip = 1, .delay = milliseconds(900)});
+    const std::uint64_t starts = world().host().starts();
+    int writes = 0;
+    world().host().on_start = [&](const io::Op& op) {
+        writes += op.code() == io::OpCode::write_vector ? 1 : 0;
+        if (op.code() == io::OpCode::write_vector && writes == 2) {
+            // The write goes on without the process, and holds its segment's lock meanwhile.
+            world().world().after(milliseconds(1), "kill", [&] { world().host().kill(); });
+        }
+    };
+    EXPECT_EQ(world().run_once(one_letter), "");
+    EXPECT_EQ(faults(), "");
+    EXPECT_GT(world().host().starts(), starts + 1);
+}
+
+rt::Task<void> finish_everything(StoreProgram& program) {
+    EXPECT_EQ(program.oracle().alive().size(), 6U);
+    co_await program.finish_all();
+}
+
+TEST_F(RecoveryTest, FewerShardsTakeOverThePartitionsOfMore) {
+    options_.store.shards = 2;
+    options_.store.identity.partitions = 2;
+    run(three_letters);
+    world().options().shard = 1;
+    world().oracle().only_partition(1);
+    EXPECT_EQ(world().run_once(three_letters), "");
+    world().options().shard = 0;
+    world().options().store.shards = 1;
+    world().oracle().only_partition({});
+    EXPECT_EQ(world().run_once(finish_everything), "");
+    EXPECT_EQ(faults(), "");
+}
+
+rt::Task<void> ids_grow(StoreProgram& program) {
+    static std::uint64_t last = 0;
+    for (int i = 0; i < 3; ++i) {
+        const mail::IncomingMessageHandle message = program.store().begin(mail::Origin());
+        EXPECT_GT(message->id().value(), last);
+        last = message->id().value();
+    }
+    co_return;
+}
+
+TEST_F(RecoveryTest, IdsNeverRecurThoughNothingWasCommitted) {
+    run(ids_grow);
+    run(ids_grow);
+    run(ids_grow);
+}
+
+TEST_F(RecoveryTest, PartitionsAreAddedToASpool) {
+    run(three_letters);
+    world().options().store.identity.partitions = 3;
+    run(nothing);
+    EXPECT_TRUE(disk().exists("/spool/p002/established"));
+    EXPECT_EQ(world().oracle().alive().size(), 3U);
+}
+
+}  // namespace
+}  // namespace crash

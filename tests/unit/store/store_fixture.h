@@ -1,0 +1,111 @@
+// What the tests of the store share: one simulated machine, and looks at its files.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "crash/store_program.h"
+#include "store/format.h"
+
+namespace crash {
+
+[[nodiscard]] inline Letter letter_of(std::uint64_t number, std::size_t bytes) {
+    Letter made;
+    made.sender = "s" + std::to_string(number) + "@src.test";
+    made.recipients = {"r@dst.test"};
+    made.headers = "Received: number " + std::to_string(number) + "\r\n";
+    made.content = content_of(number, bytes);
+    return made;
+}
+
+class StoreFixture : public testing::Test {
+  protected:
+    static constexpr const char* kPartition = "/spool/p000";
+
+    StoreFixture() { options_.store = small_store(); }
+
+    StoreWorld& world() {
+        if (world_ == nullptr) {
+            world_ = std::make_unique<StoreWorld>(options_);
+        }
+        return *world_;
+    }
+    sim::Disk& disk() { return world().host().disk(); }
+
+    // Runs it to its end without a fault.
+    void run(StoreProgram::Script script) {
+        ASSERT_EQ(world().run_once(script), "");
+        EXPECT_EQ(faults(), "");
+    }
+    std::string faults() {
+        std::string all = world().host().fatal_sentence();
+        for (const std::string& fault : world().oracle().faults()) {
+            all += fault + "\n";
+        }
+        return all;
+    }
+    [[nodiscard]] bool logged(std::string_view text) {
+        for (const std::string& line : world().log()) {
+            if (line.find(text) != std::string::npos) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    // Ids of the partition's segments, ascending.
+    [[nodiscard]] std::vector<std::uint64_t> segments() {
+        std::vector<std::uint64_t> ids;
+        for (const std::string& name : disk().names_in(kPartition)) {
+            if (const auto id = store::format::parse_segment_name(name)) {
+                ids.push_back(*id);
+            }
+        }
+        std::sort(ids.begin(), ids.end());
+        return ids;
+    }
+    [[nodiscard]] static std::string path_of(std::uint64_t segment) {
+        return std::string(kPartition) + "/" + store::format::segment_name(segment);
+    }
+
+    // A batch as it lies in a segment's file.
+    struct Batch {
+        std::uint64_t offset = 0;
+        store::format::BatchHeader header;
+    };
+    [[nodiscard]] std::vector<Batch> batches(std::uint64_t segment) {
+        const std::string content = disk().content_of(path_of(segment)).value_or("");
+        std::vector<Batch> found;
+        for (std::size_t at = store::format::kBlock; at < content.size();
+             at += store::format::kBlock) {
+            Batch batch{at, {}};
+            std::memcpy(&batch.header, content.data() + at, sizeof batch.header);
+            if (batch.header.magic == store::format::BatchHeader::kMagic &&
+                batch.header.segment == segment) {
+                found.push_back(batch);
+            }
+        }
+        return found;
+    }
+    void damage(std::uint64_t segment, std::uint64_t offset) {
+        const std::string content = disk().content_of(path_of(segment)).value_or("");
+        const std::byte changed{static_cast<unsigned char>(content.at(offset) ^ 0x40)};
+        disk().overwrite(path_of(segment), offset, base::Bytes(&changed, 1));
+    }
+    void remove(const std::string& path) {
+        ASSERT_TRUE(disk().unlink(sim::Disk::kRoot, path).has_value());
+    }
+
+    StoreWorldOptions options_;
+    std::unique_ptr<StoreWorld> world_;
+};
+
+inline rt::Task<void> nothing(StoreProgram&) {
+    co_return;
+}
+
+}  // namespace crash
