@@ -42,6 +42,8 @@ class QueueTest : public testing::Test {
           relay_(world_, options_) {
         server_.listen("10.0.0.1:25");
     }
+    // The scripts refer to what is local to their tests.
+    void TearDown() override { server_.reply = nullptr; }
     [[nodiscard]] std::vector<Status> statuses() {
         std::vector<Status> out;
         for (const RecordingLog::Attempt& attempt : relay_.log().attempts) {
