@@ -124,9 +124,9 @@ std::uint64_t Committer::room() const {
     return closed_ ? 0 : active_->bytes - active_->end - format::kBlock;
 }
 
-// While no segment can be prepared, what is left of the last one is for outcomes.
+// While no segment can be prepared, what is left beside the reserves is for content.
 bool Committer::content_allowed() const {
-    return !links_.pool.starved() || links_.pool.prepared() > 0;
+    return !links_.pool.starved() || links_.pool.prepared() >= kNeededByOutcomes;
 }
 
 bool Committer::admits(std::uint64_t size_bytes) const {
@@ -137,7 +137,7 @@ bool Committer::admits(std::uint64_t size_bytes) const {
         return false;
     }
     const std::uint64_t whole = links_.options.segment_bytes;
-    const std::uint64_t left = room() + (links_.pool.prepared() - 1) * whole;
+    const std::uint64_t left = room() + (links_.pool.prepared() - kNeededByOutcomes) * whole;
     return size_bytes + whole / 4 < left;
 }
 
@@ -184,6 +184,9 @@ base::MonoTime Committer::end_of_turn(base::MonoTime now, std::uint32_t others) 
     if (op_.in_flight() || !running_) {
         return base::kNever;
     }
+    if (started() && (closed_ || active_->end >= active_->bytes / 4)) {
+        links_.pool.want_all();
+    }
     base::MonoTime at = due(now, others);
     if (at <= now) {
         try_write();
@@ -228,9 +231,11 @@ void Committer::try_write() {
     }
 }
 
-// Content leaves the last prepared segment to outcomes.
 bool Committer::take_segment() {
-    const std::size_t needed = new_epoch_ || outcomes_wait() || work_.empty() ? 1 : 2;
+    std::size_t needed = outcomes_wait() || work_.empty() ? kNeededByOutcomes : kNeededByContent;
+    if (new_epoch_) {
+        needed = 1;
+    }
     if (links_.pool.prepared() < needed) {
         if (links_.pool.starved() && !work_.empty()) {
             fail_work(mail::SinkState::storage_full);

@@ -54,6 +54,13 @@ void SegmentPool::give_back(std::unique_ptr<Segment> segment) {
     wakeup_.wake();
 }
 
+void SegmentPool::want_all() {
+    if (wanted_ < options_.ahead) {
+        wanted_ = options_.ahead;
+        wakeup_.wake();
+    }
+}
+
 void SegmentPool::stop() {
     if (!stopping_) {
         stopping_ = true;
@@ -65,7 +72,7 @@ void SegmentPool::stop() {
 rt::Task<void> SegmentPool::run() {
     while (!stopping_ && !dead()) {
         base::Status status;
-        if (prepared_.size() < options_.ahead) {
+        if (prepared_.size() < wanted_) {
             status = co_await prepare();
         } else if (free_.size() > kFreeKept) {
             std::unique_ptr<Segment> segment = std::move(free_.front());

@@ -44,7 +44,7 @@ class SegmentPool {
   public:
     struct Options {
         std::uint64_t segment_bytes = 0;
-        std::uint32_t ahead = 2;
+        std::uint32_t ahead = 3;
         base::Duration space_retry{};
     };
     SegmentPool(PartitionFiles& files, const Options& options);
@@ -57,8 +57,10 @@ class SegmentPool {
 
     // Prepares one segment. Not while run() runs.
     [[nodiscard]] rt::Task<base::Status> prepare();
-    // Keeps `ahead` segments prepared until stop(), or until the driver is dead.
+    // Keeps segments prepared until stop(), or until the driver is dead: one, and `ahead` of them
+    // after want_all(). So a log that is hardly used takes little of the disk.
     [[nodiscard]] rt::Task<void> run();
+    void want_all();
     void stop();
 
     [[nodiscard]] std::size_t prepared() const { return prepared_.size(); }
@@ -100,6 +102,7 @@ class SegmentPool {
     rt::Sleep sleep_;
     std::string name_;
     std::string other_name_;
+    std::uint32_t wanted_ = 1;
     bool starved_ = false;
     bool stopping_ = false;
     std::uint64_t created_ = 0;

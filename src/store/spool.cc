@@ -65,18 +65,20 @@ rt::Task<base::Status> open_or_make(SpoolWork& work) {
         co_return std::unexpected(directory.error());
     }
     work.directory = io::OwnedHandle(work.shard.driver(), *directory);
-    if (made == 0) {
-        const std::size_t slash = work.path.find_last_of('/');
-        work.parent = slash == std::string::npos ? "." : work.path.substr(0, slash + 1);
-        const base::Result<io::Handle> parent = co_await open_directory(work, work.parent.c_str());
-        if (!parent.has_value()) {
-            co_return std::unexpected(parent.error());
+    // Synced even when it was there: whoever made it may have been killed before it was durable.
+    const std::size_t slash = work.path.find_last_of('/');
+    work.parent = slash == std::string::npos ? "." : work.path.substr(0, slash + 1);
+    const base::Result<io::Handle> parent = co_await open_directory(work, work.parent.c_str());
+    if (!parent.has_value()) {
+        // Its owner may not let us read it; then he made the spool, long ago.
+        if (made == -EEXIST && parent.error().number() == EACCES) {
+            co_return base::Status();
         }
-        const io::OwnedHandle owned(work.shard.driver(), *parent);
-        const base::Status status = co_await sync_directory(work, *parent);
-        co_return status;
+        co_return std::unexpected(parent.error());
     }
-    co_return base::Status();
+    const io::OwnedHandle owned(work.shard.driver(), *parent);
+    const base::Status status = co_await sync_directory(work, *parent);
+    co_return status;
 }
 
 // Two processes must not make the same spool at once.
@@ -162,7 +164,11 @@ rt::Task<base::Status> read_identity(SpoolWork& work) {
 
 rt::Task<base::Status> find_or_make_identity(SpoolWork& work) {
     base::Status status = co_await read_identity(work);
-    if (status.has_value() || status.error().number() != ENOENT) {
+    if (status.has_value()) {
+        status = co_await sync_directory(work, work.directory.get());  // as above
+        co_return status;
+    }
+    if (status.error().number() != ENOENT) {
         co_return status;
     }
     const base::Result<std::vector<std::string>> names =

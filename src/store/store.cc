@@ -71,7 +71,7 @@ Store::Store(rt::Shard& shard, StoreListener& listener, mail::EventLog& log, Sto
     RP_ASSERT(options.segment_bytes % format::kBlock == 0 &&
               options.segment_bytes >= format::kSegmentBytesMin &&
               options.segment_bytes <= format::kSegmentBytesMax);
-    RP_ASSERT(options.segments_ahead >= 2 && options.shards > shard.number() &&
+    RP_ASSERT(options.segments_ahead >= 3 && options.shards > shard.number() &&
               options.identity.partitions >= options.shards);
     shared_ = std::make_unique<Shared>(shard, listener, log, std::move(options));
     for (std::uint32_t number = shard.number(); number < shared_->options().identity.partitions;

@@ -48,7 +48,7 @@ struct StoreOptions {
     std::uint32_t shards = 1;
 
     std::uint64_t segment_bytes = 64ULL << 20U;     // whole blocks, at least 64 KiB
-    std::uint32_t segments_ahead = 2;               // prepared beside the active one; at least 2
+    std::uint32_t segments_ahead = 3;               // prepared beside the active one; at least 3
     std::uint64_t chunk_bytes_max = 128ULL << 20U;  // transactions and cache of this shard
     std::uint64_t cache_bytes_max = 64ULL << 20U;   // what of that the cache may hold
     std::uint32_t transactions_max = 4096;          // begin() gives null above it

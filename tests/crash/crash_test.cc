@@ -9,7 +9,7 @@ namespace crash {
 namespace {
 
 constexpr std::uint64_t kCrashSeeds = 3;
-constexpr std::uint64_t kSecondCrashes = 6;
+constexpr std::uint64_t kSecondCrashes = 3;
 
 Letter letter(std::uint64_t number, std::size_t bytes, std::size_t recipients = 1) {
     Letter made;
@@ -43,7 +43,7 @@ rt::Task<void> three_at_once(StoreProgram& program) {
 }
 
 rt::Task<void> aborted(StoreProgram& program) {
-    program.scope().spawn(program.abort(content_of(7, 300'000)));
+    program.scope().spawn(program.abort(content_of(7, 100'000)));
     program.scope().spawn(program.put(letter(1, 900), 300));
     co_await program.abort(content_of(8, 5'000));
     co_await program.scope().join();
@@ -196,6 +196,92 @@ TEST_P(CrashTest, TwiceInARow) {
                 << "events " << event << ", " << second << " seed " << i << "\n"
                 << described(world);
         }
+    }
+}
+
+// A killed process's writes go on; what its successor read must hold even if the power fails then.
+TEST_P(CrashTest, KilledAtEveryEventThenCrashed) {
+    StoreWorld clean(options_for(GetParam(), false));
+    ASSERT_TRUE(clean.run());
+    const std::uint64_t first_events = clean.starts().at(1);
+    base::Prng prng(9);
+    for (std::uint64_t event = 0; event < first_events; ++event) {
+        StoreWorld world(options_for(GetParam(), false));
+        world.kill_at_event(event);
+        const std::uint64_t second = world.world().events() + prng.below(first_events);
+        world.world().crash_at_event(world.host(), second, event);
+        ASSERT_TRUE(world.run()) << "events " << event << ", " << second;
+        ASSERT_TRUE(world.oracle().faults().empty()) << "events " << event << ", " << second << "\n"
+                                                     << described(world);
+    }
+}
+
+// Each operation of that kind fails once; the process ends, or refuses to start, or goes without
+// what it wanted; and is started again.
+TEST_P(CrashTest, EveryWriteAndSyncFailsOnce) {
+    const std::pair<io::OpCode, int> kinds[] = {
+        {io::OpCode::write_vector, EIO}, {io::OpCode::sync, EIO},
+        {io::OpCode::write, EIO},        {io::OpCode::rename, EIO},
+        {io::OpCode::open, EMFILE},      {io::OpCode::allocate, ENOSPC}};
+    for (const auto& [code, error] : kinds) {
+        for (std::uint32_t skip = 0;; ++skip) {
+            StoreWorld world(options_for(GetParam(), false));
+            world.host().inject({.code = code, .skip = skip, .error = error});
+            int starts = 0;
+            while (world.run_once(GetParam().script) != "") {
+                ASSERT_LT(++starts, 5) << io::name_of(code) << " " << skip;
+            }
+            const bool met = world.host().injections_left() == 0;
+            while (world.run_once(afterwards) != "") {
+                ASSERT_LT(++starts, 5) << io::name_of(code) << " " << skip;
+            }
+            ASSERT_TRUE(world.oracle().faults().empty()) << io::name_of(code) << " " << skip << "\n"
+                                                         << described(world);
+            if (!met) {
+                break;
+            }
+        }
+    }
+}
+
+constexpr std::uint64_t kSmallDisk = 420U << 10U;
+
+// Fills the disk; the next time it is started someone has made room.
+rt::Task<void> full_disk(StoreProgram& program) {
+    if (program.oracle().acknowledged_count() > 0) {
+        program.disk().set_capacity_bytes(std::uint64_t{1} << 40U);
+    }
+    const std::uint64_t before = program.refusals();
+    for (std::uint64_t i = 1; i <= 12 && program.refusals() == before; ++i) {
+        co_await program.put(letter(i, 30'000), 9'000);
+        if (program.dead()) {
+            co_return;
+        }
+    }
+    const std::vector<store::MessageRef> alive = program.oracle().alive();
+    for (const store::MessageRef message : alive) {
+        program.record(message, 0, store::RecipientStatus::deferred);
+    }
+    if (!alive.empty()) {
+        co_await program.finish(alive.front());
+    }
+}
+
+TEST(FullDisk, AfterEveryEvent) {
+    const Scenario scenario{"full_disk", full_disk};
+    StoreWorldOptions options = options_for(scenario, false);
+    options.sim.disk.capacity_bytes = kSmallDisk;
+    StoreWorld clean(options);
+    ASSERT_EQ(clean.run_once(full_disk), "");
+    ASSERT_TRUE(clean.oracle().faults().empty()) << described(clean);
+    ASSERT_LT(clean.oracle().acknowledged_count(), 12U);
+    ASSERT_GT(clean.oracle().acknowledged_count(), 2U);
+    for (std::uint64_t event = 0; event < clean.world().events(); ++event) {
+        StoreWorld world(options);
+        world.world().crash_at_event(world.host(), event, event);
+        ASSERT_TRUE(world.run()) << "event " << event;
+        ASSERT_TRUE(world.oracle().faults().empty()) << "event " << event << "\n"
+                                                     << described(world);
     }
 }
 

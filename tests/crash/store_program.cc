@@ -335,6 +335,14 @@ bool StoreWorld::run_one() {
     return over;
 }
 
+void StoreWorld::kill_at_event(std::uint64_t event) {
+    if (host_.drivers().empty()) {
+        host_.start();
+    }
+    world_.run_until([&] { return world_.events() >= event; }, std::chrono::hours(1));
+    host_.kill();
+}
+
 bool StoreWorld::run() {
     while (ended_ < options_.scripts.size()) {
         if (!run_one()) {

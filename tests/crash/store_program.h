@@ -52,6 +52,9 @@ class StoreProgram final : private store::StoreListener, private mail::EventLog 
     [[nodiscard]] store::Store& store() { return *store_; }
     [[nodiscard]] rt::Shard& shard() { return shard_; }
     [[nodiscard]] Oracle& oracle() { return oracle_; }
+    [[nodiscard]] sim::Disk& disk() {
+        return static_cast<sim::SimDriver&>(shard_.driver()).host().disk();
+    }
     [[nodiscard]] rt::Scope& scope() { return tasks_; }
     [[nodiscard]] bool dead() { return shard_.driver().dead(); }
     [[nodiscard]] std::uint64_t refusals() const { return refusals_; }
@@ -108,6 +111,9 @@ class StoreWorld {
     [[nodiscard]] bool run();
     // Runs until the next program has ended, with that script. Gives why it did not open, or "".
     [[nodiscard]] std::string run_once(StoreProgram::Script script);
+    // Goes on to just before that event, and kills the process there: what it has handed to the
+    // kernel still happens.
+    void kill_at_event(std::uint64_t event);
     [[nodiscard]] std::size_t ended() const { return ended_; }
     // Events that there were when the program started for the n-th time.
     [[nodiscard]] const std::vector<std::uint64_t>& starts() const { return starts_; }

@@ -187,7 +187,6 @@ TEST_F(StoreTest, AReaderMayGoWhileItsReadIsUnderWay) {
 }
 
 rt::Task<void> fills_the_disk(StoreProgram& program) {
-    sim::Disk& disk = static_cast<sim::SimDriver&>(program.shard().driver()).host().disk();
     std::uint64_t number = 0;
     while (program.refusals() == 0 && number < 1000) {
         if (program.store().admits(20'000) != mail::SinkState::ready) {
@@ -204,7 +203,7 @@ rt::Task<void> fills_the_disk(StoreProgram& program) {
         program.record(message, 0, store::RecipientStatus::deferred);
     }
     co_await program.record_and_wait(alive.front(), 0, store::RecipientStatus::deferred);
-    disk.set_capacity_bytes(std::uint64_t{1} << 40U);
+    program.disk().set_capacity_bytes(std::uint64_t{1} << 40U);
     co_await program.pause(seconds(3));
     EXPECT_EQ(program.store().admits(20'000), mail::SinkState::ready);
     const std::size_t before = program.oracle().acknowledged_count();
