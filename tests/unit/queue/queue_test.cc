@@ -204,6 +204,25 @@ TEST_F(QueueTest, ABouncedNotificationIsDropped) {
     EXPECT_THAT(statuses(), ElementsAre(Status::bounced, Status::bounced));
 }
 
+TEST_F(QueueTest, NobodyFailsWithoutANotificationThatIsStored) {
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line == "RCPT TO:<b@dst.test>" ? "550 5.1.1 no such user\r\n" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    relay_.fill_up(true);
+    relay_.run_for(seconds(20));
+    EXPECT_THAT(statuses(), testing::Each(Status::deferred));
+    EXPECT_GE(statuses().size(), 1U);
+    EXPECT_EQ(relay_.scheduler().counts().deferred, 1U);
+    EXPECT_TRUE(server_.taken.empty());
+    relay_.fill_up(false);
+    ASSERT_TRUE(relay_.drain(minutes(2)));
+    ASSERT_EQ(server_.taken.size(), 1U);
+    EXPECT_THAT(server_.taken[0].content, HasSubstr("no such user"));
+    EXPECT_EQ(statuses()[statuses().size() - 2], Status::bounced);
+}
+
 TEST_F(QueueTest, ExpiredIsNotifiedWithItsLastReply) {
     bool open = false;
     server_.reply = [&](const std::string& line) -> std::string {

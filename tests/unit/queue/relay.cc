@@ -54,6 +54,7 @@ rt::Task<void> Relay::bring_up(Relay& relay) {
     store::StoreOptions options;
     options.spool = "/spool";
     options.identity = *spool;
+    options.transactions_max = 1000;
     options.segment_bytes = 256U << 10U;
     program.store =
         std::make_unique<store::Store>(*program.shard, *program.scheduler, relay.log_, options);
@@ -136,6 +137,24 @@ rt::Task<void> Relay::submitting(Relay& relay, Submission submission) {
     if (message->state() == mail::SinkState::ready && !relay.program_->shard->driver().dead()) {
         ++relay.durable_;
     }
+}
+
+void Relay::fill_up(bool on) {
+    spawn(filling(*this, on));
+    ASSERT_TRUE(world_.run_until([this] { return program_->scope->size() == 0; },
+                                 std::chrono::seconds(10)));
+}
+
+rt::Task<void> Relay::filling(Relay& relay, bool on) {
+    relay.program_->places.clear();
+    while (on) {
+        mail::IncomingMessageHandle place = relay.program_->store->begin({});
+        if (!place) {
+            break;
+        }
+        relay.program_->places.push_back(std::move(place));
+    }
+    co_return;
 }
 
 void Relay::submit(const Submission& submission) {

@@ -75,6 +75,8 @@ class Relay {
     [[nodiscard]] rt::Shard& shard() { return *program_->shard; }
     [[nodiscard]] RecordingLog& log() { return log_; }
 
+    // The store takes no further message while this is on.
+    void fill_up(bool on);
     // Begins to submit; durable() counts those that were answered as durable.
     void submit(const Submission& submission);
     [[nodiscard]] std::uint64_t durable() const { return durable_; }
@@ -95,6 +97,8 @@ class Relay {
         std::unique_ptr<Scheduler> scheduler;
         std::unique_ptr<store::Store> store;
         std::unique_ptr<rt::Scope> scope;
+        std::vector<mail::IncomingMessageHandle>
+            places;  // the store's transactions, held by fill_up()
         bool up = false;
         bool stopped = false;
     };
@@ -102,6 +106,7 @@ class Relay {
     void tear_down();
     static rt::Task<void> bring_up(Relay& relay);
     static rt::Task<void> bring_down(Relay& relay);
+    static rt::Task<void> filling(Relay& relay, bool on);
     static rt::Task<void> submitting(Relay& relay, Submission submission);
     void spawn(rt::Task<void> task);
 
