@@ -21,6 +21,8 @@ class Scenario {
     virtual void check(RecordedOp& op) = 0;
     // Prepares `op` so that it waits for something that does not happen. False: it never waits.
     virtual bool prepare_waiting(RecordedOp&) { return false; }
+    // Now and then the something happens all the same; the case is tried again then.
+    [[nodiscard]] virtual bool waiting_is_certain() const { return true; }
     // The short and the failed outcome, from beginning to end. For those that the table allows.
     virtual void run_short() { FAIL() << "no scenario for the short outcome"; }
     virtual void run_error() { FAIL() << "no scenario for the error outcome"; }
