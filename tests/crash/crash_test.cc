@@ -114,6 +114,7 @@ struct Scenario {
     bool direct = true;
     std::uint32_t sector_bytes = 512;
     sim::NameOrder names = sim::NameOrder::prefix;
+    bool tear_inside_sectors = false;
 };
 
 void PrintTo(const Scenario& scenario, std::ostream* out) {
@@ -124,6 +125,7 @@ StoreWorldOptions options_for(const Scenario& scenario, bool to_the_end) {
     StoreWorldOptions options;
     options.sim.disk.sector_bytes = scenario.sector_bytes;
     options.sim.disk.names = scenario.names;
+    options.sim.disk.tear_inside_sectors = scenario.tear_inside_sectors;
     options.store = small_store();
     options.store.direct_io = scenario.direct;
     options.scripts = {scenario.script, afterwards};

@@ -1,9 +1,8 @@
 // The store over the kernel's own ring and file system: that both drivers keep the same store, and
 // that a warm store allocates nothing for a message.
-#include <atomic>
-#include <cstdlib>
 #include <filesystem>
-#include <new>
+
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -12,29 +11,7 @@
 #include "rt/scope.h"
 #include "rt/shard.h"
 #include "store/store.h"
-
-namespace {
-
-std::atomic<std::uint64_t> allocations{0};
-
-}  // namespace
-
-// NOLINTBEGIN: replacing the global allocator is the point.
-void* operator new(std::size_t size) {
-    allocations.fetch_add(1, std::memory_order_relaxed);
-    void* memory = std::malloc(size == 0 ? 1 : size);
-    if (memory == nullptr) {
-        std::abort();
-    }
-    return memory;
-}
-void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-    std::free(memory);
-}
-// NOLINTEND
+#include "unit/store/counting_allocator.h"
 
 namespace store {
 namespace {
@@ -242,11 +219,11 @@ TEST_P(KernelTest, AWarmStoreAllocatesNothingPerMessage) {
     rt::Scope scope(*warm->shard, "test");
     scope.spawn(many(*warm, 300));
     warm->shard->turn();
-    const std::uint64_t before = allocations.load();
+    const std::uint64_t before = allocations();
     while (scope.size() > 0) {
         warm->shard->turn();
     }
-    EXPECT_EQ(allocations.load() - before, 0U);
+    EXPECT_EQ(allocations() - before, 0U);
     EXPECT_EQ(warm->store->counters().commits, 400U);
     warm->run(close(*warm));
 }
