@@ -289,16 +289,16 @@ TEST(FullDisk, AfterEveryEvent) {
 
 INSTANTIATE_TEST_SUITE_P(
     Store, CrashTest,
-    testing::Values(Scenario{"one_small", one_small}, Scenario{"empty_content", empty_content},
-                    Scenario{"many_extents", many_extents},
-                    Scenario{"three_at_once", three_at_once}, Scenario{"aborted", aborted},
-                    Scenario{"rotation", rotation}, Scenario{"outcomes", outcomes},
-                    Scenario{"one_small_buffered", one_small, false},
-                    Scenario{"many_extents_buffered", many_extents, false},
-                    Scenario{"outcomes_buffered", outcomes, false},
-                    Scenario{"three_at_once_names", three_at_once, true, 4096,
-                             sim::NameOrder::independent},
-                    Scenario{"rotation_names", rotation, true, 512, sim::NameOrder::independent}),
+    testing::Values(
+        Scenario{"one_small", one_small}, Scenario{"empty_content", empty_content},
+        Scenario{"many_extents", many_extents}, Scenario{"three_at_once", three_at_once},
+        Scenario{"aborted", aborted}, Scenario{"rotation", rotation},
+        Scenario{"outcomes", outcomes}, Scenario{"one_small_buffered", one_small, false},
+        Scenario{"many_extents_buffered", many_extents, false},
+        Scenario{"outcomes_buffered", outcomes, false},
+        Scenario{"three_at_once_names", three_at_once, true, 4096, sim::NameOrder::independent},
+        Scenario{"rotation_names", rotation, true, 512, sim::NameOrder::independent},
+        Scenario{"three_at_once_torn", three_at_once, true, 4096, sim::NameOrder::prefix, true}),
     [](const testing::TestParamInfo<Scenario>& scenario) { return scenario.param.name; });
 
 }  // namespace
