@@ -249,6 +249,27 @@ TEST_F(NamesTest, IndependentChangesAreLeftInAnyCombination) {
     EXPECT_EQ(left_after(NameOrder::independent).size(), 32U);
 }
 
+// Changes of one name keep their order: no file is lost between two renames.
+TEST_F(NamesTest, ARotationNeverLosesTheOldFile) {
+    Disk::Options options;
+    options.names = NameOrder::independent;
+    Disk made(options);
+    made.put_file("/current", "old");
+    made.put_file("/new", "new");
+    ASSERT_TRUE(made.rename(Disk::kRoot, "/current", "/previous").has_value());
+    ASSERT_TRUE(made.rename(Disk::kRoot, "/new", "/current").has_value());
+    std::set<std::string> left;
+    for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
+        base::Prng prng(seed);
+        Disk after(options);
+        after.restore(made.crashed(prng));
+        left.insert(after.content_of("/current").value_or("-") + "," +
+                    after.content_of("/previous").value_or("-") + "," +
+                    after.content_of("/new").value_or("-"));
+    }
+    EXPECT_EQ(left, (std::set<std::string>{"old,-,new", "-,old,new", "new,old,-"}));
+}
+
 TEST_F(NamesTest, ALostDirectoryTakesItsNamesAlong) {
     Disk::Options options;
     options.names = NameOrder::independent;
