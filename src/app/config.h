@@ -6,13 +6,13 @@
 // here, and nowhere else.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/time.h"
+#include "net/network.h"
 
 namespace app {
 
@@ -22,14 +22,6 @@ struct HostPort {
     std::string host;
     std::uint16_t port = 0;
     friend bool operator==(const HostPort&, const HostPort&) = default;
-};
-
-// An IP network; an IPv4 one uses the first four bytes. Bits behind the prefix are zero.
-struct Network {
-    std::array<std::uint8_t, 16> address{};
-    std::uint8_t prefix_bits = 0;
-    bool ipv6 = false;
-    friend bool operator==(const Network&, const Network&) = default;
 };
 
 // `example.com` means the domain itself; `*.example.com` every domain below it, at any depth, but
@@ -57,10 +49,10 @@ struct ListenerConfig {
 };
 
 // 127.0.0.0/8 and ::1/128.
-[[nodiscard]] std::vector<Network> loopback_networks();
+[[nodiscard]] std::vector<net::Network> loopback_networks();
 
 struct RelayConfig {
-    std::vector<Network> networks = loopback_networks();
+    std::vector<net::Network> networks = loopback_networks();
     std::vector<DomainPattern> domains;
     friend bool operator==(const RelayConfig&, const RelayConfig&) = default;
 };
@@ -120,7 +112,7 @@ struct Config {
 
 // As the configuration writes them: "[::1]:25", "10.0.0.0/8", "*.example.com".
 [[nodiscard]] std::string to_text(const HostPort& address);
-[[nodiscard]] std::string to_text(const Network& network);
+[[nodiscard]] std::string to_text(const net::Network& network);
 [[nodiscard]] std::string to_text(const DomainPattern& pattern);
 
 }  // namespace app

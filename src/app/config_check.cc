@@ -86,8 +86,8 @@ void check_relay(const Config& config, ConfigReport& report) {
         return;
     }
     for (std::size_t i = 0; i < config.relay.networks.size(); ++i) {
-        const Network& network = config.relay.networks[i];
-        if (network.prefix_bits == 0) {
+        const net::Network& network = config.relay.networks[i];
+        if (network.prefix_bits() == 0) {
             report.warning_about(
                 indexed("relay.networks", i, ""),
                 shown(to_text(network)) +

@@ -57,8 +57,8 @@ struct IpPortType
     static constexpr std::string_view kName = "IP address and port";
     static constexpr std::string_view values() { return "`IPv4:port`, `[IPv6]:port`"; }
 };
-struct NetworkType
-    : TextType<Network, parse_network, static_cast<std::string (*)(const Network&)>(to_text)> {
+struct NetworkType : TextType<net::Network, net::Network::parse,
+                              static_cast<std::string (*)(const net::Network&)>(to_text)> {
     static constexpr std::string_view kName = "network";
     static constexpr std::string_view kListName = "list of networks";
     static constexpr std::string_view values() { return "`address/prefix`, or an address"; }

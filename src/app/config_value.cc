@@ -311,42 +311,6 @@ Result<HostPort> parse_ip_port(std::string_view text) {
     return result;
 }
 
-Result<Network> parse_network(std::string_view text) {
-    const std::size_t slash = text.find('/');
-    const std::optional<IpAddress> ip = parse_ip(text.substr(0, slash));
-    if (!ip) {
-        return wrong(
-            shown(text),
-            " is not an IP network; write one such as \"10.0.0.0/8\" or \"2001:db8::/32\"");
-    }
-    const std::uint64_t bits_max = ip->ipv6 ? 128 : 32;
-    std::uint64_t bits = bits_max;
-    if (slash != std::string_view::npos) {
-        std::string_view rest = text.substr(slash + 1);
-        const std::optional<std::uint64_t> number = take_number(rest);
-        if (!number || !rest.empty() || *number > bits_max) {
-            return wrong(shown(text), " has a prefix length that is not a number from 0 to ",
-                         std::to_string(bits_max));
-        }
-        bits = *number;
-    }
-    Network network{
-        .address = ip->bytes, .prefix_bits = static_cast<std::uint8_t>(bits), .ipv6 = ip->ipv6};
-    for (std::size_t bit = bits; bit < bits_max; ++bit) {
-        network.address[bit / 8] =
-            static_cast<std::uint8_t>(network.address[bit / 8] & ~(0x80U >> (bit % 8)));
-    }
-    if (network.address != ip->bytes) {
-        return wrong(shown(text), " has bits behind its prefix; did you mean \"", to_text(network),
-                     "\" or \"", print_ip(ip->bytes, ip->ipv6), "\"?");
-    }
-    constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    if (ip->ipv6 && bits >= 96 && std::ranges::equal(kMapped, std::span(ip->bytes).first<12>())) {
-        return wrong(shown(text), " is IPv4 written as IPv6; write it as an IPv4 network");
-    }
-    return network;
-}
-
 Result<DomainPattern> parse_domain_pattern(std::string_view text) {
     if (text == "*" || text == "*." || text == ".") {
         return wrong(shown(text), " would be every domain: an open relay; name the domains");
@@ -379,14 +343,9 @@ Result<std::string> parse_path(std::string_view text) {
     return std::string(text);
 }
 
-std::vector<Network> loopback_networks() {
-    std::vector<Network> networks(2);
-    networks[0].address[0] = 127;
-    networks[0].prefix_bits = 8;
-    networks[1].address[15] = 1;
-    networks[1].prefix_bits = 128;
-    networks[1].ipv6 = true;
-    return networks;
+std::vector<net::Network> loopback_networks() {
+    return {net::Network::of(std::string_view("\x7f\0\0\0", 4), 8),
+            net::Network::of(std::string(15, '\0') + '\x01', 128)};
 }
 
 std::string to_text(const HostPort& address) {
@@ -395,8 +354,8 @@ std::string to_text(const HostPort& address) {
                                       : address.host + ":" + port;
 }
 
-std::string to_text(const Network& network) {
-    return print_ip(network.address, network.ipv6) + "/" + std::to_string(network.prefix_bits);
+std::string to_text(const net::Network& network) {
+    return network.to_text();
 }
 
 std::string to_text(const DomainPattern& pattern) {

@@ -31,9 +31,6 @@ namespace app {
 // The same with an IP address for a host.
 [[nodiscard]] base::Result<HostPort> parse_ip_port(std::string_view text);
 
-// "10.0.0.0/8", "2001:db8::/32"; an address alone is a network of one. No bits behind the prefix.
-[[nodiscard]] base::Result<Network> parse_network(std::string_view text);
-
 // "example.com", "*.example.com", and Postfix's ".example.com" for the latter.
 [[nodiscard]] base::Result<DomainPattern> parse_domain_pattern(std::string_view text);
 

@@ -10,16 +10,6 @@
 namespace app {
 namespace {
 
-net::NetworkSet network_set(const std::vector<Network>& networks) {
-    net::NetworkSet set;
-    for (const Network& network : networks) {
-        const std::string_view bytes(reinterpret_cast<const char*>(network.address.data()),
-                                     network.ipv6 ? 16 : 4);
-        set.add(net::Network::of(bytes, network.prefix_bits));
-    }
-    return set;
-}
-
 policy::DomainSet domain_set(const std::vector<DomainPattern>& patterns) {
     policy::DomainSet set;
     for (const DomainPattern& pattern : patterns) {
@@ -117,7 +107,7 @@ base::Result<RelaySettings> RelaySettings::from(const Config& config, std::uint3
         }
         smtp::SessionConfig session;
         session.hostname = config.hostname;
-        session.relay_networks = network_set(config.relay.networks);
+        session.relay_networks = net::NetworkSet(config.relay.networks);
         session.line_endings = line_endings(listener.line_endings);
         session.limits = limits;
         settings.listeners.push_back({*address, std::move(session)});

@@ -21,7 +21,7 @@ bool is_mapped(std::string_view host) {
 
 std::optional<std::array<char, 16>> parse_host(std::string_view text, std::size_t& size) {
     std::array<char, INET6_ADDRSTRLEN + 1> copy{};
-    if (text.size() >= copy.size()) {
+    if (text.size() >= copy.size() || text.contains('\0')) {
         return std::nullopt;
     }
     std::ranges::copy(text, copy.begin());
@@ -31,6 +31,10 @@ std::optional<std::array<char, 16>> parse_host(std::string_view text, std::size_
         return std::nullopt;
     }
     return host;
+}
+
+base::Result<Network> wrong(std::string_view text, const std::string& what) {
+    return base::fail(EINVAL, "\"" + std::string(text) + "\" " + what);
 }
 
 }  // namespace
@@ -43,28 +47,41 @@ base::Result<Network> Network::parse(std::string_view text) {
     }
     std::size_t size = 0;
     const auto host = parse_host(host_text, size);
-    unsigned prefix = static_cast<unsigned>(size) * 8;
-    bool good = host.has_value();
-    if (good && slash != std::string_view::npos) {
-        const std::string_view digits = text.substr(slash + 1);
-        const auto [end, error] =
-            std::from_chars(digits.data(), digits.data() + digits.size(), prefix);
-        good = error == std::errc() && end == digits.data() + digits.size() && prefix <= size * 8;
+    if (!host) {
+        return wrong(text,
+                     "is not an IP network; write one such as \"10.0.0.0/8\" or \"2001:db8::/32\"");
     }
-    if (!good) {
-        return base::fail(EINVAL,
-                          "\"" + std::string(text) +
-                              "\" is no network; write it as 192.0.2.0/24 or 2001:db8::/32");
+    unsigned prefix_bits = static_cast<unsigned>(size) * 8;
+    if (slash != std::string_view::npos) {
+        const std::string_view digits = text.substr(slash + 1);
+        const char* const end = digits.data() + digits.size();
+        const auto parsed = std::from_chars(digits.data(), end, prefix_bits);
+        if (parsed.ec != std::errc() || parsed.ptr != end || prefix_bits > size * 8) {
+            return wrong(text, "has a prefix length that is not a number from 0 to " +
+                                   std::to_string(size * 8));
+        }
     }
     const std::string_view bytes(host->data(), size);
-    const Network network = of(bytes, prefix);
-    const bool exact = std::ranges::equal(
-        bytes.substr(size - network.size_),
-        std::string_view(reinterpret_cast<const char*>(network.bytes_.data()), network.size_));
-    if (!exact) {
-        return base::fail(EINVAL, "\"" + std::string(text) + "\" has bits behind its prefix");
+    if (is_mapped(bytes) && prefix_bits >= kMappedPrefixBytes * 8) {
+        return wrong(text, "is IPv4 written as IPv6; write it as an IPv4 network");
+    }
+    const Network network = of(bytes, prefix_bits);
+    const Network alone = of(bytes, static_cast<unsigned>(size) * 8);
+    if (network.bytes_ != alone.bytes_) {
+        return wrong(text, "has bits behind its prefix; did you mean \"" + network.to_text() +
+                               "\" or \"" + alone.host_text() + "\"?");
     }
     return network;
+}
+
+std::string Network::host_text() const {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    inet_ntop(size_ == 4 ? AF_INET : AF_INET6, bytes_.data(), text.data(), text.size());
+    return text.data();
+}
+
+std::string Network::to_text() const {
+    return host_text() + "/" + std::to_string(prefix_bits_);
 }
 
 Network Network::of(std::string_view host, unsigned prefix_bits) {

@@ -138,35 +138,6 @@ TEST(HostPortText, ListenersTakeAddressesAlone) {
     EXPECT_NE(fault(parse_ip_port(":25")).find("write \"0.0.0.0:25\""), std::string::npos);
 }
 
-TEST(NetworkText, TakesBothFamilies) {
-    const Network v4 = parse_network("10.0.0.0/8").value();
-    EXPECT_FALSE(v4.ipv6);
-    EXPECT_EQ(v4.prefix_bits, 8);
-    EXPECT_EQ(v4.address[0], 10);
-    EXPECT_EQ(to_text(v4), "10.0.0.0/8");
-    EXPECT_EQ(to_text(parse_network("2001:db8::/32").value()), "2001:db8::/32");
-    EXPECT_EQ(to_text(parse_network("192.0.2.7").value()), "192.0.2.7/32");
-    EXPECT_EQ(to_text(parse_network("::1").value()), "::1/128");
-    EXPECT_EQ(to_text(parse_network("0.0.0.0/0").value()), "0.0.0.0/0");
-    EXPECT_EQ(parse_network("127.0.0.0/8").value(), RelayConfig().networks.at(0));
-    EXPECT_EQ(parse_network("::1/128").value(), RelayConfig().networks.at(1));
-}
-
-TEST(NetworkText, SaysWhatWasProbablyMeant) {
-    EXPECT_NE(fault(parse_network("192.0.2.7/24"))
-                  .find("did you mean \"192.0.2.0/24\" or \"192.0.2.7\"?"),
-              std::string::npos);
-    EXPECT_NE(fault(parse_network("2001:db8::1/33")).find("did you mean \"2001:db8::/33\""),
-              std::string::npos);
-    EXPECT_NE(fault(parse_network("10.0.0.0/33")).find("0 to 32"), std::string::npos);
-    EXPECT_NE(fault(parse_network("::/129")).find("0 to 128"), std::string::npos);
-    EXPECT_NE(fault(parse_network("10.0.0.0/")).find("prefix length"), std::string::npos);
-    EXPECT_NE(fault(parse_network("10/8")).find("not an IP network"), std::string::npos);
-    EXPECT_NE(fault(parse_network("::ffff:10.0.0.0/104")).find("IPv4 written as IPv6"),
-              std::string::npos);
-    EXPECT_FALSE(parse_network(std::string("10.0.0.0\0/8", 11)));
-}
-
 TEST(DomainPatternText, TakesDomainsAndWildcards) {
     EXPECT_EQ(parse_domain_pattern("Dst.Test").value(), (DomainPattern{"dst.test", false}));
     EXPECT_EQ(parse_domain_pattern("*.dst.test").value(), (DomainPattern{"dst.test", true}));
