@@ -11,6 +11,9 @@ namespace {
 constexpr std::uint64_t kCrashSeeds = 3;
 constexpr std::uint64_t kSecondCrashes = 3;
 
+// Every event, or, where a sanitizer makes each run ten times as slow, each of that many.
+constexpr std::uint32_t kStride = RINGPOST_CRASH_STRIDE;
+
 Letter letter(std::uint64_t number, std::size_t bytes, std::size_t recipients = 1) {
     Letter made;
     made.sender = "sender" + std::to_string(number) + "@src.test";
@@ -158,7 +161,7 @@ TEST_P(CrashTest, AfterEveryEvent) {
 
     std::uint64_t runs = 0;
     std::uint64_t torn = 0;
-    for (std::uint64_t event = 0; event < first_events; ++event) {
+    for (std::uint64_t event = 0; event < first_events; event += kStride) {
         for (std::uint64_t seed = 1; seed <= kCrashSeeds; ++seed) {
             StoreWorld world(options_for(GetParam(), seed == 1));
             world.world().crash_at_event(world.host(), event, seed);
@@ -181,7 +184,7 @@ TEST_P(CrashTest, TwiceInARow) {
     ASSERT_TRUE(clean.run());
     const std::uint64_t first_events = clean.starts().at(1);
     base::Prng prng(7);
-    for (std::uint64_t event = 0; event < first_events; ++event) {
+    for (std::uint64_t event = 0; event < first_events; event += kStride) {
         StoreWorld once(options_for(GetParam(), false));
         once.world().crash_at_event(once.host(), event, event);
         ASSERT_TRUE(once.run());
@@ -207,7 +210,7 @@ TEST_P(CrashTest, KilledAtEveryEventThenCrashed) {
     ASSERT_TRUE(clean.run());
     const std::uint64_t first_events = clean.starts().at(1);
     base::Prng prng(9);
-    for (std::uint64_t event = 0; event < first_events; ++event) {
+    for (std::uint64_t event = 0; event < first_events; event += kStride) {
         StoreWorld world(options_for(GetParam(), false));
         world.kill_at_event(event);
         const std::uint64_t second = world.world().events() + prng.below(first_events);
@@ -226,7 +229,7 @@ TEST_P(CrashTest, EveryWriteAndSyncFailsOnce) {
         {io::OpCode::write, EIO},        {io::OpCode::rename, EIO},
         {io::OpCode::open, EMFILE},      {io::OpCode::allocate, ENOSPC}};
     for (const auto& [code, error] : kinds) {
-        for (std::uint32_t skip = 0;; ++skip) {
+        for (std::uint32_t skip = 0;; skip += kStride) {
             StoreWorld world(options_for(GetParam(), false));
             world.host().inject({.code = code, .skip = skip, .error = error});
             int starts = 0;
@@ -278,7 +281,7 @@ TEST(FullDisk, AfterEveryEvent) {
     ASSERT_TRUE(clean.oracle().faults().empty()) << described(clean);
     ASSERT_LT(clean.oracle().acknowledged_count(), 12U);
     ASSERT_GT(clean.oracle().acknowledged_count(), 2U);
-    for (std::uint64_t event = 0; event < clean.world().events(); ++event) {
+    for (std::uint64_t event = 0; event < clean.world().events(); event += kStride) {
         StoreWorld world(options);
         world.world().crash_at_event(world.host(), event, event);
         ASSERT_TRUE(world.run()) << "event " << event;
