@@ -42,6 +42,26 @@ std::string header_of(const SectionSpec& section) {
     return section.repeated ? "[[" + name + "]]" : "[" + name + "]";
 }
 
+std::string place_of(const SectionSpec& section) {
+    return section.name.empty() ? "at the top of the file, before any section"
+                                : "into " + header_of(section);
+}
+
+// The key of another section that is spelled nearly so, and where it belongs.
+std::string suggestion_elsewhere(const SectionSpec& section, std::string_view name) {
+    for (const SectionSpec& other : config_sections()) {
+        std::vector<std::string_view> names;
+        for (const KeySpec& key : other.keys) {
+            names.push_back(key.name);
+        }
+        const std::string_view meant = nearest(name, names);
+        if (&other != &section && !meant.empty()) {
+            return "; did you mean " + shown(meant) + ", which belongs " + place_of(other) + "?";
+        }
+    }
+    return "";
+}
+
 // What was probably meant by a key that does not exist: one of this section by its spelling, or one
 // of another section.
 std::string suggestion(const SectionSpec& section, std::string_view name) {
@@ -58,13 +78,15 @@ std::string suggestion(const SectionSpec& section, std::string_view name) {
     }
     for (const SectionSpec& other : config_sections()) {
         if (&other != &section && find_key(other, name) != nullptr) {
-            return other.name.empty() ? "; it belongs at the top of the file, before any section"
-                                      : "; it belongs into " + header_of(other);
+            return "; it belongs " + place_of(other);
         }
     }
     if (const std::string_view meant = nearest(name, names); !meant.empty()) {
         const SectionSpec* other = section.name.empty() ? find_section(meant) : nullptr;
         return "; did you mean " + (other != nullptr ? header_of(*other) : shown(meant)) + "?";
+    }
+    if (const std::string elsewhere = suggestion_elsewhere(section, name); !elsewhere.empty()) {
+        return elsewhere;
     }
     std::string text = "; there are ";
     for (std::size_t i = 0; i < names.size(); ++i) {

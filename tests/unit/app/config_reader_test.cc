@@ -173,6 +173,10 @@ TEST(Config, SendsAKeyToItsSection) {
                 HasSubstr("f:2:1: unknown key \"networks\"; it belongs into [relay]"));
     EXPECT_THAT(fault_behind("[log]\nspool = \"/x\"\n"), HasSubstr("at the top of the file"));
     EXPECT_THAT(fault_behind("[relay]\nhosts = []\n"), HasSubstr("it belongs into [[route]]"));
+    EXPECT_THAT(fault_behind("[relay]\nspol = \"/s\"\n"),
+                HasSubstr("did you mean \"spool\", which belongs at the top of the file"));
+    EXPECT_THAT(fault_behind("[relay]\nexpires = \"5d\"\n"),
+                HasSubstr("did you mean \"expire\", which belongs into [queue]?"));
 }
 
 TEST(Config, ListsTheKeysWhenNoneIsNear) {
