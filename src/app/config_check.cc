@@ -37,15 +37,31 @@ void check_control(const Config& config, bool is_root, ConfigReport& report) {
     }
 }
 
+bool is_any(const HostPort& address) {
+    return address.host == "0.0.0.0" || address.host == "::";
+}
+
 // The same port on the same address, or on one that covers it.
 bool overlap(const HostPort& a, const HostPort& b) {
     if (a.port != b.port || a.host.contains(':') != b.host.contains(':')) {
         return false;
     }
-    const auto any = [](const HostPort& address) {
-        return address.host == "0.0.0.0" || address.host == "::";
-    };
-    return a.host == b.host || any(a) || any(b);
+    return a.host == b.host || is_any(a) || is_any(b);
+}
+
+// Whether a connection to `host` comes to `listener`, as far as can be told without a look-up.
+bool reaches(const HostPort& host, const ListenerConfig& listener, const std::string& hostname) {
+    const HostPort& address = listener.address;
+    if (host.port != address.port) {
+        return false;
+    }
+    const bool local = host.host == "localhost" || host.host == "::1" || is_any(host) ||
+                       host.host.starts_with("127.");
+    if (is_any(address)) {
+        return local || host.host == hostname;
+    }
+    return host.host == address.host ||
+           (host.host == "localhost" && (address.host == "127.0.0.1" || address.host == "::1"));
 }
 
 void check_listeners(const Config& config, ConfigReport& report) {
@@ -163,7 +179,7 @@ void check_routes(const Config& config, ConfigReport& report) {
                 }
             }
             for (const ListenerConfig& listener : config.listeners) {
-                if (listener.address == hosts[j]) {
+                if (reaches(hosts[j], listener, config.hostname)) {
                     report.error_about(
                         item, shown(to_text(hosts[j])) +
                                   " is this server's own listener: mail would go round in a loop");

@@ -298,6 +298,22 @@ TEST(Config, ChecksRoutes) {
                     HasSubstr("f:6:35: route[0].hosts[2]: \"h:1\" is listed twice")));
 }
 
+TEST(Config, RefusesARouteThatLeadsBack) {
+    const auto with = [](const std::string& listener, const std::string& host) {
+        return faults("hostname = \"relay.test\"\n[[listener]]\nprotocol = \"smtp\"\naddress = \"" +
+                      listener + "\"\n[[route]]\nhosts = [\"" + host + "\"]\n");
+    };
+    for (const char* host : {"127.0.0.1:25", "127.9.9.9:25", "[::1]:25", "localhost:25",
+                             "0.0.0.0:25", "relay.test:25"}) {
+        EXPECT_THAT(with("0.0.0.0:25", host), ElementsAre(HasSubstr("this server's own listener")))
+            << host;
+    }
+    EXPECT_THAT(with("127.0.0.1:25", "localhost:25"), ElementsAre(HasSubstr("own listener")));
+    EXPECT_THAT(with("0.0.0.0:25", "192.0.2.1:25"), IsEmpty());
+    EXPECT_THAT(with("0.0.0.0:25", "127.0.0.1:26"), IsEmpty());
+    EXPECT_THAT(with("192.0.2.1:25", "127.0.0.1:25"), IsEmpty());
+}
+
 TEST(Config, WarnsOfAnOpenRelay) {
     const ConfigResult result =
         read_config(std::string(kLeast) + "[relay]\nnetworks = [\"0.0.0.0/0\"]\n", true);
