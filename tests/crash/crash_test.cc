@@ -1,5 +1,8 @@
 // Crashes after every event of small scenarios, with what was not durable lost, torn or kept as
 // each seed says; a restart; and often a second crash in the midst of that. The oracle judges.
+#include <algorithm>
+#include <functional>
+
 #include <gtest/gtest.h>
 
 #include "base/prng.h"
@@ -63,6 +66,23 @@ rt::Task<void> rotation(StoreProgram& program) {
             co_await program.finish_all();
         }
     }
+}
+
+// Frees several segments at once, by the oldest message's end, and then is idle: the pool takes
+// them off the disk while no later batch comes that would say so.
+rt::Task<void> freeing(StoreProgram& program) {
+    for (std::uint64_t i = 1; i <= 4; ++i) {
+        co_await program.put(letter(i, 50'000), 25'000);
+    }
+    std::vector<store::MessageRef> alive = program.oracle().alive();
+    std::ranges::sort(alive, std::ranges::greater(), &store::MessageRef::id);
+    for (const store::MessageRef message : alive) {
+        if (program.dead()) {
+            co_return;
+        }
+        co_await program.finish(message);
+    }
+    co_await program.pause(std::chrono::milliseconds(300));
 }
 
 // A crashed program runs its script again, so there may be more messages than this run put in.
@@ -295,7 +315,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Scenario{"one_small", one_small}, Scenario{"empty_content", empty_content},
         Scenario{"many_extents", many_extents}, Scenario{"three_at_once", three_at_once},
-        Scenario{"aborted", aborted}, Scenario{"rotation", rotation},
+        Scenario{"aborted", aborted}, Scenario{"rotation", rotation}, Scenario{"freeing", freeing},
         Scenario{"outcomes", outcomes}, Scenario{"one_small_buffered", one_small, false},
         Scenario{"many_extents_buffered", many_extents, false},
         Scenario{"outcomes_buffered", outcomes, false},
