@@ -1,6 +1,7 @@
 // smtp::Client against a scripted server, over the simulated network: time-outs cost no time.
 #include "smtp/client.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -127,6 +128,18 @@ class ClientTest : public testing::Test {
         usable_ = client_->usable();
         close();
     }
+    // PIPELINING alone, or CHUNKING too; forgets the commands seen.
+    void offer_chunking(bool chunking) {
+        server_.extensions = {"PIPELINING"};
+        if (chunking) {
+            server_.extensions.emplace_back("CHUNKING");
+        }
+        server_.lines.clear();
+    }
+    bool saw(std::string_view verb) {
+        return std::ranges::any_of(
+            server_.lines, [verb](const std::string& line) { return line.starts_with(verb); });
+    }
     RecipientState state(std::size_t i) { return client_->transaction().state(i); }
     const mail::Reply& reply(std::size_t i) { return client_->transaction().reply(i); }
 
@@ -209,10 +222,7 @@ TEST_F(ClientTest, LargeMessagesByBdatAndDataAreWhole) {
             for (int i = 0; i < (span < 100 ? 40 : 9000); ++i) {
                 stored += "..line " + std::to_string(i) + "\r\n";
             }
-            server_.extensions = {"PIPELINING"};
-            if (chunking) {
-                server_.extensions.emplace_back("CHUNKING");
-            }
+            offer_chunking(chunking);
             server_.taken.clear();
             TextSource source(stored, true);
             source.span_bytes = span;
@@ -237,10 +247,7 @@ TEST_F(ClientTest, UnstuffedContentIsStuffedForData) {
 
 TEST_F(ClientTest, EmptyMessage) {
     for (const bool chunking : {true, false}) {
-        server_.extensions = {"PIPELINING"};
-        if (chunking) {
-            server_.extensions.emplace_back("CHUNKING");
-        }
+        offer_chunking(chunking);
         TextSource source("", true);
         source.headers = "";
         exchange(source);
@@ -251,9 +258,7 @@ TEST_F(ClientTest, EmptyMessage) {
 
 TEST_F(ClientTest, RepliesAreForEachRecipient) {
     for (const bool chunking : {true, false}) {
-        if (chunking) {
-            server_.extensions.emplace_back("CHUNKING");
-        }
+        offer_chunking(chunking);
         server_.reply = [](const std::string& line) -> std::string {
             if (line == "RCPT TO:<no@dst.test>") {
                 return "550 5.1.1 unknown\r\n";
@@ -269,6 +274,7 @@ TEST_F(ClientTest, RepliesAreForEachRecipient) {
         EXPECT_EQ(state(2), RecipientState::deferred);
         EXPECT_EQ(reply(2).text, "greylisted");
         EXPECT_THAT(server_.taken.back().recipients, ElementsAre("<yes@dst.test>"));
+        EXPECT_EQ(server_.taken.back().by_chunks, chunking);
     }
 }
 
@@ -336,9 +342,7 @@ TEST_F(ClientTest, MailRefusedStandsForAllRecipients) {
 
 TEST_F(ClientTest, ContentRefusedForGoodOrForNow) {
     for (const bool chunking : {true, false}) {
-        if (chunking) {
-            server_.extensions.emplace_back("CHUNKING");
-        }
+        offer_chunking(chunking);
         for (const bool permanent : {true, false}) {
             server_.reply = [permanent](const std::string& line) -> std::string {
                 const bool end = line == "." || line.starts_with("BDAT");
@@ -348,6 +352,8 @@ TEST_F(ClientTest, ContentRefusedForGoodOrForNow) {
             exchange(source);
             EXPECT_EQ(state(0), permanent ? RecipientState::failed : RecipientState::deferred);
             EXPECT_TRUE(usable_);
+            EXPECT_EQ(saw("BDAT"), chunking);
+            EXPECT_EQ(saw("DATA"), !chunking);
         }
     }
 }
@@ -464,10 +470,7 @@ TEST_F(ClientTest, SaysWhyNoAddressAnswered) {
 
 TEST_F(ClientTest, FailedSourceNeverEndsTheMessage) {
     for (const bool chunking : {true, false}) {
-        server_.extensions = {"PIPELINING"};
-        if (chunking) {
-            server_.extensions.emplace_back("CHUNKING");
-        }
+        offer_chunking(chunking);
         TextSource source(std::string(50'000, 'x'), true);
         source.fail_at = 20'000;
         exchange(source);
@@ -495,10 +498,7 @@ TEST_F(ClientTest, EightBitContentIsDeclaredOrConverted) {
     exchange(source);
     EXPECT_EQ(server_.taken.at(0).mail_line, "MAIL FROM:<a@src.test> BODY=8BITMIME");
     for (const bool chunking : {true, false}) {
-        server_.extensions = {"PIPELINING"};
-        if (chunking) {
-            server_.extensions.emplace_back("CHUNKING");
-        }
+        offer_chunking(chunking);
         exchange(source);
         EXPECT_EQ(state(0), RecipientState::delivered);
         EXPECT_EQ(server_.taken.back().mail_line, "MAIL FROM:<a@src.test>");
@@ -559,10 +559,7 @@ TEST_F(ClientTest, TooManyRecipientsGoInAnotherTransaction) {
 
 TEST_F(ClientTest, ConnectionThatClosedWhileIdleIsStale) {
     for (const bool chunking : {true, false}) {
-        server_.extensions = {"PIPELINING"};
-        if (chunking) {
-            server_.extensions.emplace_back("CHUNKING");
-        }
+        offer_chunking(chunking);
         for (const char* end : {"!close", "!close421 4.4.2 idle for too long\r\n"}) {
             server_.reply = nullptr;
             TextSource source(kBody, true);
@@ -643,10 +640,7 @@ TEST_F(ClientTest, ThousandRecipientsInWindows) {
     }
     to_.assign(addresses.begin(), addresses.end());
     for (const bool chunking : {true, false}) {
-        server_.extensions = {"PIPELINING"};
-        if (chunking) {
-            server_.extensions.emplace_back("CHUNKING");
-        }
+        offer_chunking(chunking);
         TextSource source(kBody, true);
         exchange(source);
         EXPECT_EQ(state(999), RecipientState::delivered);
