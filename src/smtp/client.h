@@ -149,7 +149,9 @@ class Client {
     std::uint64_t given_ = 0;  // stored bytes that the source gave
     std::uint64_t repairs_ = 0;
     std::unique_ptr<mail::EightBitDowngrade>
-        downgrade_;                 // of the message under way, if it needs one
+        downgrade_;  // of the message under way, if it needs one
+    // What it found; `unneeded` where it was not asked.
+    mail::EightBitDowngrade::Verdict eight_bit_ = mail::EightBitDowngrade::Verdict::unneeded;
     std::uint32_t chunks_due_ = 0;  // replies to BDAT not yet read
     std::array<iovec, kPieces> pieces_;
     std::size_t piece_count_ = 0;

@@ -6,6 +6,9 @@
 #include "smtp/client.h"
 
 namespace smtp {
+
+using Verdict = mail::EightBitDowngrade::Verdict;
+
 namespace {
 
 constexpr mail::FixedReply kTooBig{552, {5, 3, 4}, "Message is larger than the next hop takes"};
@@ -32,15 +35,18 @@ bool safe_path(std::string_view path) {
 rt::Task<void> Client::deliver(const Request& request, mail::MessageSource& source) {
     RP_ASSERT(usable_);
     mail::MessageSource* content = &source;
-    source_failed_ = false;
+    source_failed_ = went_stale_ = chunk_failed_ = last_sent_ = false;
+    eight_bit_ = Verdict::unneeded;
     transaction_.start(request);
     if (source.facts().has_8bit && !extensions_.eightbitmime) {
         const bool readable = co_await plan_downgrade(source);
         if (!readable) {
             transaction_.give_up(failure_, false);
+            downgrade_.reset();
             co_return;
         }
-        if (downgrade_->verdict() == mail::EightBitDowngrade::Verdict::possible) {
+        eight_bit_ = downgrade_->verdict();
+        if (eight_bit_ == Verdict::possible) {
             content = downgrade_.get();
         }
     }
@@ -93,7 +99,7 @@ void Client::prepare(const Request& request, const mail::MessageSource& source) 
     given_ = 0;
     piece_count_ = piece_bytes_ = 0;
     chunks_due_ = 0;
-    went_stale_ = chunk_failed_ = headers_gathered_ = all_gathered_ = last_sent_ = false;
+    headers_gathered_ = all_gathered_ = false;
     source_ended_ = sizes_are_exact_ && facts_.stored_bytes == 0;
     if (extensions_.chunking) {
         writer_.start_chunks(facts_);
@@ -123,7 +129,7 @@ bool Client::refuse_what_cannot_go(const Request& request) {
         transaction_.refuse_rest(kTooBig);
         return false;
     }
-    if (downgrade_ && downgrade_->verdict() >= mail::EightBitDowngrade::Verdict::header) {
+    if (eight_bit_ >= Verdict::header) {
         transaction_.refuse_rest(kNo8Bit);
         return false;
     }

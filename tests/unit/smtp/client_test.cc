@@ -516,6 +516,24 @@ TEST_F(ClientTest, EightBitContentThatCannotBeConvertedFails) {
     EXPECT_EQ(reply(0).status, (mail::EnhancedStatus{5, 6, 3}));
 }
 
+// What was found of a message that could not be read is no verdict on the next one.
+TEST_F(ClientTest, AnUnreadableMessageSaysNothingOfTheNext) {
+    server_.extensions = {"PIPELINING"};
+    TextSource unreadable("Subject: x\r\nX-y: gr\xc3\xbc\r\n\r\nfirst\r\nsecond\r\n", true);
+    unreadable.facts_.has_8bit_header = true;
+    unreadable.span_bytes = unreadable.fail_at = 30;
+    ASSERT_TRUE(connect());
+    deliver(unreadable);
+    EXPECT_EQ(state(0), RecipientState::deferred);
+    EXPECT_TRUE(client_->source_failed());
+    ASSERT_TRUE(client_->usable());
+    TextSource plain(kBody, true);
+    deliver(plain);
+    EXPECT_EQ(state(0), RecipientState::delivered) << reply(0).text;
+    EXPECT_FALSE(client_->source_failed());
+    close();
+}
+
 TEST_F(ClientTest, SmtpUtf8IsDeclaredOrRefused) {
     server_.extensions = {"SMTPUTF8", "8BITMIME"};
     to_ = {"gr\xc3\xbc\xc3\x9f@dst.test", "b@dst.test"};
