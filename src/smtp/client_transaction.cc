@@ -261,8 +261,7 @@ ClientTransaction::Step ClientTransaction::take_final(const mail::Reply& reply) 
 void ClientTransaction::give_up(const mail::Reply& reply, bool possible_duplicate) {
     for (std::size_t i = 0; i < size_; ++i) {
         Outcome& outcome = outcomes_[i];
-        outcome.possible_duplicate =
-            possible_duplicate && outcome.accepted && outcome.state == RecipientState::pending;
+        outcome.possible_duplicate = possible_duplicate && outcome.state == RecipientState::pending;
     }
     settle_pending(reply, RecipientState::deferred);
     sent_ = read_ = {};

@@ -102,6 +102,8 @@ class ClientTransaction {
     // The reply that decides on all accepted recipients (to the final dot, or a chunk).
     [[nodiscard]] Step take_final(const mail::Reply& reply);
     // The connection is lost, or broken off by us: what is pending is deferred with this.
+    // `possible_duplicate`: the whole message has left, perhaps ahead of its replies, and the
+    // server may take it for all that it has not refused.
     void give_up(const mail::Reply& reply, bool possible_duplicate);
 
     [[nodiscard]] std::size_t size() const { return size_; }
@@ -109,7 +111,7 @@ class ClientTransaction {
     // What decided on it: the server's reply, or our own words (code 0 where there was none). Holds
     // until the next start().
     [[nodiscard]] const mail::Reply& reply(std::size_t recipient) const;
-    // The reply to the final dot was lost: what is deferred here may have been delivered.
+    // The reply that decides was lost: what is deferred here may have been delivered.
     [[nodiscard]] bool possible_duplicate(std::size_t recipient) const;
     // How many replies this transaction has seen.
     [[nodiscard]] std::uint32_t replies() const { return replies_; }

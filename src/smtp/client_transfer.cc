@@ -163,12 +163,16 @@ std::uint64_t Client::message_bytes() const {
 // failure_ says why.
 rt::Task<bool> Client::talk_envelope(mail::MessageSource& source) {
     while (transaction_.awaited() != Stage::none) {
-        const Stage stage = transaction_.awaited();
+        Stage stage = transaction_.awaited();
         if (transaction_.wants_to_send()) {
             const bool sent = co_await send_window(source, stage);
             if (!sent) {
                 co_return false;
             }
+        }
+        if (last_sent_) {
+            stage =
+                Stage::final_dot;  // the server has it all, and may answer when it has stored it
         }
         const bool replied = co_await read_reply(stage);
         if (!replied) {

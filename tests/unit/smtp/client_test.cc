@@ -399,16 +399,75 @@ TEST_F(ClientTest, ServerThatClosesAnywhereDefers) {
     }
 }
 
+// A small message has left with its envelope: wherever the replies end, the server may have it.
+TEST_F(ClientTest, ServerThatClosesBehindAMessageInOneSendMayHaveIt) {
+    offer_chunking(true);
+    to_ = {"b@dst.test", "c@dst.test"};
+    for (const char* where : {"MAIL", "RCPT TO:<b", "RCPT TO:<c", "BDAT"}) {
+        for (const bool with_words : {true, false}) {
+            server_.reply = [where, with_words](const std::string& line) -> std::string {
+                if (!line.starts_with(where)) {
+                    return "";
+                }
+                return with_words ? "!close421 4.3.2 going down\r\n" : "!close";
+            };
+            TextSource source(kBody, true);
+            exchange(source);
+            for (const std::size_t i : {0U, 1U}) {
+                EXPECT_EQ(state(i), RecipientState::deferred) << where;
+                // Its words are lost where it left something unread.
+                const bool heard = with_words && reply(i).code != 0;
+                EXPECT_EQ(reply(i).code, heard ? 421 : 0) << where;
+                EXPECT_EQ(client_->transaction().possible_duplicate(i), !heard) << where;
+                EXPECT_EQ(reply(i).text.ends_with("sent more than once"), !heard)
+                    << reply(i).text;
+            }
+            EXPECT_TRUE(!with_words || where[0] != 'B' || reply(0).code == 421);
+            EXPECT_FALSE(usable_);
+        }
+    }
+}
+
+TEST_F(ClientTest, WhoWasRefusedInOneSendIsNoPossibleDuplicate) {
+    offer_chunking(true);
+    to_ = {"no@dst.test", "b@dst.test", "c@dst.test"};
+    server_.reply = [](const std::string& line) -> std::string {
+        if (line.starts_with("RCPT TO:<no")) {
+            return "550 5.1.1 unknown\r\n";
+        }
+        return line.starts_with("RCPT TO:<c") ? "!silent" : "";
+    };
+    TextSource source(kBody, true);
+    exchange(source);
+    EXPECT_EQ(state(0), RecipientState::failed);
+    EXPECT_FALSE(client_->transaction().possible_duplicate(0));
+    EXPECT_TRUE(client_->transaction().possible_duplicate(1));
+    EXPECT_TRUE(client_->transaction().possible_duplicate(2));
+
+    // A message too large for one send has not left yet.
+    TextSource large(std::string(Client::kOneSendBytes, 'x') + "\r\n", true);
+    exchange(large);
+    EXPECT_EQ(state(1), RecipientState::deferred);
+    EXPECT_FALSE(client_->transaction().possible_duplicate(1));
+    EXPECT_THAT(reply(1).text, HasSubstr("RCPT TO"));
+}
+
 TEST_F(ClientTest, SilentServerTimesOutWithTheRightWords) {
     struct Case {
         const char* where;
         base::Duration wait;
         const char* words;
+        bool chunking = false;
     };
+    constexpr const char* kOften = "sent more than once";
     for (const Case& test : {Case{"MAIL", limits_.mail_timeout, "MAIL FROM"},
                              Case{"RCPT", limits_.rcpt_timeout, "RCPT TO"},
                              Case{"DATA", limits_.data_timeout, "DATA command"},
-                             Case{".", limits_.final_dot_timeout, "sent more than once"}}) {
+                             Case{".", limits_.final_dot_timeout, kOften},
+                             Case{"MAIL", limits_.final_dot_timeout, kOften, true},
+                             Case{"RCPT", limits_.final_dot_timeout, kOften, true},
+                             Case{"BDAT", limits_.final_dot_timeout, kOften, true}}) {
+        offer_chunking(test.chunking);
         server_.reply = [&test](const std::string& line) -> std::string {
             return line.starts_with(test.where) ? "!silent" : "";
         };
