@@ -1,5 +1,7 @@
 #include "net/line_reader.h"
 
+#include <algorithm>
+
 namespace net {
 
 LineReader::Event LineReader::next(std::string_view& line, std::size_t bytes_max) {
@@ -13,9 +15,12 @@ LineReader::Event LineReader::next(std::string_view& line, std::size_t bytes_max
         const std::string_view part = whole ? input.substr(0, end + 1) : input;
         stream_.consume(part.size());
         if (skipping_ || straddle_.size() + part.size() > bytes_max) {
-            straddle_.clear();
+            straddle_.resize(std::min(straddle_.size(), kHeadBytes));
+            straddle_.append(part.substr(0, kHeadBytes - straddle_.size()));
             skipping_ = !whole;
             if (whole) {
+                line = straddle_;
+                given_ = true;
                 return Event::too_long;
             }
             continue;

@@ -83,7 +83,9 @@ std::string_view take_word(std::string_view& text) {
     return word;
 }
 
-Verb verb_of(std::string_view word) {
+// By the first word of a line.
+Verb verb_of(std::string_view line) {
+    const std::string_view word = line.substr(0, line.find_first_of(kBlanks));
     for (const auto& [text, verb] : kVerbs) {
         if (equal_ignoring_case(word, text)) {
             return verb;
@@ -92,7 +94,11 @@ Verb verb_of(std::string_view word) {
     const bool http = std::ranges::any_of(kHttpMethods, [word](std::string_view method) {
         return equal_ignoring_case(word, method);
     });
-    return http ? Verb::http : Verb::unknown;
+    if (http) {
+        return Verb::http;
+    }
+    const std::size_t colon = word.find(':');
+    return colon != 0 && colon != std::string_view::npos ? Verb::header : Verb::unknown;
 }
 
 // 1*DIGIT; what does not fit becomes the highest number.
@@ -257,6 +263,10 @@ FixedReply missing_argument(Verb verb) {
     }
 }
 
+bool is_foreign(Verb verb) {
+    return verb == Verb::http || verb == Verb::header;
+}
+
 }  // namespace
 
 std::string_view name(Verb verb) {
@@ -271,8 +281,8 @@ std::string_view name(Verb verb) {
 std::expected<Command, CommandError> parse_command(std::string_view line, const Limits& limits) {
     std::string_view rest = line;
     Command command;
-    command.verb = verb_of(rest.substr(0, rest.find_first_of(kBlanks)));
-    if (command.verb == Verb::http) {
+    command.verb = verb_of(line);
+    if (is_foreign(command.verb)) {
         return command;
     }
     const std::size_t bytes_max =
@@ -309,6 +319,15 @@ std::expected<Command, CommandError> parse_command(std::string_view line, const 
         return refuse(command.verb, missing);
     }
     return command;
+}
+
+std::expected<Command, CommandError> parse_long_line(std::string_view head) {
+    Command command;
+    command.verb = verb_of(head);
+    if (is_foreign(command.verb)) {
+        return command;
+    }
+    return refuse(command.verb, kLineTooLong);
 }
 
 }  // namespace smtp

@@ -29,8 +29,10 @@ enum class Verb : std::uint8_t {
     quit,
     starttls,
     auth,
-    http,  // GET, POST, CONNECT, …: someone speaks HTTP to us through a browser or proxy; close the
-           // connection
+    // Whoever speaks does not read our replies, and what follows may be a stranger's text that a
+    // browser, a proxy or a script sends for him: close the connection, run no line of it.
+    http,     // GET, POST, CONNECT, …
+    header,   // "Host:", "User-Agent:", "Subject:": a field of HTTP or of mail
     unknown,  // answer kUnknownCommand
 };
 
@@ -73,6 +75,11 @@ struct CommandError {
 // (kLineTooLong).
 [[nodiscard]] std::expected<Command, CommandError> parse_command(std::string_view line,
                                                                  const Limits& limits);
+
+// What to say to a line of which only `head`, its beginning, was kept (net::LineReader): `http` and
+// `header` are known by their first word, anything else is kLineTooLong; a BDAT whose size is in
+// there all the same loses sync, since the size may go on behind what was kept.
+[[nodiscard]] std::expected<Command, CommandError> parse_long_line(std::string_view head);
 
 inline constexpr mail::FixedReply kUnknownCommand{500, {5, 5, 1}, "Command not recognised"};
 inline constexpr mail::FixedReply kLineTooLong{500, {5, 5, 2}, "Line too long"};

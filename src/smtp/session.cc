@@ -122,7 +122,8 @@ Session::Step Session::take_commands() {
         idle_ = false;
         command_deadline_ = after(config_->limits.command_timeout);
         const Step step =
-            event == net::LineReader::Event::line ? handle(line) : refuse(kLineTooLong);
+            handle(event == net::LineReader::Event::line ? parse_command(line, config_->limits)
+                                                         : parse_long_line(line));
         if (step != Step::command) {
             return step;
         }

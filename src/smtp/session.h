@@ -117,7 +117,7 @@ class Session : public base::ListNode<Session> {
     [[nodiscard]] std::string_view protocol() const;
 
     // session_commands.cc
-    [[nodiscard]] Step handle(std::string_view line);
+    [[nodiscard]] Step handle(const std::expected<Command, CommandError>& command);
     [[nodiscard]] Step dispatch(const Command& command);
     [[nodiscard]] Step junk(const mail::FixedReply& reply);
     [[nodiscard]] Step on_hello(const Command& command);

@@ -35,8 +35,7 @@ constexpr FixedReply kStartMail{354, {}, "End data with <CR><LF>.<CR><LF>"};
 
 }  // namespace
 
-Session::Step Session::handle(std::string_view line) {
-    const std::expected<Command, CommandError> command = parse_command(line, config_->limits);
+Session::Step Session::handle(const std::expected<Command, CommandError>& command) {
     if (command) {
         return dispatch(*command);
     }
@@ -81,6 +80,8 @@ Session::Step Session::dispatch(const Command& command) {
             return refuse(kNoAuth);
         case Verb::http:
             return dismiss({4, 7, 0}, "This is SMTP, not HTTP");
+        case Verb::header:
+            return dismiss({4, 7, 0}, "Not an SMTP command");
         case Verb::unknown:
             return refuse(kUnknownCommand);
     }

@@ -110,8 +110,8 @@ class StreamTest : public testing::Test {
             std::string_view line;
             const LineReader::Event event = reader.next(line, bytes_max);
             if (event != LineReader::Event::more) {
-                lines->push_back(event == LineReader::Event::line ? std::string(line)
-                                                                  : "(too long)");
+                const bool whole = event == LineReader::Event::line;
+                lines->push_back((whole ? "" : "(too long) ") + std::string(line));
                 continue;
             }
             result = co_await stream.receive(in(std::chrono::minutes(10)));
@@ -353,12 +353,15 @@ TEST_F(StreamTest, ClosedGentlyThePeerGetsAllThoughItIsStillSending) {
 // Lines of all sizes around the bound, cut by buffers of every size.
 TEST_F(StreamTest, Lines) {
     const std::string sent = "one\r\n\r\ntwo\n" + std::string(18, 'a') + "\r\n" +
-                             std::string(19, 'b') + "\r\n" + std::string(500, 'c') +
+                             std::string(19, 'b') + "\r\n" + "head " + std::string(500, 'c') +
                              "\r\nafter\r\n\n\r\r\n" + std::string(19, 'd') + "\n" +
                              std::string(20, 'e') + "\nend\r";
+    const std::string long_b = "(too long) " + std::string(19, 'b') + "\r\n";
+    const std::string long_c = "(too long) head " + std::string(LineReader::kHeadBytes - 5, 'c');
+    const std::string long_e = "(too long) " + std::string(20, 'e') + "\n";
     const std::vector<std::string> expected{
-        "one",   "", "two", std::string(18, 'a'), "(too long)", "(too long)",
-        "after", "", "\r",  std::string(19, 'd'), "(too long)"};
+        "one",   "", "two", std::string(18, 'a'), long_b, long_c,
+        "after", "", "\r",  std::string(19, 'd'), long_e};
     for (std::uint32_t size = 1; size <= 40; ++size) {
         build({.buffers = 64, .buffer_bytes = size}, size);
         peer_->on_connect = [&](sim::Connection& connection) {

@@ -60,6 +60,31 @@ TEST(CommandParser, HttpIsKnown) {
     EXPECT_EQ(good("GETX").verb, Verb::unknown);
 }
 
+TEST(CommandParser, HeaderFieldsAreKnown) {
+    for (const auto* line : {"Host: x", "User-Agent:x", "subject:", "X-A:b:c d"}) {
+        EXPECT_EQ(good(line).verb, Verb::header) << line;
+    }
+    for (const auto* line : {":", ": x", "a b: c", "XYZZY"}) {
+        EXPECT_EQ(good(line).verb, Verb::unknown) << line;
+    }
+    EXPECT_EQ(good("Cookie: " + std::string(4000, 'x')).verb, Verb::header);
+}
+
+TEST(CommandParser, LongLinesAreJudgedByTheirBeginning) {
+    EXPECT_EQ(parse_long_line("POST /xxxxxxxx")->verb, Verb::http);
+    EXPECT_EQ(parse_long_line("Cookie: xxxxxx")->verb, Verb::header);
+    for (const auto* head : {"NOOP xxxxxxxxx", "MAIL FROM:<xxx", "xxxxxxxxxxxxxx", ""}) {
+        const auto parsed = parse_long_line(head);
+        ASSERT_FALSE(parsed.has_value()) << head;
+        EXPECT_EQ(parsed.error().reply, kLineTooLong);
+        EXPECT_FALSE(parsed.error().loses_sync);
+    }
+    const auto chunk = parse_long_line("bdat 15 LAST  ");
+    ASSERT_FALSE(chunk.has_value());
+    EXPECT_EQ(chunk.error().reply, kLineTooLong);
+    EXPECT_TRUE(chunk.error().loses_sync);
+}
+
 TEST(CommandParser, Arguments) {
     EXPECT_EQ(good("EHLO client.example").argument, "client.example");
     EXPECT_EQ(good("HELO   [192.0.2.1]  ").argument, "[192.0.2.1]");

@@ -290,6 +290,36 @@ TEST_F(SessionCommands, HttpEndsTheConnectionAtOnce) {
     EXPECT_EQ(client().error(), 0);
 }
 
+// A form in a browser can make the request line as long as it likes, and its body out of commands.
+TEST_F(SessionCommands, HttpEndsTheConnectionHoweverLongItsLine) {
+    for (const std::size_t size : {400U, 500U, 600U, 5000U, 70'000U}) {
+        SessionWorld world;
+        world.start();
+        Client client(world);
+        static_cast<void>(client.reply());
+        client.send("POST /" + std::string(size, 'x') + " HTTP/1.1\r\n\r\nEHLO a\r\nNOOP\r\n");
+        EXPECT_EQ(client.rest(), "421 4.7.0 relay.example.test This is SMTP, not HTTP\r\n") << size;
+        EXPECT_TRUE(client.ends());
+        EXPECT_EQ(client.error(), 0);
+    }
+}
+
+// Header fields, of HTTP or of mail, come from who does not read our replies.
+TEST_F(SessionCommands, AHeaderFieldEndsTheConnection) {
+    for (const std::string& line :
+         {std::string("Host: relay"), std::string("User-Agent:x"), std::string("subject: hello"),
+          "Cookie: " + std::string(3000, 'x')}) {
+        SessionWorld world;
+        world.start();
+        Client client(world);
+        static_cast<void>(client.reply());
+        client.send(line + "\r\nEHLO a\r\nNOOP\r\n");
+        EXPECT_EQ(client.rest(), "421 4.7.0 relay.example.test Not an SMTP command\r\n") << line;
+        EXPECT_TRUE(client.ends());
+        EXPECT_EQ(client.error(), 0);
+    }
+}
+
 TEST_F(SessionCommands, PipelinedRepliesLeaveInOneSend) {
     client().hello();
     std::uint64_t sends = 0;

@@ -324,6 +324,22 @@ TEST_F(SessionContent, ASizeThatCannotBeReadClosesTheConnection) {
     }
 }
 
+// Its size may be there to read, but beyond what is kept of a line.
+TEST_F(SessionContent, AnOverlongBdatClosesTheConnection) {
+    for (const std::size_t blanks : {500U, 600U, 70'000U}) {
+        SessionWorld world;
+        world.start();
+        Client client(world);
+        client.hello();
+        client.send("MAIL FROM:<a@src.test>\r\nRCPT TO:<b@dst.test>\r\nBDAT 12 LAST" +
+                    std::string(blanks, ' ') + "\r\nNOOP\r\nNOOP\r\n");
+        EXPECT_EQ(client.rest(), "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n500 5.5.2 Line too long\r\n")
+            << blanks;
+        EXPECT_TRUE(client.ends());
+        EXPECT_EQ(client.error(), 0);
+    }
+}
+
 TEST_F(SessionContent, TheSinkFailsInTheMiddleOfAChunk) {
     world_.sink->append_ready_bytes = 5000;
     world_.sink->append_state = mail::SinkState::storage_full;
