@@ -30,8 +30,8 @@ enum class ContentVerdict : std::uint8_t {
     good,
     bare_line_end,  // 550 5.5.2; the session closes behind it
     nul,            // 550 5.6.0
-    too_big,        // 552 5.3.4
     loop,           // 554 5.4.6
+    too_big,        // 552 5.3.4
 };
 // REQUIRES: not good.
 [[nodiscard]] mail::FixedReply reply_for(ContentVerdict verdict);

@@ -227,6 +227,9 @@ Session::Step Session::on_bdat(const Command& command) {
     chunk_left_ = chunk_bytes_ = command.chunk_bytes;
     chunk_last_ = command.chunk_last;
     refusal_ = chunk_refusal(command);
+    if (refusal_.code != 0) {
+        message_.reset();
+    }
     if (refusal_.code != 0 && chunk_left_ > kDiscardBytesMax) {
         reply(refusal_);
         return Step::linger;

@@ -62,6 +62,9 @@ rt::Task<Session::Step> Session::read_data() {
 // Reads one chunk to its last octet, whatever becomes of it.
 rt::Task<Session::Step> Session::read_chunk() {
     command_deadline_ = after(config_->limits.content_timeout);
+    // A chunk of a message under way is looked at even when it is refused already, so that the
+    // answer tells of all that is in it.
+    const bool scanned = state_ == State::chunks;
     while (chunk_left_ > 0) {
         std::string_view input = stream_.input();
         if (input.empty()) {
@@ -82,7 +85,7 @@ rt::Task<Session::Step> Session::read_chunk() {
         }
         input = input.substr(0, std::min<std::uint64_t>(input.size(), chunk_left_));
         const std::size_t size = input.size();
-        if (refusal_.code != 0) {
+        if (!scanned) {
             stream_.consume(size);
             chunk_left_ -= size;
             continue;
@@ -97,18 +100,20 @@ rt::Task<Session::Step> Session::read_chunk() {
             sink_state(message_->state());
         }
     }
-    Step step = chunk_ended();
-    if (step != Step::chunk) {
-        co_return step;
-    }
     std::string_view run;
-    while (content_.finish(run)) {
+    while (scanned && chunk_last_ && content_.finish(run)) {
         if (!keep(run)) {
             co_await wakeup_.woken("append");
             sink_state(message_->state());
         }
     }
-    step = co_await finish_message();
+    if (scanned) {
+        judge();
+    }
+    Step step = chunk_ended();
+    if (step == Step::chunk) {
+        step = co_await finish_message();
+    }
     co_return step;
 }
 
@@ -178,9 +183,11 @@ Session::Step Session::refuse_message() {
     return fixed == reply_for(ContentVerdict::bare_line_end) ? Step::linger : step;
 }
 
-// Looks at what the reader found. The first refusal stands; from then on nothing is kept.
+// Looks at what the reader found; from a refusal on nothing is kept. The reader's last verdict
+// stands, whatever was found before: it depends on the content alone and not on how the octets were
+// cut, and none hides a bare line end.
 void Session::judge() {
-    if (refusal_.code == 0 && content_.verdict() != ContentVerdict::good) {
+    if (content_.verdict() != ContentVerdict::good) {
         refusal_ = reply_for(content_.verdict());
         message_.reset();
     }

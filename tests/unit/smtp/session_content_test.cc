@@ -92,6 +92,50 @@ TEST_F(SessionContent, BareLineEndsFromAStrangerAreRefusedAndTheConnectionCloses
     }
 }
 
+// Wherever the network cuts the octets, the answer is the same, and a stranger's bare line end
+// closes the connection whatever else is wrong.
+TEST_F(SessionContent, TheVerdictDoesNotDependOnTheCuts) {
+    using namespace std::string_view_literals;
+    const std::string nul = "550 5.6.0 NUL octet in content\r\n";
+    struct Case {
+        std::string_view content;
+        std::string reply;
+        bool closes = true;
+        mail::SinkState sink = mail::SinkState::ready;
+    };
+    const std::string bare(kBare);
+    for (const Case& test :
+         {Case{"a\0b\nc\r\n"sv, bare}, Case{"a\nb\0c\r\n"sv, bare},
+          Case{"0123456789\r\n\0b\r\n"sv, nul, false}, Case{"0123456789\r\na\nb\r\n", bare},
+          Case{"0\0\r\n0123456789\r\n"sv, nul, false},
+          Case{"a\r\nb\nc\r\n", bare, true, mail::SinkState::failed},
+          Case{"a\r\nb\0c\r\n"sv, nul, false, mail::SinkState::failed}}) {
+        for (const bool chunked : {false, true}) {
+            const std::string size = std::to_string(test.content.size());
+            const std::string wire = (chunked ? "BDAT " + size + " LAST\r\n" : "") +
+                                     std::string(test.content) + (chunked ? "" : ".\r\n") +
+                                     "NOOP\r\n";
+            for (std::size_t cut = 0; cut < wire.size(); ++cut) {
+                SCOPED_TRACE(testing::PrintToString(wire) + " cut at " + std::to_string(cut));
+                SessionWorld world;
+                world.config.limits.message_bytes_max = 10;
+                world.sink->append_state = test.sink;
+                world.start();
+                Client client(world, kStranger);
+                client.hello();
+                client.send("MAIL FROM:<a@src.test>\r\nRCPT TO:<b@dst.test>\r\n");
+                client.send(chunked ? "" : "DATA\r\n");
+                static_cast<void>(client.rest());
+                client.send(wire.substr(0, cut));
+                world.world.run_for(std::chrono::milliseconds(100));
+                client.send(wire.substr(cut));
+                EXPECT_EQ(client.rest(), test.reply + (test.closes ? "" : std::string(kOk)));
+                EXPECT_TRUE(world.sink->messages.empty());
+            }
+        }
+    }
+}
+
 TEST_F(SessionContent, BareLineEndsFromARelayNetworkBecomeCrlf) {
     EXPECT_EQ(data("a\nb\rc\r\r\n\n.\r\nd\n.\ne\r\n.\r\n"), queued(1));
     EXPECT_EQ(only().content, "a\r\nb\r\nc\r\n\r\n\r\n..\r\nd\r\n..\r\ne\r\n");
