@@ -129,12 +129,10 @@ bool Client::refuse_what_cannot_go(const Request& request) {
         transaction_.refuse_rest(kTooBig);
         return false;
     }
-    if (eight_bit_ >= Verdict::header) {
-        transaction_.refuse_rest(kNo8Bit);
-        return false;
-    }
+    // The header of the message, or that of a part (RFC 6532 §3.6).
+    const bool header_8bit = facts_.has_8bit_header || eight_bit_ == Verdict::header;
     const bool all_need =
-        !mail::is_ascii(request.reverse_path) || (request.smtputf8 && facts_.has_8bit_header);
+        !mail::is_ascii(request.reverse_path) || (request.smtputf8 && header_8bit);
     bool some_need = all_need;
     if (all_need && !extensions_.smtputf8) {
         transaction_.refuse_rest(kNoSmtpUtf8);
@@ -150,6 +148,9 @@ bool Client::refuse_what_cannot_go(const Request& request) {
                 transaction_.refuse(i, kNoSmtpUtf8);
             }
         }
+    }
+    if (eight_bit_ >= Verdict::header) {
+        transaction_.refuse_rest(kNo8Bit);
     }
     return some_need && extensions_.smtputf8;
 }

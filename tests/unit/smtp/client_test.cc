@@ -611,6 +611,37 @@ TEST_F(ClientTest, SmtpUtf8IsDeclaredOrRefused) {
     EXPECT_EQ(state(1), RecipientState::failed);
 }
 
+// 5.6.3 would say that the content is at fault, and send its author off to change that.
+TEST_F(ClientTest, WhatLacksSmtpUtf8IsToldSo) {
+    constexpr mail::EnhancedStatus kNoSmtpUtf8{5, 6, 7};
+    server_.extensions = {"PIPELINING"};  // neither 8BITMIME nor SMTPUTF8
+    smtputf8_ = true;
+    TextSource header("Subject: gr\xc3\xbc\xc3\x9f\r\n\r\nHello\r\n", true);
+    header.facts_.has_8bit_header = true;
+    exchange(header);
+    EXPECT_EQ(reply(0).status, kNoSmtpUtf8);
+
+    TextSource part_header(
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+        "Content-Disposition: attachment; filename=gr\xc3\xbc\xc3\x9f\r\n\r\nx\r\n--b--\r\n",
+        true);
+    exchange(part_header);
+    EXPECT_EQ(reply(0).status, kNoSmtpUtf8);
+
+    // A recipient that could not be reached anyhow, beside one for whom the content is the matter.
+    smtputf8_ = false;
+    to_ = {"gr\xc3\xbc\xc3\x9f@dst.test", "b@dst.test"};
+    exchange(header);
+    EXPECT_EQ(reply(0).status, kNoSmtpUtf8);
+    EXPECT_EQ(reply(1).status, (mail::EnhancedStatus{5, 6, 3}));
+
+    from_ = "gr\xc3\xbc\xc3\x9f@src.test";
+    exchange(header);
+    EXPECT_EQ(reply(0).status, kNoSmtpUtf8);
+    EXPECT_EQ(reply(1).status, kNoSmtpUtf8);
+    EXPECT_THAT(server_.lines, testing::Not(testing::Contains(HasSubstr("MAIL"))));
+}
+
 TEST_F(ClientTest, PathsCannotCarryCommands) {
     to_ = {"b@dst.test>\r\nRCPT TO:<evil@dst.test", "c@dst.test"};
     TextSource source(kBody, true);
