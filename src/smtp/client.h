@@ -75,7 +75,8 @@ class Client {
     [[nodiscard]] bool went_stale() const { return went_stale_; }
     // The message could not be read from its source: nothing that the server is to blame for.
     [[nodiscard]] bool source_failed() const { return source_failed_; }
-    // Says that the connection was idle since the last transaction.
+    // Says that the connection was idle since the last transaction. That holds until the server's
+    // next reply: a transaction that our own rules refuse whole says nothing to it.
     void rested() { rested_ = true; }
 
     // Why connect() gave false, or the connection broke: code 0 where there was no reply.

@@ -57,7 +57,6 @@ rt::Task<void> Client::deliver(const Request& request, mail::MessageSource& sour
     }
     repairs_ += writer_.repairs();
     reset_due_ = transaction_.left_open() || chunk_failed_;
-    rested_ = false;
     downgrade_.reset();
 }
 
@@ -66,7 +65,6 @@ rt::Task<void> Client::talk(mail::MessageSource& source) {
     if (!envelope_done) {
         co_return;
     }
-    rested_ = false;
     if (extensions_.chunking) {
         co_await send_chunks(source);
     } else if (transaction_.data_open() && transaction_.accepted() == 0) {
@@ -190,6 +188,7 @@ rt::Task<bool> Client::talk_envelope(mail::MessageSource& source) {
             fail_with_reply();
             co_return false;
         }
+        rested_ = false;  // it answers
     }
     co_return true;
 }

@@ -685,6 +685,39 @@ TEST_F(ClientTest, ConnectionThatClosedWhileIdleIsStale) {
     }
 }
 
+// A message that our own rules refuse says nothing to the server, so its connection rests on.
+TEST_F(ClientTest, WhatIsNotSentDoesNotEndARest) {
+    server_.extensions = {"PIPELINING"};
+    TextSource source(kBody, true);
+    ASSERT_TRUE(connect());
+    deliver(source);
+    client_->rested();
+    to_ = {"gr\xc3\xbc\xc3\x9f@dst.test"};
+    deliver(source);
+    EXPECT_EQ(state(0), RecipientState::failed);
+    to_ = {"b@dst.test"};
+    server_.reply = [](const std::string& line) -> std::string {
+        return line.starts_with("MAIL") ? "!close" : "";
+    };
+    deliver(source);
+    EXPECT_TRUE(client_->went_stale());
+    close();
+
+    // One reply, and the connection lives: what breaks later is an attempt.
+    server_.reply = nullptr;
+    ASSERT_TRUE(connect());
+    deliver(source);
+    client_->rested();
+    deliver(source);
+    EXPECT_EQ(state(0), RecipientState::delivered);
+    server_.reply = [](const std::string& line) -> std::string {
+        return line.starts_with("MAIL") ? "!close" : "";
+    };
+    deliver(source);
+    EXPECT_FALSE(client_->went_stale());
+    close();
+}
+
 TEST_F(ClientTest, ManyTransactionsOnOneConnection) {
     ASSERT_TRUE(connect());
     for (int i = 0; i < 50; ++i) {
