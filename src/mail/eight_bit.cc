@@ -33,7 +33,6 @@ SourceState EightBitDowngrade::plan(base::Waiter& waiter) {
     if (take_rest(part)) {
         look_at(part);
     }
-    add_mime_version_ = !structure_.has_mime_version();
     facts_ = inner_.facts();
     facts_.stored_bytes = facts_.content_bytes() + 2 * octets_8bit_ + octets_8bit_ / 8 + 128;
     facts_.stuffed_dots = 0;
@@ -147,7 +146,7 @@ void EightBitDowngrade::look_at(const LinePart& part) {
         const bool above_7bit =
             label == TransferEncoding::eight_bit || label == TransferEncoding::binary;
         if (above_7bit && !structure_.sealed()) {
-            set_action(structure_.entity(), Action::label_7bit);
+            set_action(Action::label_7bit);
         }
     }
     if (octets == 0) {
@@ -157,7 +156,7 @@ void EightBitDowngrade::look_at(const LinePart& part) {
         judge(Verdict::header);
     } else if (place.kind == MimeStructure::Kind::body && structure_.encodable()) {
         judge(Verdict::possible);
-        set_action(structure_.entity(), Action::quote);
+        set_action(Action::quote);
     } else {
         judge(Verdict::impossible);
     }
@@ -174,17 +173,28 @@ EightBitDowngrade::Action EightBitDowngrade::action(std::uint32_t entity) const 
     return static_cast<Action>(actions_[entity / 4] >> (entity % 4 * 2) & 3U);
 }
 
-void EightBitDowngrade::set_action(std::uint32_t entity, Action action) {
+// Of the current entity. The message that it lies in is marked as well, and so is the outermost:
+// their headers may lack MIME-Version, which was not needed so far.
+void EightBitDowngrade::set_action(Action action) {
+    const std::uint32_t entity = structure_.entity();
     if (entity >= kEntitiesMax) {
         if (action == Action::quote) {
             judge(Verdict::impossible);
         }
         return;
     }
+    mark(entity, action);
+    mark(structure_.message(), Action::inside);
+    mark(0, Action::inside);
+}
+
+// REQUIRES: entity < kEntitiesMax.
+void EightBitDowngrade::mark(std::uint32_t entity, Action what) {
+    const Action marked = std::max(action(entity), what);
     const std::uint32_t shift = entity % 4 * 2;
     const auto others = actions_[entity / 4] & ~(3U << shift);
     actions_[entity / 4] =
-        static_cast<std::uint8_t>(others | static_cast<std::uint32_t>(action) << shift);
+        static_cast<std::uint8_t>(others | static_cast<std::uint32_t>(marked) << shift);
 }
 
 // `line_end`: a CRLF belongs behind the part.
@@ -192,7 +202,7 @@ void EightBitDowngrade::convert(const LinePart& part, bool line_end) {
     using Kind = MimeStructure::Kind;
     const MimeStructure::Place place = structure_.take(part);
     if (place.kind == Kind::header) {
-        if (place.transfer_encoding_field && action(structure_.entity()) != Action::keep) {
+        if (place.transfer_encoding_field && action(structure_.entity()) >= Action::label_7bit) {
             return;
         }
     } else if (place.kind == Kind::header_end || place.header_broken_off) {
@@ -218,11 +228,13 @@ void EightBitDowngrade::convert(const LinePart& part, bool line_end) {
 
 // Behind the header fields of the current entity.
 void EightBitDowngrade::add_fields() {
-    if (structure_.entity() == 0 && add_mime_version_) {
+    const Action what = action(structure_.entity());
+    if (structure_.is_message() && what != Action::keep && !structure_.has_mime_version()) {
         output_.append("MIME-Version: 1.0\r\n");
     }
-    switch (action(structure_.entity())) {
+    switch (what) {
         case Action::keep:
+        case Action::inside:
             break;
         case Action::label_7bit:
             output_.append("Content-Transfer-Encoding: 7bit\r\n");

@@ -10,7 +10,8 @@
 // inside multipart/signed or multipart/encrypted is touched (RFC 1847 §2.1); header sections cannot
 // be converted at all (RFC 6531 §3.6 has no downgrade). A signature by DKIM over a converted body
 // no longer fits, which RFC 6376 §5.3 leaves to the signer. A message without MIME fields, as old
-// software sends it, becomes text/plain in charset unknown-8bit (RFC 1428).
+// software sends it, becomes text/plain in charset unknown-8bit (RFC 1428); so does one that lies
+// in another.
 #pragma once
 
 #include <array>
@@ -51,7 +52,9 @@ class EightBitDowngrade final : public MessageSource {
         4096;  // that can be changed; what lies behind is kept or impossible
 
   private:
-    enum class Action : std::uint8_t { keep, label_7bit, quote };
+    // What becomes of an entity. `inside`: of a message, that something in it is changed, so that
+    // it has to be a message by MIME.
+    enum class Action : std::uint8_t { keep, inside, label_7bit, quote };
     static constexpr std::size_t kLineBytesMax = 1024;    // longer ones are handled in parts
     static constexpr std::size_t kOutputBytesMin = 8192;  // gathered before they are given
 
@@ -67,13 +70,13 @@ class EightBitDowngrade final : public MessageSource {
     void add_fields();
 
     [[nodiscard]] Action action(std::uint32_t entity) const;
-    void set_action(std::uint32_t entity, Action action);
+    void set_action(Action action);
+    void mark(std::uint32_t entity, Action action);
 
     MessageSource& inner_;
     ContentFacts facts_;
     Verdict verdict_ = Verdict::unneeded;
     bool planned_ = false;
-    bool add_mime_version_ = false;
     std::uint64_t octets_8bit_ = 0;
     std::array<std::uint8_t, kEntitiesMax / 4> actions_{};  // two bits each
 

@@ -36,6 +36,7 @@ MimeStructure::Place MimeStructure::take(const LinePart& part) {
     Place place;
     if (std::exchange(message_follows_, false)) {
         begin_entity(false);
+        message_ = entity_;
     }
     if (part.begins && part.ends && depth_ > 0 && take_delimiter(part.text)) {
         place.kind = Kind::delimiter;
@@ -72,6 +73,7 @@ bool MimeStructure::take_delimiter(std::string_view line) {
         }
         if (rest.empty()) {
             depth_ = i;
+            message_ = level.message;
             begin_entity(level.digest);
             return true;
         }
@@ -114,7 +116,7 @@ void MimeStructure::begin_entity(bool message_by_default) {
     message_by_default_ = message_by_default;
     content_types_ = transfer_encodings_ = 0;
     transfer_encoding_ = TransferEncoding::seven_bit;
-    overlong_ = encodable_ = sealed_ = in_field_ = false;
+    overlong_ = encodable_ = sealed_ = in_field_ = has_mime_version_ = false;
     field_kind_ = Field::none;
     field_size_ = content_type_size_ = 0;
 }
@@ -130,7 +132,7 @@ void MimeStructure::begin_field(std::string_view line) {
     } else if (equal_ignoring_case(name, "Content-Transfer-Encoding")) {
         field_kind_ = Field::transfer_encoding;
         ++transfer_encodings_;
-    } else if (equal_ignoring_case(name, "MIME-Version") && entity_ == 0) {
+    } else if (equal_ignoring_case(name, "MIME-Version")) {
         has_mime_version_ = true;
     }
 }
@@ -187,6 +189,7 @@ void MimeStructure::enter_multipart(std::string_view subtype, std::string_view b
     Level& level = levels_[depth_++];
     std::ranges::copy(boundary, level.boundary.begin());
     level.boundary_size = static_cast<std::uint8_t>(boundary.size());
+    level.message = message_;
     level.digest = equal_ignoring_case(subtype, "digest");
     level.sealed = sealed_ || equal_ignoring_case(subtype, "signed") ||
                    equal_ignoring_case(subtype, "encrypted");

@@ -59,14 +59,19 @@ class MimeStructure {
     [[nodiscard]] bool encodable() const { return encodable_; }
     // The label of the entity may be changed: it is not part of what is signed.
     [[nodiscard]] bool sealed() const { return sealed_; }
-    // The message itself has a MIME-Version field.
+    // It is a message, the outermost or one inside a message/rfc822, and no part of a multipart.
+    [[nodiscard]] bool is_message() const { return message_ == entity_; }
+    // It has a MIME-Version field, which messages need and parts do not (RFC 2045 §4).
     [[nodiscard]] bool has_mime_version() const { return has_mime_version_; }
+    // The innermost message that the current entity is, or lies in.
+    [[nodiscard]] std::uint32_t message() const { return message_; }
 
   private:
     enum class Field : std::uint8_t { none, content_type, transfer_encoding };
     struct Level {
         std::array<char, kBoundaryBytesMax> boundary;
         std::uint8_t boundary_size = 0;
+        std::uint32_t message = 0;  // that it lies in
         bool digest = false;  // RFC 2046 §5.1.5: parts without Content-Type are messages
         bool sealed = false;
     };
@@ -86,6 +91,7 @@ class MimeStructure {
     Field field_kind_ = Field::none;
     Kind mode_ = Kind::header;
     std::uint32_t entity_ = 0;
+    std::uint32_t message_ = 0;
 
     // Of the current entity.
     std::uint32_t content_types_ = 0;

@@ -170,19 +170,52 @@ TEST(EightBit, NestedMultipartsAndMessages) {
         "--outer\r\nContent-Type: multipart/digest; boundary=d\r\n\r\n"
         "--d\r\n\r\nSubject: in a digest\r\n\r\n\xc3\xa9 digest\r\n--d--\r\n"
         "--outer--\r\n");
-    EXPECT_EQ(
-        out,
-        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=outer\r\n\r\n"
-        "--outer\r\nContent-Type: multipart/alternative; boundary=inner\r\n\r\n"
-        "--inner\r\nContent-Type: text/plain; charset=unknown-8bit\r\n"
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9 inner\r\n--inner--\r\n"
-        "--outer\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
-        "Subject: forwarded\r\nContent-Type: text/plain\r\n"
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9 forwarded\r\n"
-        "--outer\r\nContent-Type: multipart/digest; boundary=d\r\n\r\n"
-        "--d\r\n\r\nSubject: in a digest\r\nContent-Type: text/plain; charset=unknown-8bit\r\n"
-        "Content-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9 digest\r\n--d--\r\n"
-        "--outer--\r\n");
+    EXPECT_EQ(out,
+              "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=outer\r\n\r\n"
+              "--outer\r\nContent-Type: multipart/alternative; boundary=inner\r\n\r\n"
+              "--inner\r\nContent-Type: text/plain; charset=unknown-8bit\r\n"
+              "Content-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9 inner\r\n--inner--\r\n"
+              "--outer\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
+              "Subject: forwarded\r\nContent-Type: text/plain\r\nMIME-Version: 1.0\r\n"
+              "Content-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9 forwarded\r\n"
+              "--outer\r\nContent-Type: multipart/digest; boundary=d\r\n\r\n"
+              "--d\r\n\r\nSubject: in a digest\r\nMIME-Version: 1.0\r\n"
+              "Content-Type: text/plain; charset=unknown-8bit\r\n"
+              "Content-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A9 digest\r\n--d--\r\n"
+              "--outer--\r\n");
+}
+
+// Each message says for itself that it is one by MIME (RFC 2045 §4).
+TEST(EightBit, MessagesInsideGetTheirOwnMimeVersion) {
+    const auto forwarded = [](const std::string& inner) {
+        return "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n"
+               "Content-Type: message/rfc822\r\n\r\n" +
+               inner + "--o\r\n\r\nplain\r\n--o--\r\n";
+    };
+    EXPECT_EQ(convert(forwarded("Subject: x\r\n\r\ncaf\xe9\r\n")),
+              forwarded("Subject: x\r\nMIME-Version: 1.0\r\n"
+                        "Content-Type: text/plain; charset=unknown-8bit\r\n"
+                        "Content-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9\r\n"));
+    // It has one, and a part may have one too, though that says nothing.
+    EXPECT_EQ(convert(forwarded("MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n"
+                                "caf\xe9\r\n")),
+              forwarded("MIME-Version: 1.0\r\nContent-Type: text/plain\r\n"
+                        "Content-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9\r\n"));
+    // What is changed is a part of it, behind another message in it.
+    const std::string inner_head = "Content-Type: multipart/mixed; boundary=i\r\n";
+    const std::string innermost =
+        "--i\r\nContent-Type: message/rfc822\r\n\r\nSubject: y\r\n\r\nplain\r\n";
+    EXPECT_EQ(convert(forwarded(inner_head + "\r\n" + innermost +
+                                "--i\r\nMIME-Version: 1.0\r\n\r\ncaf\xe9\r\n--i--\r\n")),
+              forwarded(inner_head + "MIME-Version: 1.0\r\n\r\n" + innermost +
+                        "--i\r\nMIME-Version: 1.0\r\n"
+                        "Content-Type: text/plain; charset=unknown-8bit\r\n"
+                        "Content-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9\r\n--i--\r\n"));
+    // Only what lies behind it is changed.
+    const std::string message = forwarded("Subject: x\r\n\r\nplain\r\n");
+    const std::string before = message.substr(0, message.find("plain\r\n--o--"));
+    EXPECT_TRUE(
+        convert(before + "caf\xe9\r\n--o--\r\n").starts_with(before.substr(0, before.size() - 2)));
 }
 
 TEST(EightBit, OuterDelimiterEndsOpenInnerParts) {
