@@ -157,6 +157,8 @@ void EightBitDowngrade::look_at(const LinePart& part) {
     } else if (place.kind == MimeStructure::Kind::body && structure_.encodable()) {
         judge(Verdict::possible);
         set_action(Action::quote);
+    } else if (place.kind == MimeStructure::Kind::outside && !structure_.outside_sealed()) {
+        judge(Verdict::possible);
     } else {
         judge(Verdict::impossible);
     }
@@ -213,6 +215,11 @@ void EightBitDowngrade::convert(const LinePart& part, bool line_end) {
         }
         quoting_ = action(structure_.entity()) == Action::quote;
     }
+    if (place.kind == Kind::outside) {
+        add_outside(part.text);
+        output_.append(line_end ? kCrlf : "");
+        return;
+    }
     if (place.kind != Kind::body || !quoting_) {
         output_.append(part.text);
         output_.append(line_end ? kCrlf : "");
@@ -224,6 +231,15 @@ void EightBitDowngrade::convert(const LinePart& part, bool line_end) {
     } else if (part.ends) {
         quoted_.end_text(output_);
     }
+}
+
+// Of a preamble or epilogue, which nobody is shown (RFC 2046 §5.1.1) and no encoding is for.
+void EightBitDowngrade::add_outside(std::string_view text) {
+    const std::size_t begin = output_.size();
+    output_.append(text);
+    const auto is_8bit = [](char c) { return static_cast<unsigned char>(c) > 127; };
+    std::replace_if(output_.begin() + static_cast<std::ptrdiff_t>(begin), output_.end(), is_8bit,
+                    '?');
 }
 
 // Behind the header fields of the current entity.

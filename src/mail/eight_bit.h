@@ -11,7 +11,7 @@
 // be converted at all (RFC 6531 §3.6 has no downgrade). A signature by DKIM over a converted body
 // no longer fits, which RFC 6376 §5.3 leaves to the signer. A message without MIME fields, as old
 // software sends it, becomes text/plain in charset unknown-8bit (RFC 1428); so does one that lies
-// in another.
+// in another. In preambles and epilogues, which nobody is shown, they become '?'.
 #pragma once
 
 #include <array>
@@ -68,6 +68,7 @@ class EightBitDowngrade final : public MessageSource {
     void judge(Verdict verdict);
     void convert(const LinePart& part, bool line_end);
     void add_fields();
+    void add_outside(std::string_view text);
 
     [[nodiscard]] Action action(std::uint32_t entity) const;
     void set_action(Action action);

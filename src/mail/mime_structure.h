@@ -57,8 +57,12 @@ class MimeStructure {
     // multipart/signed or encrypted, no message/* of any kind, no multipart without a usable
     // boundary, nothing said twice.
     [[nodiscard]] bool encodable() const { return encodable_; }
-    // The label of the entity may be changed: it is not part of what is signed.
+    // The entity is part of what is signed, and so is its label.
     [[nodiscard]] bool sealed() const { return sealed_; }
+    // … and a line outside of all parts, at any time.
+    [[nodiscard]] bool outside_sealed() const {
+        return depth_ > 0 && levels_[depth_ - 1].sealed;
+    }
     // It is a message, the outermost or one inside a message/rfc822, and no part of a multipart.
     [[nodiscard]] bool is_message() const { return message_ == entity_; }
     // It has a MIME-Version field, which messages need and parts do not (RFC 2045 §4).

@@ -75,9 +75,12 @@ Parts split(std::string_view text) {
         const std::string whole = std::string(line) + (end == std::string_view::npos ? "" : "\r\n");
         if (place.kind == mail::MimeStructure::Kind::body) {
             parts.bodies.back() += whole;
-        } else if (place.kind == mail::MimeStructure::Kind::delimiter ||
-                   place.kind == mail::MimeStructure::Kind::outside) {
+        } else if (place.kind == mail::MimeStructure::Kind::delimiter) {
             parts.between += whole;
+        } else if (place.kind == mail::MimeStructure::Kind::outside) {
+            for (const char c : whole) {
+                parts.between += static_cast<unsigned char>(c) > 127 ? '?' : c;
+            }
         }
     }
     return parts;
