@@ -73,7 +73,10 @@ std::size_t HeaderScan::take_name(std::string_view piece) {
                 name_[name_size_++] = base::lower(c);
             }
         } else {
-            state_ = State::ended;
+            const std::string_view name(name_.data(), name_size_);
+            const bool mbox = first_line_ && state_ == State::blank &&
+                              (name == "from" || name == ">from");
+            state_ = mbox ? State::value : State::ended;
             break;
         }
     }
@@ -102,6 +105,7 @@ std::size_t HeaderScan::take_value(std::string_view piece) {
         return piece.size();
     }
     state_ = State::line_start;
+    first_line_ = false;
     return end + 1;
 }
 

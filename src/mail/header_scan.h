@@ -17,7 +17,8 @@ class HeaderScan {
 
     // The next bytes of content, in pieces of any size. Lines end in CRLF or LF. The section ends
     // with an empty line, or before the first line that is neither a field nor the continuation of
-    // one. After the end feeding does nothing.
+    // one, but for an mbox line ("From …", see field_name.h) at the very beginning. After the end
+    // feeding does nothing.
     void feed(std::string_view piece);
 
     [[nodiscard]] bool ended() const { return state_ == State::ended; }
@@ -40,6 +41,7 @@ class HeaderScan {
     void keep_message_id(std::string_view part);
 
     State state_ = State::line_start;
+    bool first_line_ = true;
     bool in_field_ = false;  // a continuation line may follow
     bool in_message_id_ = false;
     bool seen_message_id_ = false;

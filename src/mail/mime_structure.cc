@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "mail/field_name.h"
 #include "mail/mime_field.h"
 
 namespace mail {
@@ -20,14 +21,6 @@ std::string_view trim_end(std::string_view text) {
         text.remove_suffix(1);
     }
     return text;
-}
-
-// The name of the field that begins with `line`, "" when none does (RFC 5322 §2.2, §4.5.8).
-std::string_view field_name(std::string_view line) {
-    const std::string_view name = trim_end(line.substr(0, line.find(':')));
-    const bool good = name.size() < line.size() &&
-                      std::ranges::all_of(name, [](char c) { return c > 32 && c < 127; });
-    return good ? name : std::string_view();
 }
 
 }  // namespace
@@ -93,11 +86,13 @@ bool MimeStructure::take_header(const LinePart& part, Place& place) {
                 end_header(false);
                 return true;
             }
-            if (field_name(part.text).empty()) {
+            const bool first = std::exchange(header_begins_, false);
+            if (!field_name(part.text).empty()) {
+                begin_field(part.text);
+            } else if (!(first && is_message() && is_mbox_line(part.text))) {
                 end_header(true);
                 return false;
             }
-            begin_field(part.text);
         }
     }
     place.transfer_encoding_field = field_kind_ == Field::transfer_encoding;
@@ -113,6 +108,7 @@ bool MimeStructure::take_header(const LinePart& part, Place& place) {
 void MimeStructure::begin_entity(bool message_by_default) {
     ++entity_;
     mode_ = Kind::header;
+    header_begins_ = true;
     message_by_default_ = message_by_default;
     content_types_ = transfer_encodings_ = 0;
     transfer_encoding_ = TransferEncoding::seven_bit;

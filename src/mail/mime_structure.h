@@ -30,7 +30,7 @@ class MimeStructure {
     static constexpr std::size_t kFieldBytesMax = 1024;    // of Content-Type, unfolded
 
     enum class Kind : std::uint8_t {
-        header,      // of the current entity
+        header,      // of the current entity; also an mbox line ("From …") before its first field
         header_end,  // the empty line behind it
         body,        // of the current entity, which is a leaf
         delimiter,   // of a multipart
@@ -106,6 +106,7 @@ class MimeStructure {
     bool encodable_ = false;
     bool sealed_ = false;
     bool has_mime_version_ = false;
+    bool header_begins_ = true;  // no line of the header section yet
     bool in_field_ = false;
     bool message_follows_ = false;  // the next line begins the header section of a message inside
     std::array<char, kFieldBytesMax> content_type_;

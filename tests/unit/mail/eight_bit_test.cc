@@ -128,6 +128,19 @@ TEST(EightBit, WithoutHeaderOrWithoutItsEnd) {
               "Subject: x\r\n" + fields + "caf=E9 au lait\r\n");
 }
 
+TEST(EightBit, AnMboxLineStaysBeforeTheHeader) {
+    const std::string rest =
+        "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=unknown-8bit\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9\r\n";
+    for (const std::string line :
+         {"From a@b Sun Nov 22 09:05:07 2026\r\n", ">From a@b: c\r\n"}) {
+        EXPECT_EQ(convert(line + "Subject: x\r\n\r\ncaf\xe9\r\n"), line + rest);
+        EXPECT_TRUE(convert("Subject: x\r\n" + line + "caf\xe9\r\n")
+                        .ends_with("\r\n\r\n" + line + "caf=E9\r\n"))
+            << "in its middle it ends the header";
+    }
+}
+
 TEST(EightBit, DotStuffedContentIsUnstuffed) {
     EXPECT_TRUE(convert("Subject: x\r\n\r\n..\r\n..caf\xe9\r\n", true)
                     .ends_with("\r\n\r\n.\r\n.caf=E9\r\n"));

@@ -62,6 +62,21 @@ TEST(HeaderScan, EndsWhereTheHeaderEnds) {
     EXPECT_TRUE(scan("A: b\r\n..dots\r\n").ended);
 }
 
+// A loop is a loop with an mbox line on top, too.
+TEST(HeaderScan, AnMboxLineDoesNotEndTheHeaderBeforeItBegins) {
+    for (const std::string_view line :
+         {"From a@b Sun Nov 22 09:05:07 2026\r\n", ">From a@b: c\r\n", "From \r\n"}) {
+        EXPECT_EQ(scan(std::string(line) + "Received: x\r\n\r\nReceived: y\r\n").received, 1U)
+            << line;
+        EXPECT_TRUE(scan("A: b\r\n" + std::string(line)).ended) << line;
+        EXPECT_TRUE(scan(std::string(line) + line.data()).ended) << line;
+    }
+    EXPECT_TRUE(scan("From a\r\n folded\r\n").ended);
+    EXPECT_TRUE(scan("Fromage a\r\n").ended);
+    EXPECT_TRUE(scan(">>From a\r\n").ended);
+    EXPECT_EQ(scan("From : a\r\n b\r\nReceived: x\r\n").received, 1U);
+}
+
 TEST(HeaderScan, Finds8BitInFieldsOnly) {
     EXPECT_TRUE(scan("Subject: \xc3\xa9\r\n").has_8bit);
     EXPECT_TRUE(scan("Subject: a\r\n \xc3\xa9\r\n").has_8bit);
