@@ -5,7 +5,9 @@
 
 #include "base/assert.h"
 #include "mail/date.h"
+#include "mail/field_name.h"
 #include "mail/text.h"
+#include "mail/trace.h"
 
 namespace mail {
 namespace {
@@ -55,6 +57,18 @@ void append_typed_address(std::string& out, std::string_view path) {
     }
 }
 
+// RFC 3464 §2.1.2: "dns" is a domain, or an address literal; ports have no place in it.
+void append_mta_name(std::string& out, std::string_view host) {
+    const std::string_view name = host.substr(0, host.find(':'));
+    if (host.starts_with('[')) {
+        append_address_literal(out, host.substr(1, host.find(']') - 1));
+    } else if (name.find_first_not_of("0123456789.") == std::string_view::npos) {
+        append_address_literal(out, name);
+    } else {
+        append_printable_ascii(out, name, Dsn::kReplyBytesMax);
+    }
+}
+
 EnhancedStatus failure_status(const DsnRecipient& recipient) {
     return recipient.status.klass == 5 ? recipient.status : EnhancedStatus{5, 0, 0};
 }
@@ -96,7 +110,9 @@ void append_status_fields(std::string& out, const Dsn& dsn) {
         append_status(out, failure_status(recipient));
         out.append("\r\n");
         if (!recipient.remote_host.empty()) {
-            append_foreign(out, "Remote-MTA: dns; ", recipient.remote_host);
+            out.append("Remote-MTA: dns; ");
+            append_mta_name(out, recipient.remote_host);
+            out.append("\r\n");
         }
         if (!recipient.reply.empty()) {
             append_foreign(out, "Diagnostic-Code: smtp; ", recipient.reply);
@@ -104,10 +120,11 @@ void append_status_fields(std::string& out, const Dsn& dsn) {
     }
 }
 
-// Lines that begin with "--" are no fields that anyone misses, but could be taken for the
-// delimiter.
-void append_header(std::string& out, std::string_view header) {
+// The fields, to the end of the section or of what there is room for. Those that begin with "--"
+// nobody misses, but they could be taken for the delimiter.
+void append_header(std::string& out, std::string_view header, bool dot_stuffed) {
     const std::size_t limit = out.size() + Dsn::kHeaderBytesMax;
+    bool quoted = false;  // the last field
     while (!header.empty()) {
         const std::size_t end = std::min(header.find('\n'), header.size());
         std::string_view line = header.substr(0, end);
@@ -115,11 +132,19 @@ void append_header(std::string& out, std::string_view header) {
         if (line.ends_with('\r')) {
             line.remove_suffix(1);
         }
+        if (dot_stuffed && line.starts_with('.')) {
+            line.remove_prefix(1);  // what we added ourselves has no such line
+        }
+        if (is_mbox_line(line)) {
+            continue;
+        }
         line = line.substr(0, kLineBytesMax);
-        if (line.empty() || out.size() + line.size() + 2 > limit) {
+        const bool continues = line.starts_with(' ') || line.starts_with('\t');
+        if ((!continues && field_name(line).empty()) || out.size() + line.size() + 2 > limit) {
             return;
         }
-        if (!line.starts_with("--")) {
+        quoted = continues ? quoted : !line.starts_with("--");
+        if (quoted) {
             append_printable_ascii(out, line, line.size());
             out.append("\r\n");
         }
@@ -157,7 +182,7 @@ ContentFacts append_dsn(std::string& out, const Dsn& dsn) {
     append_status_fields(out, dsn);
     out.append(delimiter);
     out.append("\r\nContent-Type: text/rfc822-headers; charset=us-ascii\r\n\r\n");
-    append_header(out, dsn.original_header);
+    append_header(out, dsn.original_header, dsn.original_dot_stuffed);
     out.append(delimiter);
     out.append("--\r\n");
 

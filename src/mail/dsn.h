@@ -25,7 +25,9 @@ struct DsnRecipient {
     EnhancedStatus status;
     std::string_view
         reply;  // "550 5.1.1 No such user", as describe() gives it; "" when no server spoke
-    std::string_view remote_host;  // who said it; "" when there is none
+    // Who said it, as smtp::Target names hosts: "mx.example:192.0.2.1:25", "192.0.2.1:25"; "" when
+    // there is none.
+    std::string_view remote_host;
     std::string_view explanation;  // a sentence for people where there is no reply; "" otherwise
 };
 
@@ -37,9 +39,10 @@ struct Dsn {
     base::WallTime original_received;
     std::string_view sender;  // the original's reverse-path. REQUIRES: not empty
     std::span<const DsnRecipient> recipients;
-    // The original's header section, from its beginning; what lies behind the empty line is
-    // ignored.
+    // The original's header section, from its beginning; what lies behind the empty line, or the
+    // first line that is no field, is ignored.
     std::string_view original_header;
+    bool original_dot_stuffed = false;  // it is in wire form, as it came by DATA
 
     static constexpr std::size_t kHeaderBytesMax =
         16384;  // of original_header; cut at the end of a line

@@ -91,7 +91,8 @@ void Bounce::compose(const store::StoredMessage& message, mail::QueueId id, base
                                       .original_received = message.arrival,
                                       .sender = message.envelope.reverse_path(),
                                       .recipients = recipients,
-                                      .original_header = header_});
+                                      .original_header = header_,
+                                      .original_dot_stuffed = message.facts.dot_stuffed});
     envelope_.clear();
     envelope_.set_reverse_path("");
     envelope_.add_recipient(message.envelope.reverse_path());

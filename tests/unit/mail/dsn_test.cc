@@ -38,7 +38,8 @@ std::string text(const Dsn& dsn, ContentFacts* facts = nullptr) {
 
 TEST(Dsn, WholeMessage) {
     const std::array recipients{
-        DsnRecipient{"a@dst.test", {5, 1, 1}, "550 5.1.1 No such user", "mx.dst.test", ""},
+        DsnRecipient{
+            "a@dst.test", {5, 1, 1}, "550 5.1.1 No such user", "mx.dst.test:192.0.2.1:25", ""},
         DsnRecipient{"b@dst.test", {5, 4, 7}, "", "", "It could not be delivered within 5 days."}};
     EXPECT_EQ(text(example(recipients)),
               "From: Mail Delivery System <MAILER-DAEMON@relay.example.test>\r\n"
@@ -61,7 +62,7 @@ TEST(Dsn, WholeMessage) {
               "and the header of your message.\r\n"
               "\r\n"
               "<a@dst.test>\r\n"
-              "    host mx.dst.test\r\n"
+              "    host mx.dst.test:192.0.2.1:25\r\n"
               "    said: 550 5.1.1 No such user\r\n"
               "\r\n"
               "<b@dst.test>\r\n"
@@ -115,6 +116,37 @@ TEST(Dsn, StrangersTextIsMadeHarmless) {
     for (std::size_t at = 0; at < out.size(); at = out.find("\r\n", at) + 2) {
         EXPECT_LE(out.find("\r\n", at) - at, 998U);
     }
+}
+
+TEST(Dsn, AHostWithoutNameIsAnAddressLiteral) {
+    const auto remote = [](std::string_view host) {
+        const std::array recipients{DsnRecipient{"a@dst.test", {5, 1, 1}, "550 no", host, ""}};
+        std::string out = text(example(recipients));
+        out.erase(0, out.find("Remote-MTA: "));
+        return out.substr(0, out.find("\r\n"));
+    };
+    EXPECT_EQ(remote("127.0.0.1:4026"), "Remote-MTA: dns; [127.0.0.1]");
+    EXPECT_EQ(remote("[2001:db8::1]:25"), "Remote-MTA: dns; [IPv6:2001:db8::1]");
+    EXPECT_EQ(remote("mx.example:[2001:db8::1]:25"), "Remote-MTA: dns; mx.example");
+    EXPECT_EQ(remote("mx.example"), "Remote-MTA: dns; mx.example");
+}
+
+TEST(Dsn, TheHeaderEndsWhereItBreaksOff) {
+    const auto quoted = [](std::string_view header, bool dot_stuffed) {
+        Dsn dsn = example({});
+        dsn.original_header = header;
+        dsn.original_dot_stuffed = dot_stuffed;
+        std::string out = text(dsn);
+        out.erase(0, out.find("rfc822-headers"));
+        out.erase(0, out.find("\r\n\r\n") + 4);
+        return out.substr(0, out.find("\r\n--=_"));
+    };
+    EXPECT_EQ(quoted("A: b\r\n\tc\r\nthe body\r\nis: private\r\n", false), "A: b\r\n c\r\n");
+    EXPECT_EQ(quoted("Received: x\r\nFrom a@b Sun Nov 22\r\nA: b\r\n", false),
+              "Received: x\r\nA: b\r\n");
+    EXPECT_EQ(quoted("A: b\r\n..c: d\r\n..\r\nbody: x\r\n", true), "A: b\r\n.c: d\r\n");
+    EXPECT_EQ(quoted("A: b\r\n..c: d\r\n", false), "A: b\r\n..c: d\r\n");
+    EXPECT_EQ(quoted("A: b\r\n--c: d\r\n folded\r\nE: f\r\n", false), "A: b\r\nE: f\r\n");
 }
 
 TEST(Dsn, HeaderIsBounded) {
