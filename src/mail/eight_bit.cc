@@ -12,8 +12,18 @@ constexpr std::string_view kCrlf = "\r\n";
 
 }  // namespace
 
-EightBitDowngrade::EightBitDowngrade(MessageSource& inner) : inner_(inner) {
+EightBitDowngrade::EightBitDowngrade(MessageSource& inner) : inner_(&inner) {
     output_.reserve(kOutputBytesMin + 5 * kLineBytesMax);
+}
+
+void EightBitDowngrade::start(MessageSource& inner) {
+    inner_ = &inner;
+    facts_ = {};
+    verdict_ = Verdict::unneeded;
+    planned_ = false;
+    octets_8bit_ = 0;
+    actions_.fill(0);
+    begin_reading();
 }
 
 SourceState EightBitDowngrade::plan(base::Waiter& waiter) {
@@ -22,7 +32,7 @@ SourceState EightBitDowngrade::plan(base::Waiter& waiter) {
         while (take_part(part)) {
             look_at(part);
         }
-        const SourceState state = inner_.next(input_, waiter);
+        const SourceState state = inner_->next(input_, waiter);
         if (state == SourceState::end) {
             break;
         }
@@ -33,7 +43,7 @@ SourceState EightBitDowngrade::plan(base::Waiter& waiter) {
     if (take_rest(part)) {
         look_at(part);
     }
-    facts_ = inner_.facts();
+    facts_ = inner_->facts();
     facts_.stored_bytes = facts_.content_bytes() + 2 * octets_8bit_ + octets_8bit_ / 8 + 128;
     facts_.stuffed_dots = 0;
     facts_.dot_stuffed = facts_.has_8bit = facts_.has_8bit_header = false;
@@ -53,7 +63,7 @@ SourceState EightBitDowngrade::next(std::string_view& span, base::Waiter& waiter
             convert(part, part.ends);
             continue;
         }
-        const SourceState state = inner_.next(input_, waiter);
+        const SourceState state = inner_->next(input_, waiter);
         if (state == SourceState::end) {
             ended_ = true;
             if (take_rest(part)) {
@@ -72,7 +82,11 @@ SourceState EightBitDowngrade::next(std::string_view& span, base::Waiter& waiter
 }
 
 void EightBitDowngrade::rewind() {
-    inner_.rewind();
+    inner_->rewind();
+    begin_reading();
+}
+
+void EightBitDowngrade::begin_reading() {
     structure_ = MimeStructure();
     quoted_ = QuotedPrintable();
     input_ = {};
@@ -128,7 +142,7 @@ void EightBitDowngrade::keep_last_octet() {
 
 LinePart EightBitDowngrade::finish_part(std::string_view text, bool ends) {
     LinePart part{text, begins_, ends};
-    if (begins_ && inner_.facts().dot_stuffed && text.starts_with('.')) {
+    if (begins_ && inner_->facts().dot_stuffed && text.starts_with('.')) {
         part.text.remove_prefix(1);
     }
     begins_ = ends;

@@ -2,8 +2,8 @@
 // bodies that have octets above 127 are sent as quoted-printable, everything else as it is.
 //
 // A MessageSource over another one, read twice: plan() goes through the message and says whether it
-// can be done, next() then gives the converted bytes. Owned by one delivery, on its shard; the
-// inner source outlives it. Memory: about 25 KiB, whatever comes. What the inner source fails with
+// can be done, next() then gives the converted bytes. Owned by one delivery, on its shard, and used
+// for one message after another; the inner source is used until the next start(). Memory: about 25 KiB, whatever comes. What the inner source fails with
 // is handed on; a message that cannot be converted is a verdict (bad data).
 //
 // By the RFCs: multiparts and messages are never encoded, their leaves are (RFC 2045 §6.4); nothing
@@ -35,6 +35,8 @@ class EightBitDowngrade final : public MessageSource {
     };
 
     explicit EightBitDowngrade(MessageSource& inner);
+    // Another message; `inner` stands at its first byte.
+    void start(MessageSource& inner);
 
     // Reads the whole message: `wait` as next() does, `end` when the verdict stands, `failed`.
     // Never `ready`.
@@ -44,7 +46,9 @@ class EightBitDowngrade final : public MessageSource {
     // REQUIRES: plan() gave `end` with the verdict `possible`. Sizes in facts() are an estimate,
     // good for SIZE= (RFC 1870 §5); the content is plain (not dot-stuffed).
     [[nodiscard]] const ContentFacts& facts() const override { return facts_; }
-    [[nodiscard]] std::string_view added_headers() const override { return inner_.added_headers(); }
+    [[nodiscard]] std::string_view added_headers() const override {
+        return inner_->added_headers();
+    }
     [[nodiscard]] SourceState next(std::string_view& span, base::Waiter& waiter) override;
     void rewind() override;
 
@@ -66,6 +70,7 @@ class EightBitDowngrade final : public MessageSource {
     [[nodiscard]] LinePart finish_part(std::string_view text, bool ends);
     void look_at(const LinePart& part);
     void judge(Verdict verdict);
+    void begin_reading();
     void convert(const LinePart& part, bool line_end);
     void add_fields();
     void add_outside(std::string_view text);
@@ -74,7 +79,7 @@ class EightBitDowngrade final : public MessageSource {
     void set_action(Action action);
     void mark(std::uint32_t entity, Action action);
 
-    MessageSource& inner_;
+    MessageSource* inner_;
     ContentFacts facts_;
     Verdict verdict_ = Verdict::unneeded;
     bool planned_ = false;

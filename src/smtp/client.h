@@ -149,9 +149,9 @@ class Client {
     std::string_view span_;    // what is left of the source's last span
     std::uint64_t given_ = 0;  // stored bytes that the source gave
     std::uint64_t repairs_ = 0;
-    std::unique_ptr<mail::EightBitDowngrade>
-        downgrade_;  // of the message under way, if it needs one
-    // What it found; `unneeded` where it was not asked.
+    // Made when it is first needed, and kept.
+    std::unique_ptr<mail::EightBitDowngrade> downgrade_;
+    // What it found of the message under way; `unneeded` where it was not asked.
     mail::EightBitDowngrade::Verdict eight_bit_ = mail::EightBitDowngrade::Verdict::unneeded;
     std::uint32_t chunks_due_ = 0;  // replies to BDAT not yet read
     std::array<iovec, kPieces> pieces_;

@@ -42,7 +42,6 @@ rt::Task<void> Client::deliver(const Request& request, mail::MessageSource& sour
         const bool readable = co_await plan_downgrade(source);
         if (!readable) {
             transaction_.give_up(failure_, false);
-            downgrade_.reset();
             co_return;
         }
         eight_bit_ = downgrade_->verdict();
@@ -57,7 +56,6 @@ rt::Task<void> Client::deliver(const Request& request, mail::MessageSource& sour
     }
     repairs_ += writer_.repairs();
     reset_due_ = transaction_.left_open() || chunk_failed_;
-    downgrade_.reset();
 }
 
 rt::Task<void> Client::talk(mail::MessageSource& source) {
@@ -77,7 +75,11 @@ rt::Task<void> Client::talk(mail::MessageSource& source) {
 // Reads the message to see whether it can go without 8BITMIME. False: it cannot be read; the
 // connection is as good as before.
 rt::Task<bool> Client::plan_downgrade(mail::MessageSource& source) {
-    downgrade_ = std::make_unique<mail::EightBitDowngrade>(source);
+    if (downgrade_) {
+        downgrade_->start(source);
+    } else {
+        downgrade_ = std::make_unique<mail::EightBitDowngrade>(source);
+    }
     mail::SourceState state = downgrade_->plan(wakeup_);
     while (state == mail::SourceState::wait) {
         co_await wakeup_.woken("read content");

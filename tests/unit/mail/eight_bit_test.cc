@@ -84,6 +84,15 @@ std::string convert(const std::string& content, bool dot_stuffed = false) {
     const std::string out = read(downgrade);
     downgrade.rewind();
     EXPECT_EQ(read(downgrade), out) << "a second reading";
+    // Behind another message, which leaves nothing behind.
+    const std::string other_text = "Subject: \xe9\r\n\r\n" + content.substr(0, content.size() / 2);
+    PiecewiseSource header(other_text, 50, false);
+    downgrade.start(header);
+    EXPECT_EQ(plan(downgrade), Verdict::header);
+    PiecewiseSource again(content, 30, dot_stuffed);
+    downgrade.start(again);
+    EXPECT_EQ(plan(downgrade), Verdict::possible);
+    EXPECT_EQ(read(downgrade), out) << "behind another message";
     for (std::size_t span_bytes = 1; span_bytes < 100; span_bytes = span_bytes * 5 / 3 + 1) {
         PiecewiseSource pieces(content, span_bytes, dot_stuffed);
         EightBitDowngrade other(pieces);
