@@ -193,7 +193,20 @@ rt::Task<bool> Delivery::transact() {
         co_await client_.deliver(request_, *reader_);
     }
     ++transactions_;
+    if (client_.repairs() > 0) {
+        tell_repairs();
+    }
     co_return true;
+}
+
+void Delivery::tell_repairs() {
+    const mail::QueueId::Text id = reader_->message().id.text();
+    scheduler_.log().notice(
+        mail::Severity::warning,
+        "the content of " + std::string(mail::view(id)) +
+            " holds bare line ends or NULs, which nothing should have stored: " +
+            std::to_string(client_.repairs()) + " were put right on the way to " +
+            std::string(relay()) + "; please report this as a fault of ringpost");
 }
 
 void Delivery::take_results(Entry& entry) {

@@ -8,7 +8,8 @@
 //
 // Lives on its shard, owned by its site, reused; it allocates nothing per message once it is warm.
 // Failures: a message that cannot be read from the spool stays there, with a notice to the
-// operator.
+// operator. Warning: content that had to be put right on its way out, which the spool should not
+// hold.
 #pragma once
 
 #include <cstddef>
@@ -54,6 +55,7 @@ class Delivery : public base::ListNode<Delivery> {
     [[nodiscard]] rt::Task<void> try_recipients(Entry& entry);
     [[nodiscard]] rt::Task<bool> reach_site();
     [[nodiscard]] rt::Task<bool> transact();
+    void tell_repairs();
     [[nodiscard]] rt::Task<void> expire(Entry& entry);
     [[nodiscard]] rt::Task<void> bounce(Entry& entry);
     [[nodiscard]] rt::Task<void> close_if_worn();

@@ -84,7 +84,8 @@ class Client {
     // The target last tried; nullptr before connect().
     [[nodiscard]] const Target* target() const { return target_; }
     [[nodiscard]] const ServerExtensions& extensions() const { return extensions_; }
-    // Octets of content that had to be put right on the way out: faults of ours.
+    // Octets of content that had to be put right on the way out, in the last transaction: faults
+    // of ours.
     [[nodiscard]] std::uint64_t repairs() const { return repairs_; }
 
     // Ends the connection: QUIT first where the server still listens.

@@ -37,6 +37,7 @@ rt::Task<void> Client::deliver(const Request& request, mail::MessageSource& sour
     mail::MessageSource* content = &source;
     source_failed_ = went_stale_ = chunk_failed_ = last_sent_ = false;
     eight_bit_ = Verdict::unneeded;
+    repairs_ = 0;
     transaction_.start(request);
     if (source.facts().has_8bit && !extensions_.eightbitmime) {
         const bool readable = co_await plan_downgrade(source);
@@ -54,7 +55,7 @@ rt::Task<void> Client::deliver(const Request& request, mail::MessageSource& sour
     if (!usable_) {
         transaction_.give_up(failure_, last_sent_);
     }
-    repairs_ += writer_.repairs();
+    repairs_ = writer_.repairs();
     reset_due_ = transaction_.left_open() || chunk_failed_;
 }
 

@@ -194,6 +194,22 @@ TEST_F(QueueTest, NullReversePathGetsNoNotification) {
     EXPECT_TRUE(server_.taken.empty());
 }
 
+// The server's side lets no such content in; whatever did, it does not leave as it is.
+TEST_F(QueueTest, ContentThatIsPutRightOnTheWayOutIsAWarning) {
+    relay_.start();
+    relay_.submit_now({.content = "Subject: x\r\n\r\na\nb\r\n"});
+    ASSERT_TRUE(relay_.drain(seconds(20)));
+    ASSERT_EQ(server_.taken.size(), 1U);
+    EXPECT_THAT(server_.taken[0].content, HasSubstr("a\r\nb\r\n"));
+    const auto id = relay_.log().attempts[0].id.text();
+    EXPECT_THAT(relay_.log().warnings,
+                ElementsAre(testing::AllOf(HasSubstr(std::string(mail::view(id))),
+                                           HasSubstr(": 1 were put right on the way to 10.0.0.1:25"))));
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(seconds(20)));
+    EXPECT_EQ(relay_.log().warnings.size(), 1U);
+}
+
 TEST_F(QueueTest, ABouncedNotificationIsDropped) {
     server_.reply = [&](const std::string& line) -> std::string {
         return line.starts_with("RCPT") ? "550 5.1.1 no such user\r\n" : "";

@@ -19,6 +19,8 @@ void RecordingLog::removal(const mail::RemovalEvent& event) {
 void RecordingLog::notice(mail::Severity severity, std::string_view text) {
     if (severity == mail::Severity::error) {
         errors.emplace_back(text);
+    } else if (severity == mail::Severity::warning) {
+        warnings.emplace_back(text);
     }
 }
 

@@ -46,6 +46,7 @@ class RecordingLog final : public mail::EventLog {
     std::vector<Attempt> attempts;
     std::vector<Removal> removals;
     std::vector<std::string> errors;  // notices of that severity
+    std::vector<std::string> warnings;
 
   private:
     sim::World& world_;
