@@ -15,7 +15,6 @@ constexpr std::string_view kDot = ".";
 constexpr std::string_view kTwoDots = "..";
 constexpr std::string_view kDotLine = "..\r\n";  // a line of one dot, stuffed
 constexpr std::string_view kReplacement = "?";
-constexpr std::size_t kLineBytesMax = 998;  // RFC 5321 §4.5.3.1.6, without CRLF
 
 constexpr std::uint64_t kOnes = 0x0101010101010101U;
 constexpr std::uint64_t kHighBits = 0x8080808080808080U;
@@ -111,7 +110,6 @@ std::string_view WireScanner::take_in_place(std::string_view& input) {
             continue;
         }
         const std::size_t special = at + find_special(piece.substr(at), has_8bit_);
-        line_bytes_ += special - at;
         if (special != at) {
             state_ = State::middle;
         }
@@ -128,14 +126,12 @@ std::string_view WireScanner::take_in_place(std::string_view& input) {
         if (piece[special] == '\0' && nul_ == Nul::report) {
             at = special + 1;
             ++nuls_;
-            ++line_bytes_;
             state_ = State::middle;
             continue;
         }
         input = piece.substr(special + 1);
         if (piece[special] == '\0') {
             ++nuls_;
-            ++line_bytes_;
             state_ = State::middle;
             queued_ = kReplacement;
         } else if (piece[special] == '\r' && last) {
@@ -175,7 +171,6 @@ bool WireScanner::take_dot(std::string_view& input, std::size_t& at) {
         return false;
     }
     ++stuffed_dots_;
-    ++line_bytes_;
     state_ = State::middle;
     ++at;
     return true;
@@ -203,7 +198,6 @@ void WireScanner::take_held(std::string_view& input) {
             input.remove_prefix(1);
             end_line_bare(kDotLine);
         } else {
-            ++line_bytes_;
             state_ = State::middle;
             queued_ = kDot;
         }
@@ -223,10 +217,6 @@ void WireScanner::take_held(std::string_view& input) {
 }
 
 void WireScanner::end_line(std::string_view text, State next) {
-    if (line_bytes_ > kLineBytesMax) {
-        ++long_lines_;
-    }
-    line_bytes_ = 0;
     queued_ = text;
     state_ = next;
 }

@@ -4,7 +4,8 @@
 // Content comes in pieces of any size and leaves as runs: views into the piece, or into constants
 // where something had to be added; so nothing is copied here. What may hang over from one piece to
 // the next is a held CR, dot or dot-CR, which is a state and no buffer. Synchronous, no allocation,
-// no failures; owned by one session or delivery.
+// no failures; owned by one session or delivery. Lines above the 998 octets of RFC 5321
+// §4.5.3.1.6 pass as they are.
 //
 // SMTP smuggling. Servers disagree about which of CRLF, LF and CR end a line. Whoever passes on a
 // sequence that it reads as text and its peer reads as "end of data" lets a stranger put a second
@@ -65,8 +66,6 @@ class WireScanner {
     [[nodiscard]] std::uint64_t nuls() const { return nuls_; }
     // Lines that came out with a stuffed dot (until_final, keep, add).
     [[nodiscard]] std::uint64_t stuffed_dots() const { return stuffed_dots_; }
-    // Lines above 998 octets, without CRLF (RFC 5321 §4.5.3.1.6). They pass all the same.
-    [[nodiscard]] std::uint64_t long_lines() const { return long_lines_; }
     [[nodiscard]] bool has_8bit() const { return has_8bit_; }
     // Octets that content sanitised before should not have held: bare line ends, NULs, lines of one
     // unstuffed dot.
@@ -90,11 +89,9 @@ class WireScanner {
     void end_line_bare(std::string_view text);
 
     std::string_view queued_;  // a constant that goes out before anything else
-    std::uint64_t line_bytes_ = 0;
     std::uint64_t bare_line_ends_ = 0;
     std::uint64_t nuls_ = 0;
     std::uint64_t stuffed_dots_ = 0;
-    std::uint64_t long_lines_ = 0;
     std::uint64_t lone_dots_ = 0;
     Dots dots_;
     Nul nul_;

@@ -68,10 +68,8 @@ class DotReader {
     // Complete after `end` or `finish`; meaningless where the verdict is not good.
     [[nodiscard]] const mail::ContentFacts& facts() const { return facts_; }
     [[nodiscard]] const mail::HeaderScan& headers() const { return headers_; }
-    // For the log: line ends that were normalised, lines above RFC 5321's 998 octets (taken all the
-    // same).
+    // For the log: line ends that were no CRLF.
     [[nodiscard]] std::uint64_t bare_line_ends() const { return scanner_.bare_line_ends(); }
-    [[nodiscard]] std::uint64_t long_lines() const { return scanner_.long_lines(); }
 
   private:
     void start(mail::WireScanner::Dots dots, const Options& options);
