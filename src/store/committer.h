@@ -76,6 +76,8 @@ class Committer {
     // be committed before. REQUIRES: the pool has a prepared segment.
     void start(const Start& start, base::Waiter& started);
     [[nodiscard]] bool started() const { return running_ && !new_epoch_; }
+    // Every batch up to this one is durable.
+    [[nodiscard]] std::uint64_t durable_sequence() const { return durable_sequence_; }
 
     // From transactions.
     void stream(Transaction& transaction);

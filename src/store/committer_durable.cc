@@ -36,6 +36,7 @@ void Committer::on_completion(std::int32_t result) {
 void Committer::on_durable() {
     durable_sequence_ = header_.sequence;
     durable_first_ = header_.first_segment;
+    links_.pool.set_watermark(durable_sequence_);
     active_->end += batch_.bytes();
     active_->last_sequence = header_.sequence;
     idle_since_ = shard_.now();

@@ -88,8 +88,10 @@ BlockState read_block(base::Bytes block, Header& header) {
 
 template void write_block(base::MutableBytes, Identity);
 template void write_block(base::MutableBytes, SegmentHeader);
+template void write_block(base::MutableBytes, Established);
 template BlockState read_block(base::Bytes, Identity&);
 template BlockState read_block(base::Bytes, SegmentHeader&);
+template BlockState read_block(base::Bytes, Established&);
 
 std::string segment_name(std::uint64_t segment) {
     std::array<char, 32> text;

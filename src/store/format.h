@@ -46,9 +46,24 @@ struct SegmentHeader {
     std::uint32_t epoch = 0;  // in which it was prepared
     std::uint64_t segment_bytes = 0;
     std::int64_t prepared_ms = 0;
+    std::uint64_t watermark = 0;  // the log's, when it was prepared
 };
-static_assert(sizeof(SegmentHeader) == 64 && std::is_trivially_copyable_v<SegmentHeader>);
+static_assert(sizeof(SegmentHeader) == 72 && std::is_trivially_copyable_v<SegmentHeader>);
 static_assert(offsetof(SegmentHeader, crc) == 12 && offsetof(SegmentHeader, segment) == 32);
+
+// The block of the file `established`, written when a log is closed: says outside of the log how
+// far it was durable, so that the loss of its end is seen.
+struct Established {
+    static constexpr std::uint64_t kMagic = 0x4853'4c42'5453'5052;  // "RPSTBLSH"
+    std::uint64_t magic = kMagic;
+    std::uint32_t version = kVersion;
+    std::uint32_t crc = 0;  // of the whole block, with this field 0
+    StoreId store{};
+    std::uint32_t partition = 0;
+    std::uint32_t zero = 0;
+    std::uint64_t watermark = 0;
+};
+static_assert(sizeof(Established) == 48 && std::is_trivially_copyable_v<Established>);
 
 // At the start of each batch; the records follow it at once, the content pieces in the next whole
 // block after the records.
@@ -235,7 +250,7 @@ void sign_batch(base::MutableBytes area, BatchHeader& header, const PlaceSeed& s
 [[nodiscard]] bool records_valid(const BatchHeader& header, base::Bytes records,
                                  const PlaceSeed& seed, std::uint64_t offset);
 
-// Whole blocks with a checksum in the header, for Identity and SegmentHeader.
+// Whole blocks with a checksum in the header, for Identity, SegmentHeader and Established.
 template <typename Header>
 void write_block(base::MutableBytes block, Header header);
 enum class BlockState : std::uint8_t { good, damaged, newer };
@@ -243,8 +258,10 @@ template <typename Header>
 [[nodiscard]] BlockState read_block(base::Bytes block, Header& header);
 extern template void write_block(base::MutableBytes, Identity);
 extern template void write_block(base::MutableBytes, SegmentHeader);
+extern template void write_block(base::MutableBytes, Established);
 extern template BlockState read_block(base::Bytes, Identity&);
 extern template BlockState read_block(base::Bytes, SegmentHeader&);
+extern template BlockState read_block(base::Bytes, Established&);
 
 // "0000002a.seg".
 [[nodiscard]] std::string segment_name(std::uint64_t segment);

@@ -42,6 +42,7 @@ rt::Task<void> Partition::close() {
     if (committer_.started()) {
         committer_.drain(wakeup_);
         co_await wakeup_.woken("the log to drain");
+        co_await write_established();
     }
     pool_.stop();
     co_await scope_.join();

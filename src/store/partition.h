@@ -69,6 +69,8 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     [[nodiscard]] rt::Task<base::Status> remove_temporaries(const std::vector<std::string>& names);
     [[nodiscard]] rt::Task<base::Status> start_epoch(Recovery& recovery);
     [[nodiscard]] rt::Task<base::Status> establish();
+    [[nodiscard]] rt::Task<base::Result<std::uint64_t>> read_established();
+    [[nodiscard]] rt::Task<void> write_established();
     void announce(Recovery& recovery);
     [[nodiscard]] std::uint64_t oldest_of(MessageRef message) const;
     [[nodiscard]] Segment* pin(std::uint64_t segment);

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "base/assert.h"
+#include "store/log_reader.h"
 #include "store/partition.h"
 
 namespace store {
@@ -35,7 +36,14 @@ rt::Task<base::Status> Partition::open() {
     if (!status.has_value()) {
         co_return status;
     }
-    const bool established = contains(*names, kEstablishedName);
+    std::optional<std::uint64_t> established;
+    if (contains(*names, kEstablishedName)) {
+        const base::Result<std::uint64_t> watermark = co_await read_established();
+        if (!watermark.has_value()) {
+            co_return std::unexpected(watermark.error());
+        }
+        established = *watermark;
+    }
     Recovery recovery(files_, links_.options, established);
     status = co_await recovery.run(*names);
     if (status.has_value()) {
@@ -121,8 +129,8 @@ rt::Task<base::Status> Partition::start_epoch(Recovery& recovery) {
         co_return base::fail(prepared.error().number(),
                              "cannot prepare a segment in " + files_.path + ": " +
                                  prepared.error().describe() + "; make room for one of " +
-                                 std::to_string(links_.options.segment_bytes >> 20U) +
-                                 " MiB, then start again");
+                                 std::to_string(pool_.small_bytes() >> 10U) +
+                                 " KiB, then start again");
     }
     while (!recovery.segments().empty()) {
         segments_.push_back(recovery.segments().pop_oldest());
@@ -153,6 +161,61 @@ rt::Task<base::Status> Partition::establish() {
                                           "/established: " + base::Error(-result).describe());
     }
     co_return base::Status();
+}
+
+// 0 where it says nothing: it was never closed, or a crash tore what a close wrote there.
+rt::Task<base::Result<std::uint64_t>> Partition::read_established() {
+    op_.prepare_open(directory_.get(), kEstablishedName, io::OpenMode());
+    const std::int32_t opened = co_await op_.submit(links_.shard);
+    base::Status status;
+    AlignedBuffer block(format::kBlock);
+    if (opened >= 0) {
+        const io::OwnedHandle file(links_.shard.driver(), opened);
+        status = co_await read_fully(links_.shard, op_, opened, block.bytes(), 0);
+    } else {
+        status = base::fail(-opened);
+    }
+    if (!status.has_value() && status.error().number() == ENODATA) {
+        co_return 0;
+    }
+    if (!status.has_value()) {
+        co_return base::fail(
+            status.error().number(),
+            "cannot read " + files_.path + "/established: " + status.error().describe());
+    }
+    format::Established said;
+    const bool good = format::read_block(block.bytes(), said) == format::BlockState::good &&
+                      said.store == files_.store && said.partition == files_.partition;
+    co_return good ? said.watermark : 0;
+}
+
+// It only helps the next start to see a loss, so a failure is no more than a notice.
+rt::Task<void> Partition::write_established() {
+    format::Established said;
+    said.store = files_.store;
+    said.partition = files_.partition;
+    said.watermark = committer_.durable_sequence();
+    AlignedBuffer block(format::kBlock);
+    format::write_block(block.bytes(), said);
+    io::OpenMode mode;
+    mode.write = true;
+    op_.prepare_open(directory_.get(), kEstablishedName, mode);
+    std::int32_t result = co_await op_.submit(links_.shard);
+    if (result >= 0) {
+        const io::OwnedHandle file(links_.shard.driver(), result);
+        op_.prepare_write(file.get(), block.bytes(), 0);
+        result = co_await op_.submit(links_.shard);
+        if (result >= 0) {
+            op_.prepare_sync(file.get());
+            result = co_await op_.submit(links_.shard);
+        }
+    }
+    if (result < 0 && !links_.shard.driver().dead()) {
+        links_.log.notice(
+            mail::Severity::warning,
+            "cannot write " + files_.path + "/established: " + base::Error(-result).describe() +
+                "; should the end of the log be lost, the next start will not see it");
+    }
 }
 
 void Partition::announce(Recovery& recovery) {

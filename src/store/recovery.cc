@@ -23,10 +23,12 @@ rt::Task<base::Status> lock_within(rt::Shard& shard, rt::Sleep& sleep, io::Handl
     co_return status;
 }
 
-Recovery::Recovery(PartitionFiles& files, const StoreOptions& options, bool established)
+Recovery::Recovery(PartitionFiles& files, const StoreOptions& options,
+                   std::optional<std::uint64_t> established)
     : files_(files),
       options_(options),
-      established_(established),
+      established_(established.has_value()),
+      watermark_(established.value_or(0)),
       walk_(files.shard, options.salvage),
       block_(format::kBlock) {}
 
@@ -111,7 +113,8 @@ rt::Task<base::Status> Recovery::open_segment(std::uint64_t id) {
 rt::Task<base::Status> Recovery::read_header(Found& found) {
     Segment& segment = *found.segment;
     const base::Result<std::uint64_t> size = files_.shard.driver().file_size(segment.handle.get());
-    segment.bytes = size.has_value() ? *size / format::kBlock * format::kBlock : 0;
+    found.file_bytes = size.value_or(0);
+    segment.bytes = found.file_bytes / format::kBlock * format::kBlock;
     segment.bytes = std::min<std::uint64_t>(segment.bytes, format::kSegmentBytesMax);
     if (segment.bytes < format::kBlock) {
         segment.bytes = format::kBlock;
@@ -133,13 +136,16 @@ rt::Task<base::Status> Recovery::read_header(Found& found) {
                                               std::to_string(header.version) +
                                               "); start that version");
     }
-    found.header_good = state == format::BlockState::good && header.store == files_.store &&
-                        header.partition == files_.partition && header.segment == segment.id &&
+    found.foreign = state == format::BlockState::good &&
+                    (header.store != files_.store || header.partition != files_.partition ||
+                     header.segment != segment.id);
+    found.header_good = state == format::BlockState::good && !found.foreign &&
                         header.segment_bytes % format::kBlock == 0 &&
                         header.segment_bytes <= format::kSegmentBytesMax;
     if (found.header_good) {
         segment.bytes = header.segment_bytes;
         epoch_ = std::max(epoch_, header.epoch);
+        watermark_ = std::max(watermark_, header.watermark);
     }
     co_return base::Status();
 }
@@ -277,15 +283,14 @@ void Recovery::settle() {
     for (Found& found : found_) {
         std::unique_ptr<Segment>& segment = found.segment;
         next_segment_ = std::max(next_segment_, segment->id + 1);
-        const bool in_log = segment->id >= base_;
-        const bool valid = segment->last_sequence > 0;
-        if (in_log && valid) {
+        if (segment->id >= base_ && segment->last_sequence > 0) {
             segments_.push_back(std::move(segment));
         } else {
-            segment->damaged = in_log && (segment->damaged || !found.header_good);
             free_.push_back(std::move(segment));
         }
     }
+    // What is to be put aside goes first, before a new epoch can make anyone believe it was.
+    std::ranges::stable_partition(free_, [](const auto& segment) { return segment->damaged; });
     for (const Replay::Message& message : messages_) {
         ++segments_.find(message.oldest_segment)->live;
     }

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,10 @@ namespace store {
 
 class Recovery {
   public:
-    // `established`: the log has had a durable batch once, so finding none is a loss.
-    Recovery(PartitionFiles& files, const StoreOptions& options, bool established);
+    // `established`: the log has had a durable batch once, so finding none is a loss; up to which
+    // sequence it was durable when it was last closed, 0 where that is not known.
+    Recovery(PartitionFiles& files, const StoreOptions& options,
+             std::optional<std::uint64_t> established);
 
     // Errors are sentences for the operator.
     [[nodiscard]] rt::Task<base::Status> run(const std::vector<std::string>& names);
@@ -53,6 +56,8 @@ class Recovery {
     struct Found {
         std::unique_ptr<Segment> segment;
         bool header_good = false;
+        bool foreign = false;  // the header is good, but another partition's or segment's
+        std::uint64_t file_bytes = 0;
         bool any_batch = false;  // whose header validates
         std::uint64_t known_end = 0;
     };
@@ -80,6 +85,7 @@ class Recovery {
     void apply_records(Found& found);
     void note_torn(const Found& found);
     void damage(Segment* segment, std::uint64_t sequence, const std::string& what);
+    void judge_file(Found& found);
     void check_messages();
     [[nodiscard]] base::Status verdict();
     void settle();
@@ -88,6 +94,7 @@ class Recovery {
     PartitionFiles& files_;
     const StoreOptions& options_;
     bool established_;
+    std::uint64_t watermark_;
     BatchWalk walk_;
     rt::AwaitableOp op_;
     AlignedBuffer block_;
@@ -99,7 +106,6 @@ class Recovery {
     };
     std::map<std::uint64_t, End> ends_;
 
-    std::uint64_t watermark_ = 0;
     std::uint32_t epoch_ = 0;
     std::uint32_t salvage_epoch_ = 0;
     std::uint64_t salvaged_below_ = 0;

@@ -35,11 +35,25 @@ rt::Task<base::Status> Recovery::replay_segment(Found& found) {
             co_return status;
         }
     }
-    if (!found.header_good && found.segment->last_sequence > 0) {
-        damage(found.segment.get(), found.segment->last_sequence,
-               "the header of " + name_ + " is damaged");
-    }
+    judge_file(found);
     co_return base::Status();
+}
+
+// A segment gets its name when it is whole and durable, so no crash leaves it otherwise.
+void Recovery::judge_file(Found& found) {
+    Segment& segment = *found.segment;
+    // One without a batch is put aside before the next epoch; until then it is news at each start.
+    const std::uint64_t sequence =
+        segment.last_sequence > 0 ? segment.last_sequence : ~std::uint64_t{0};
+    if (found.foreign) {
+        damage(&segment, sequence, name_ + " comes from elsewhere: its header names another place");
+    } else if (!found.header_good) {
+        damage(&segment, sequence, "the header of " + name_ + " is damaged");
+    } else if (found.file_bytes < segment.bytes) {
+        damage(&segment, sequence,
+               name_ + " is " + std::to_string(found.file_bytes) + " bytes long, and should be " +
+                   std::to_string(segment.bytes));
+    }
 }
 
 rt::Task<base::Status> Recovery::replay_batch(Found& found) {
@@ -163,7 +177,8 @@ base::Status Recovery::verdict() {
     if (!options_.salvage) {
         return refuse(EUCLEAN, sentence +
                                    ". Nothing was changed. Put the files back from a copy, or "
-                                   "start once with salvage to go on with what is left");
+                                   "start once with `ringpost serve --salvage` to go on with "
+                                   "what is left");
     }
     for (const std::string& what : damages_) {
         files_.log.notice(mail::Severity::error, files_.path + ": salvaged around damage: " + what);

@@ -86,7 +86,6 @@ rt::Task<void> SegmentPool::run() {
             break;
         }
         if (status.has_value()) {
-            starved_ = false;
             continue;
         }
         if (!passes(status.error().number())) {
@@ -119,6 +118,7 @@ rt::Task<base::Status> SegmentPool::prepare() {
         free_.pop_front();
         if (!segment->damaged && segment->bytes == options_.segment_bytes) {
             status = co_await recycle(std::move(segment));
+            starved_ = starved_ && !status.has_value();
             co_return status;
         }
         status = co_await remove(std::move(segment));
@@ -126,11 +126,18 @@ rt::Task<base::Status> SegmentPool::prepare() {
             co_return status;
         }
     }
-    status = co_await create();
+    status = co_await create(options_.segment_bytes);
+    if (status.has_value()) {
+        starved_ = false;
+    } else if (passes(status.error().number()) && prepared_.size() < kSmallKept &&
+               small_bytes() < options_.segment_bytes) {
+        note_starved(status.error());
+        status = co_await create(small_bytes());
+    }
     co_return status;
 }
 
-rt::Task<base::Status> SegmentPool::create() {
+rt::Task<base::Status> SegmentPool::create(std::uint64_t bytes) {
     io::OpenMode mode;
     mode.write = true;
     mode.create = true;
@@ -151,7 +158,7 @@ rt::Task<base::Status> SegmentPool::create() {
         co_return base::fail(-result);
     }
     io::OwnedHandle file(files_.shard.driver(), result);
-    base::Status status = co_await fill(file.get());
+    base::Status status = co_await fill(file.get(), bytes);
     file.reset();
     if (status.has_value()) {
         // Opened anew under the temporary name, so that nothing can fail once the name is in place.
@@ -166,7 +173,7 @@ rt::Task<base::Status> SegmentPool::create() {
         co_return status;
     }
     auto segment = std::make_unique<Segment>();
-    segment->bytes = options_.segment_bytes;
+    segment->bytes = bytes;
     segment->handle = io::OwnedHandle(files_.shard.driver(), result);
     status = files_.shard.driver().try_lock(segment->handle.get());
     if (status.has_value()) {
@@ -187,16 +194,16 @@ void SegmentPool::add_prepared(std::unique_ptr<Segment> segment) {
     prepared_.push_back(std::move(segment));
 }
 
-rt::Task<base::Status> SegmentPool::fill(io::Handle file) {
-    base::Status status = co_await write_zeros(file);
+rt::Task<base::Status> SegmentPool::fill(io::Handle file, std::uint64_t bytes) {
+    base::Status status = co_await write_zeros(file, bytes);
     if (status.has_value()) {
-        status = co_await write_header(file, next_);
+        status = co_await write_header(file, bytes);
     }
     co_return status;
 }
 
-rt::Task<base::Status> SegmentPool::write_zeros(io::Handle file) {
-    op_.prepare_allocate(file, 0, options_.segment_bytes);
+rt::Task<base::Status> SegmentPool::write_zeros(io::Handle file, std::uint64_t bytes) {
+    op_.prepare_allocate(file, 0, bytes);
     std::int32_t result = co_await op_.submit(files_.shard);
     if (result < 0 && result != -EOPNOTSUPP) {
         co_return base::fail(-result);
@@ -205,9 +212,8 @@ rt::Task<base::Status> SegmentPool::write_zeros(io::Handle file) {
         zeros_ = AlignedBuffer(std::min<std::uint64_t>(kZerosBytes, options_.segment_bytes));
     }
     std::uint64_t offset = 0;
-    while (offset < options_.segment_bytes) {
-        const std::uint64_t size =
-            std::min<std::uint64_t>(zeros_.size(), options_.segment_bytes - offset);
+    while (offset < bytes) {
+        const std::uint64_t size = std::min<std::uint64_t>(zeros_.size(), bytes - offset);
         op_.prepare_write(file, zeros_.bytes().first(size), offset);
         result = co_await op_.submit(files_.shard);
         if (result < 0) {
@@ -222,14 +228,15 @@ rt::Task<base::Status> SegmentPool::write_zeros(io::Handle file) {
     co_return base::Status();
 }
 
-rt::Task<base::Status> SegmentPool::write_header(io::Handle file, std::uint64_t id) {
+rt::Task<base::Status> SegmentPool::write_header(io::Handle file, std::uint64_t bytes) {
     format::SegmentHeader header;
     header.store = files_.store;
-    header.segment = id;
+    header.segment = next_;
     header.partition = files_.partition;
     header.epoch = epoch_;
-    header.segment_bytes = options_.segment_bytes;
+    header.segment_bytes = bytes;
     header.prepared_ms = base::unix_ms(files_.shard.wall_now());
+    header.watermark = watermark_;
     format::write_block(header_.bytes(), header);
     op_.prepare_write(file, header_.bytes(), 0);
     std::int32_t result = co_await op_.submit(files_.shard);
@@ -267,7 +274,7 @@ rt::Task<base::Status> SegmentPool::recycle(std::unique_ptr<Segment> segment) {
     result = co_await op_.submit(files_.shard);
     base::Status status = status_of(result);
     if (status.has_value()) {
-        status = co_await write_header(segment->handle.get(), next_);
+        status = co_await write_header(segment->handle.get(), segment->bytes);
     }
     if (status.has_value()) {
         status = co_await put_in_place(kRecycleName, next_);

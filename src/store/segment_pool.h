@@ -9,6 +9,7 @@
 // Fatal: any other failure, since it says that the disk or the directory is broken.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -54,8 +55,11 @@ class SegmentPool {
     // Both before the first prepare().
     void set_next(std::uint64_t segment) { next_ = segment; }
     void set_epoch(std::uint32_t epoch) { epoch_ = epoch; }
+    // Every batch up to this sequence is durable: what segments prepared from now on say.
+    void set_watermark(std::uint64_t sequence) { watermark_ = sequence; }
 
-    // Prepares one segment. Not while run() runs.
+    // Prepares one segment; a small one where there is no room for more, and then it is starved().
+    // Not while run() runs.
     [[nodiscard]] rt::Task<base::Status> prepare();
     // Keeps segments prepared until stop(), or until the driver is dead: one, and `ahead` of them
     // after want_all(). So a log that is hardly used takes little of the disk.
@@ -65,6 +69,9 @@ class SegmentPool {
 
     [[nodiscard]] std::size_t prepared() const { return prepared_.size(); }
     [[nodiscard]] bool starved() const { return starved_; }
+    [[nodiscard]] std::uint64_t small_bytes() const {
+        return std::max(options_.segment_bytes / 64, kSmallestBytes);
+    }
     // REQUIRES: prepared() > 0.
     [[nodiscard]] std::unique_ptr<Segment> take();
     // Nothing in it is alive, no one reads it, and the log says so durably.
@@ -75,14 +82,18 @@ class SegmentPool {
 
   private:
     static constexpr std::size_t kFreeKept = 2;  // more are removed from the disk
+    // While the disk has no room for a whole segment, this many small ones are kept prepared: so
+    // outcomes go on, and the next start, which cannot go on in an old segment, finds one.
+    static constexpr std::size_t kSmallKept = 2;
+    static constexpr std::uint64_t kSmallestBytes = 64U << 10U;
     static constexpr std::size_t kZerosBytes = 1U << 20U;
 
-    [[nodiscard]] rt::Task<base::Status> create();
-    [[nodiscard]] rt::Task<base::Status> fill(io::Handle file);
-    [[nodiscard]] rt::Task<base::Status> write_zeros(io::Handle file);
+    [[nodiscard]] rt::Task<base::Status> create(std::uint64_t bytes);
+    [[nodiscard]] rt::Task<base::Status> fill(io::Handle file, std::uint64_t bytes);
+    [[nodiscard]] rt::Task<base::Status> write_zeros(io::Handle file, std::uint64_t bytes);
     [[nodiscard]] rt::Task<base::Status> recycle(std::unique_ptr<Segment> segment);
     [[nodiscard]] rt::Task<base::Status> remove(std::unique_ptr<Segment> segment);
-    [[nodiscard]] rt::Task<base::Status> write_header(io::Handle file, std::uint64_t id);
+    [[nodiscard]] rt::Task<base::Status> write_header(io::Handle file, std::uint64_t bytes);
     // Renames to the segment's name and makes that durable.
     [[nodiscard]] rt::Task<base::Status> put_in_place(const char* temporary, std::uint64_t id);
     void add_prepared(std::unique_ptr<Segment> segment);
@@ -93,6 +104,7 @@ class SegmentPool {
     Options options_;
     std::uint64_t next_ = 1;
     std::uint32_t epoch_ = 1;
+    std::uint64_t watermark_ = 0;
     std::deque<std::unique_ptr<Segment>> prepared_;
     std::deque<std::unique_ptr<Segment>> free_;
     AlignedBuffer zeros_;

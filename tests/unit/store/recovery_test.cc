@@ -21,13 +21,14 @@ class RecoveryTest : public StoreFixture {
         return count;
     }
     void expect_refused(std::string_view why) {
-        const auto before = disk().content_of(path_of(segments().front()));
         const std::vector<std::uint64_t> ids = segments();
+        const std::string first = ids.empty() ? kPartition : path_of(ids.front());
+        const auto before = disk().content_of(first);
         const std::string refusal = world().run_once(nothing);
         EXPECT_NE(refusal.find(why), std::string::npos) << refusal;
         EXPECT_EQ(faults(), "");
         EXPECT_EQ(segments(), ids);
-        EXPECT_EQ(disk().content_of(path_of(segments().front())), before);
+        EXPECT_EQ(disk().content_of(first), before);
     }
     void salvage(std::size_t lost_messages) {
         world().options().store.salvage = true;
@@ -77,14 +78,55 @@ TEST_F(RecoveryTest, DamageToTheLastAcknowledgedBatchShowsOnceItIsSealed) {
     salvage(1);
 }
 
-TEST_F(RecoveryTest, DamageToTheSealAndTheLastBatchReadsAsATornTail) {
+TEST_F(RecoveryTest, DamageToTheSealAndTheLastBatchReadsAsATornTailAfterACrash) {
     run(three_letters);
+    disk().put_file("/spool/p000/established", "");  // as if it had never been closed
     const std::vector<Batch> found = batches(1);
     damage(1, found[3].offset + sizeof(store::format::BatchHeader) + 5);
     damage(1, found[4].offset + 9);
     EXPECT_EQ(world().run_once(nothing), "");
     EXPECT_EQ(lost(), 1U);
     EXPECT_TRUE(logged("cut a torn batch"));
+}
+
+TEST_F(RecoveryTest, TheLossOfTheLogsEndShowsOnceItWasClosed) {
+    run(three_letters);
+    const std::vector<Batch> found = batches(1);
+    const std::string path = path_of(1);
+    const std::string whole = disk().content_of(path).value();
+    const auto expect_seen = [&](std::string content, std::string_view why) {
+        disk().put_file(path, content);
+        expect_refused(why);
+        disk().put_file(path, whole);
+    };
+    std::string zeroed = whole;
+    std::fill(zeroed.begin() + static_cast<std::ptrdiff_t>(found[2].offset), zeroed.end(), '\0');
+    expect_seen(zeroed, "the newest that were acknowledged, are missing");
+    expect_seen(std::string(whole.size(), '\0'), "the header of 00000001.seg is damaged");
+    expect_seen(whole.substr(0, store::format::kBlock), "00000001.seg is 4096 bytes long");
+    remove(path);
+    expect_refused("batches 1 to 5, the newest that were acknowledged, are missing");
+    disk().put_file(path, whole);
+    run(nothing);
+}
+
+TEST_F(RecoveryTest, TheLossOfTheNewestSegmentShowsInTheOnesPreparedBehindIt) {
+    run(several_segments);
+    disk().put_file("/spool/p000/established", "");
+    std::uint64_t newest = 0;
+    for (const std::uint64_t id : segments()) {
+        newest = batches(id).empty() ? newest : id;
+    }
+    ASSERT_LT(newest, segments().back());
+    remove(path_of(newest));
+    expect_refused("the newest that were acknowledged, are missing");
+}
+
+TEST_F(RecoveryTest, ATornEstablishedSaysNothing) {
+    run(three_letters);
+    const char torn = 'x';
+    disk().overwrite("/spool/p000/established", 40, std::as_bytes(std::span(&torn, 1)));
+    run(nothing);
 }
 
 TEST_F(RecoveryTest, ASegmentThatIsMissingInTheMiddleIsCorruption) {
@@ -111,7 +153,11 @@ TEST_F(RecoveryTest, ALogThatIsGoneIsCorruption) {
         remove(path_of(id));
     }
     const std::string refusal = world().run_once(nothing);
-    EXPECT_NE(refusal.find("no valid batch left"), std::string::npos) << refusal;
+    EXPECT_NE(refusal.find("batches 1 to 5, the newest that were acknowledged, are missing"),
+              std::string::npos)
+        << refusal;
+    disk().put_file("/spool/p000/established", "");
+    expect_refused("no valid batch left");
 }
 
 TEST_F(RecoveryTest, ADamagedSegmentHeaderIsCorruption) {
@@ -125,23 +171,25 @@ TEST_F(RecoveryTest, ADamagedSegmentHeaderIsCorruption) {
 TEST_F(RecoveryTest, AnEmptiedSegmentIsCorruption) {
     run(several_segments);
     disk().put_file(path_of(segments()[1]), "");
-    expect_refused("are missing");
+    expect_refused("is damaged");
 }
 
 TEST_F(RecoveryTest, AZeroedSegmentIsCorruption) {
     run(several_segments);
     disk().put_file(path_of(segments()[1]), std::string(64U << 10U, '\0'));
-    expect_refused("are missing");
+    expect_refused("is damaged");
 }
 
-TEST_F(RecoveryTest, AnEmptiedSegmentThatWasNeverUsedIsPutAside) {
+// It may have held what was acknowledged: who would know?
+TEST_F(RecoveryTest, AnEmptiedSegmentIsCorruptionEvenIfItWasNeverUsed) {
     run(three_letters);
     const std::uint64_t prepared = segments().back();
     ASSERT_TRUE(batches(prepared).empty());
     disk().put_file(path_of(prepared), "");
-    run(nothing);
-    run(nothing);
+    expect_refused("is damaged");
+    salvage(0);
     EXPECT_FALSE(disk().exists(path_of(prepared)));
+    EXPECT_TRUE(disk().exists(path_of(prepared) + ".damaged"));
 }
 
 TEST_F(RecoveryTest, LeftoversOfPreparationAreRemoved) {
@@ -192,7 +240,7 @@ TEST_F(RecoveryTest, SegmentsOfAnotherSpoolAreNotTaken) {
     identity.partitions = 1;
     store::format::write_block(block, identity);
     disk().overwrite("/spool/identity", 0, block);
-    expect_refused("no valid batch left");
+    expect_refused("comes from elsewhere");
 }
 
 TEST_F(RecoveryTest, RottenContentIsNeverHandedOut) {
@@ -275,6 +323,10 @@ TEST_F(RecoveryTest, AKilledProcessLeavesALogThatOpens) {
     EXPECT_GT(world().host().starts(), starts + 1);
 }
 
+rt::Task<void> finish_all(StoreProgram& program) {
+    co_await program.finish_all();
+}
+
 rt::Task<void> finish_everything(StoreProgram& program) {
     EXPECT_EQ(program.oracle().alive().size(), 6U);
     co_await program.finish_all();
@@ -292,6 +344,32 @@ TEST_F(RecoveryTest, FewerShardsTakeOverThePartitionsOfMore) {
     world().oracle().only_partition({});
     EXPECT_EQ(world().run_once(finish_everything), "");
     EXPECT_EQ(faults(), "");
+}
+
+rt::Task<void> until_full(StoreProgram& program) {
+    for (std::uint64_t i = 1; program.refusals() == 0 && !program.dead(); ++i) {
+        co_await program.put(letter_of(i, 30'000), 30'000);
+    }
+}
+
+rt::Task<void> defer_everything(StoreProgram& program) {
+    for (const store::MessageRef message : program.oracle().alive()) {
+        program.record(message, 0, store::RecipientStatus::deferred);
+    }
+    co_await program.pause(milliseconds(500));
+}
+
+// Each start needs a segment of its own, and no old one can be freed.
+TEST_F(RecoveryTest, AFullDiskStillTakesStartsAndOutcomes) {
+    options_.store.segment_bytes = 1U << 20U;
+    options_.sim.disk.capacity_bytes = 6U << 20U;
+    run(until_full);
+    for (int i = 0; i < 8; ++i) {
+        run(defer_everything);
+    }
+    EXPECT_TRUE(logged("no new mail is taken until there is room"));
+    run(finish_all);
+    run(three_letters);
 }
 
 rt::Task<void> ids_grow(StoreProgram& program) {
