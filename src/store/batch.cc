@@ -9,6 +9,8 @@ namespace store {
 namespace {
 
 constexpr std::size_t kAreaBytes = 64U << 10U;
+// What outcomes may fill of a batch that is short because its segment is nearly full.
+constexpr std::uint64_t kOutcomeBytesLeast = 16U << 10U;
 
 std::uint32_t blocks_of(std::uint64_t bytes) {
     return static_cast<std::uint32_t>(base::round_up(bytes, format::kBlock) / format::kBlock);
@@ -21,45 +23,53 @@ Batch::Batch() : area_(kAreaBytes) {
     vector_.reserve(kPiecesMax + 1);
 }
 
-void Batch::start(std::uint64_t bytes_first, std::uint64_t bytes_max) {
+void Batch::start(std::uint64_t room_bytes, std::uint64_t bytes_max) {
     parts_.clear();
     vector_.clear();
-    bytes_first_ = bytes_first;
-    bytes_max_ = std::min(bytes_max, bytes_first);
+    room_bytes_ = room_bytes;
+    bytes_max_ = std::min(bytes_max, room_bytes);
     record_bytes_ = 0;
     records_ = 0;
     blocks_ = 0;
     pieces_ = 0;
     content_bytes_ = 0;
-    first_item_ = true;
+    first_content_ = true;
 }
 
-bool Batch::reserve(std::uint64_t record_bytes, std::uint32_t records, std::uint32_t blocks,
-                    std::uint32_t pieces) {
-    const std::uint64_t total = sizeof(format::BatchHeader) + record_bytes_ + record_bytes;
+bool Batch::reserve(const Need& need, std::uint64_t bytes_max) {
+    const std::uint64_t total = sizeof(format::BatchHeader) + record_bytes_ + need.record_bytes;
     const std::uint64_t size =
-        (std::uint64_t{blocks_of(total)} + blocks_ + blocks) * format::kBlock;
-    if (size > (first_item_ ? bytes_first_ : bytes_max_) || total > INT32_MAX ||
-        records_ + records > kRecordsMax || pieces_ + pieces > kPiecesMax) {
+        (std::uint64_t{blocks_of(total)} + blocks_ + need.blocks) * format::kBlock;
+    if (size > bytes_max || total > INT32_MAX || records_ + 1 > kRecordsMax ||
+        pieces_ + need.pieces > kPiecesMax) {
         return false;
     }
-    record_bytes_ += record_bytes;
-    records_ += records;
-    blocks_ += blocks;
-    pieces_ += pieces;
+    record_bytes_ += need.record_bytes;
+    ++records_;
+    blocks_ += need.blocks;
+    pieces_ += need.pieces;
+    return true;
+}
+
+bool Batch::reserve_content(const Need& need) {
+    if (!reserve(need, first_content_ ? room_bytes_ : bytes_max_)) {
+        return false;
+    }
+    first_content_ = false;
     return true;
 }
 
 bool Batch::plan_record(std::uint64_t payload) {
-    return reserve(format::record_bytes(payload), 1, 0, 0);
+    return reserve({.record_bytes = format::record_bytes(payload)}, room_bytes_);
 }
 
 bool Batch::plan_outcome(OutcomeBuffer& outcomes) {
-    if (!reserve(outcomes.next().bytes, 1, 0, 0)) {
+    if (records_ >= kRecordsMax / 2 ||
+        !reserve({.record_bytes = outcomes.next().bytes},
+                 std::max(bytes_max_ / 2, std::min(room_bytes_, kOutcomeBytesLeast)))) {
         return false;
     }
     outcomes.plan();
-    first_item_ = false;
     return true;
 }
 
@@ -69,15 +79,13 @@ bool Batch::plan_transaction(Transaction& transaction) {
     const std::span<Transaction::Chunk> chunks = transaction.placeable();
     bool all = parts_.size() < kPiecesMax;
     while (all && part.chunks < chunks.size()) {
-        all = reserve(format::record_bytes(sizeof(format::Extent)), 1,
-                      blocks_of(chunks[part.chunks].bytes), 1);
+        all = reserve_content({format::record_bytes(sizeof(format::Extent)),
+                               blocks_of(chunks[part.chunks].bytes), 1});
         part.chunks += all ? 1 : 0;
-        first_item_ = first_item_ && !all;
     }
     if (all && transaction.committing()) {
-        all = reserve(format::record_bytes(transaction.commit_payload()), 1, 0, 0);
+        all = reserve_content({.record_bytes = format::record_bytes(transaction.commit_payload())});
         part.commit = all;
-        first_item_ = first_item_ && !all;
     }
     if (part.chunks > 0 || part.commit) {
         parts_.push_back(part);

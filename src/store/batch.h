@@ -38,10 +38,12 @@ class Batch {
 
     Batch();
 
-    // Planning. `bytes_first` bounds a batch of one item, `bytes_max` one of several.
-    void start(std::uint64_t bytes_first, std::uint64_t bytes_max);
+    // Planning. `room_bytes` is what the segment has left; `bytes_max` is where a batch ends, but
+    // for the first item of content, which may be larger.
+    void start(std::uint64_t room_bytes, std::uint64_t bytes_max);
     // A record of the committer's own; these come first. False: it does not fit.
     [[nodiscard]] bool plan_record(std::uint64_t payload);
+    // Outcomes fill no more than half of a batch, so that content is not kept waiting by a flood.
     [[nodiscard]] bool plan_outcome(OutcomeBuffer& outcomes);
     // Takes of it what fits. False: not all that waits did.
     [[nodiscard]] bool plan_transaction(Transaction& transaction);
@@ -61,15 +63,21 @@ class Batch {
     [[nodiscard]] std::uint64_t content_bytes() const { return content_bytes_; }
 
   private:
-    [[nodiscard]] bool reserve(std::uint64_t record_bytes, std::uint32_t records,
-                               std::uint32_t blocks, std::uint32_t pieces);
+    struct Need {
+        std::uint64_t record_bytes = 0;
+        std::uint32_t blocks = 0;
+        std::uint32_t pieces = 0;
+    };
+    // Takes one record, with what it describes, unless the batch then has more than `bytes_max`.
+    [[nodiscard]] bool reserve(const Need& need, std::uint64_t bytes_max);
+    [[nodiscard]] bool reserve_content(const Need& need);
     void put_part(Part& part, std::uint32_t& block);
 
     AlignedBuffer area_;
     std::vector<Part> parts_;
     std::vector<iovec> vector_;
     RecordWriter writer_{{}};
-    std::uint64_t bytes_first_ = 0;
+    std::uint64_t room_bytes_ = 0;
     std::uint64_t bytes_max_ = 0;
     std::uint64_t record_bytes_ = 0;
     std::uint32_t records_ = 0;
@@ -80,7 +88,7 @@ class Batch {
     std::uint64_t bytes_ = 0;
     std::uint64_t content_bytes_ = 0;
     std::uint32_t first_outcome_ = 0;
-    bool first_item_ = true;
+    bool first_content_ = true;
 };
 
 }  // namespace store

@@ -214,14 +214,9 @@ void Committer::try_write() {
         return;
     }
     if (anything_waits()) {
-        if (opening_) {
-            // Not even an empty segment holds it: a commit record of tens of megabytes.
-            Transaction& transaction = work_.front();
-            take_off(transaction);
-            transaction.fail(mail::SinkState::failed);
-            return;
+        if (!opening_) {
+            write_summary();
         }
-        write_summary();
     } else if (seal_due()) {
         if (room() < format::kBlock) {
             write_summary();  // says the same
@@ -273,18 +268,23 @@ bool Committer::plan(bool with_content) {
     if (flying_.empty()) {
         flying_.swap(gathering_);
     }
-    bool fits = true;
     bool any = false;
-    while (fits && !flying_.empty()) {
-        fits = batch_.plan_outcome(flying_);
-        any = any || fits;
+    while (!flying_.empty() && batch_.plan_outcome(flying_)) {
+        any = true;
     }
     if (with_content) {
+        bool fits = true;
         for (Transaction* at = work_.empty() ? nullptr : &work_.front(); fits && at != nullptr;) {
             Transaction* next = work_.after(*at);
             fits = batch_.plan_transaction(*at);
             at = next;
         }
+    }
+    if (opening_ && with_content && !work_.empty() && !batch_.has_content()) {
+        // Not even an empty segment holds it: a commit record of tens of megabytes.
+        Transaction& transaction = work_.front();
+        take_off(transaction);
+        transaction.fail(mail::SinkState::failed);
     }
     return any || batch_.has_content();
 }

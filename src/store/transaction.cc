@@ -98,6 +98,11 @@ void Transaction::commit(const mail::Envelope& envelope, const mail::ContentFact
     committer_->commit(*this);
 }
 
+mail::SinkState Transaction::state() const {
+    RP_ASSERT(waiter_ == nullptr);
+    return result_;
+}
+
 CommitParts Transaction::parts() const {
     return {id_,   arrival_,  *facts_,        *envelope_, client_address_,
             helo_, protocol_, added_headers_, pieces_,    oldest_segment_};

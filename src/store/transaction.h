@@ -70,7 +70,8 @@ class Transaction final : public mail::IncomingMessage,
     [[nodiscard]] mail::SinkState append(std::string_view run, base::Waiter& waiter) override;
     void commit(const mail::Envelope& envelope, const mail::ContentFacts& facts,
                 std::string_view added_headers, base::Waiter& waiter) override;
-    [[nodiscard]] mail::SinkState state() const override { return result_; }
+    // Panics while something is waited for: 250 must never rest on a stray wake.
+    [[nodiscard]] mail::SinkState state() const override;
 
     // For the committer.
     [[nodiscard]] bool committing() const { return phase_ == Phase::committing; }

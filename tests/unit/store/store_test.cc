@@ -237,6 +237,34 @@ TEST_F(StoreTest, AFullDiskDrainsByDeliveryAlone) {
     run(nothing);
 }
 
+rt::Task<void> outcomes_all_along(StoreProgram& program, std::size_t until) {
+    const store::MessageRef message = program.oracle().alive().front();
+    for (int i = 0; i < 3000 && program.oracle().acknowledged_count() < until; ++i) {
+        for (int j = 0; j < 20; ++j) {
+            program.record(message, 0, store::RecipientStatus::deferred);
+        }
+        co_await program.pause(std::chrono::microseconds(50));
+    }
+    EXPECT_GE(program.oracle().acknowledged_count(), until);
+}
+
+rt::Task<void> wide_among_outcomes(StoreProgram& program) {
+    co_await program.put(letter_of(1, 100), 100);
+    Letter wide = letter_of(2, 100);
+    for (int i = 0; i < 1000; ++i) {
+        wide.recipients.push_back("recipient" + std::to_string(i) + "@dst.test");
+    }
+    program.scope().spawn(outcomes_all_along(program, 3));
+    program.scope().spawn(program.put(wide, 100));
+    program.scope().spawn(program.put(letter_of(3, 100), 100));
+    co_await program.scope().join();
+}
+
+TEST_F(StoreTest, ACommitLargerThanABatchIsNotKeptWaitingByOutcomes) {
+    options_.store.batch_bytes_max = 16U << 10U;
+    run(wide_among_outcomes);
+}
+
 rt::Task<void> too_large(StoreProgram& program) {
     Letter big = letter_of(1, 100);
     for (int i = 0; i < 5000; ++i) {
