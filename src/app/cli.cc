@@ -59,6 +59,9 @@ CLI::App* add_serve(CLI::App& app, Parsed& parsed) {
         ->type_name("DIR")
         ->capture_default_str()
         ->needs(use_default);
+    command->add_flag("--salvage", parsed.serve.salvage,
+                      "Start in spite of damage in the spool: go on with every message that is "
+                      "whole, and log what is lost. For one start, after one that was refused");
     command->footer(
         "Runs until SIGINT or SIGTERM, and logs to standard error.\n\n"
         "  ringpost serve --config ringpost.toml\n"

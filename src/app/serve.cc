@@ -39,16 +39,17 @@ std::string listening(const RelaySettings& settings) {
 }
 
 // Runs until a signal; gives the program's exit code.
-int serve(const Config& config, const std::string& fingerprint) {
+int serve(const Config& config, const std::string& fingerprint, bool salvage) {
     StopSignals signals;
     auto threads = ShardThreads::start(config.shards);
     if (!threads) {
         return could_not_start(threads.error());
     }
-    const auto settings = RelaySettings::from(config, (*threads)->size());
+    auto settings = RelaySettings::from(config, (*threads)->size());
     if (!settings) {
         return could_not_start(settings.error());
     }
+    settings->store.salvage = salvage;
     Log log(config.log, (*threads)->size(), stderr);
     {
         Relay relay(**threads, *settings, log);
@@ -90,7 +91,7 @@ int run_serve(const ServeOptions& options) {
     if (!loaded.result.config) {
         return kCouldNotStart;
     }
-    return serve(*loaded.result.config, sha256_hex(loaded.text));
+    return serve(*loaded.result.config, sha256_hex(loaded.text), options.salvage);
 }
 
 }  // namespace app

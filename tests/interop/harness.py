@@ -82,10 +82,11 @@ hosts = [{quoted}]
 """)
         self.process = None
 
-    def start(self):
+    def start(self, *options):
+        """`options`: further ones of `ringpost serve`."""
         assert self.process is None
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([RINGPOST, "serve", "--config", str(self.config)], stderr=log,
+        self.process = subprocess.Popen([RINGPOST, "serve", "--config", str(self.config), *options], stderr=log,
                                         stdout=log, stdin=subprocess.DEVNULL)
         log.close()
         try:

@@ -35,7 +35,8 @@ Outcome run(std::vector<const char*> arguments) {
         .serve =
             [](const ServeOptions& options) {
                 called = "serve " + (options.use_default ? "default " + options.default_spool
-                                                         : options.config_path);
+                                                         : options.config_path) +
+                         (options.salvage ? " salvage" : "");
                 return 3;
             },
         .sink =
@@ -78,6 +79,7 @@ TEST(CommandLine, RunsEachCommand) {
     EXPECT_EQ(run({"serve", "--config", "x.toml"}).called, "serve x.toml");
     EXPECT_EQ(run({"serve", "--default"}).called, "serve default ./ringpost-spool");
     EXPECT_EQ(run({"serve", "--default", "--spool", "/s"}).called, "serve default /s");
+    EXPECT_EQ(run({"serve", "--config", "x.toml", "--salvage"}).called, "serve x.toml salvage");
     EXPECT_EQ(run({"check"}).called, "check /etc/ringpost/ringpost.toml");
     EXPECT_EQ(run({"check", "-c", "x"}).code, 5);
     EXPECT_EQ(run({"queue", "list"}).called, "list ||/etc/ringpost/ringpost.toml 0");

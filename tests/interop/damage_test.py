@@ -1,0 +1,57 @@
+"""A spool with damage in it: refused, and left as it is, until the operator asks for salvage."""
+
+import smtplib
+import subprocess
+import unittest
+
+from harness import RINGPOST, WAIT_S, Recorder, Relay, free_port, wait_until
+
+
+def flip(spool, text):
+    """Changes one bit of `text` wherever the log holds it; gives the number of places."""
+    places = 0
+    for path in spool.glob("p*/*.seg"):
+        with open(path, "r+b") as segment:
+            content = segment.read()
+            at = content.find(text)
+            while at >= 0:
+                segment.seek(at)
+                segment.write(bytes([content[at] ^ 1]))
+                places += 1
+                at = content.find(text, at + 1)
+    return places
+
+
+class Damage(unittest.TestCase):
+    def test_a_damaged_log_is_refused_and_salvage_goes_on_with_the_rest(self):
+        port = free_port()  # nobody listens there yet
+        with Relay([f"127.0.0.1:{port}"], shards=1) as relay:
+            relay.start()
+            with smtplib.SMTP("127.0.0.1", relay.port, "client.test", timeout=WAIT_S) as client:
+                for name in ("first", "second", "third"):
+                    client.sendmail("a@src.test", [f"{name}@dst.test"], f"Subject: {name}\r\n\r\n{name}\r\n")
+            wait_until(lambda: len(relay.queue()) == 3, "three messages in the queue")
+            self.assertEqual(relay.stop(), 0)
+            self.assertGreater(flip(relay.spool, b"second@dst.test"), 0)
+
+            for _ in range(2):  # a refused start changes nothing
+                refused = subprocess.run([RINGPOST, "serve", "--config", str(relay.config)],
+                                         capture_output=True, timeout=WAIT_S, check=False)
+                self.assertEqual(refused.returncode, 1, refused.stderr)
+                self.assertIn(b"ringpost serve --salvage", refused.stderr)
+
+            relay.start("--salvage")
+            self.assertIn("salvage lost ", relay.log())
+            self.assertEqual(sorted(m["recipients"][0]["address"] for m in relay.queue()),
+                             ["first@dst.test", "third@dst.test"])
+            self.assertEqual(relay.stop(), 0)
+            with Recorder(port=port) as recorder:
+                relay.start()  # what was salvaged is whole
+                recorder.wait_for(2)
+                wait_until(lambda: not relay.queue(), "an empty queue")
+                self.assertEqual(sorted(r for m in recorder.messages for r in m.recipients),
+                                 [b"<first@dst.test>", b"<third@dst.test>"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
