@@ -181,6 +181,9 @@ void put_fields(Line& line, const mail::ReceptionEvent& event) {
     }
     line.number("nrcpt", event.recipients);
     line.number("size", event.size_bytes);
+    if (event.bare_line_ends > 0) {
+        line.number("bare_line_ends", event.bare_line_ends);
+    }
     line.seconds("delay", event.delay);
     put_dsn(line, event.dsn);
     line.token("status", name_of(event.status));

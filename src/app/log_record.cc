@@ -23,7 +23,7 @@ void visit_fields(Event& event, Visitor& visit) {
     using Plain = std::remove_const_t<Event>;
     if constexpr (std::is_same_v<Plain, mail::ReceptionEvent>) {
         visit.value(event.status), visit.value(event.id), visit.value(event.recipients),
-            visit.value(event.size_bytes);
+            visit.value(event.size_bytes), visit.value(event.bare_line_ends);
         visit.value(event.delay), visit.value(event.dsn), visit.value(event.code);
         visit.text(event.client, kNameBytesMax), visit.text(event.helo, kNameBytesMax);
         visit.text(event.protocol, kNameBytesMax), visit.text(event.from, kPathBytesMax);

@@ -38,6 +38,8 @@ struct ReceptionEvent {
     std::string_view to;  // the refused recipient; "" when the event is about the whole message
     std::uint32_t recipients = 0;  // accepted recipients
     std::uint64_t size_bytes = 0;  // content as received so far
+    // Line ends in it that were a CR or LF alone: made CRLF where it was accepted.
+    std::uint64_t bare_line_ends = 0;
     base::Duration delay{};        // since MAIL
     EnhancedStatus dsn;            // of our reply
     std::uint16_t code = 0;        // of our reply; 0 when none was sent

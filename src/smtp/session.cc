@@ -260,6 +260,7 @@ void Session::log_reception(mail::ReceptionEvent::Status status, const mail::Fix
     event.recipients = static_cast<std::uint32_t>(envelope_.recipient_count());
     if (in_transaction()) {
         event.size_bytes = content_.facts().content_bytes();
+        event.bare_line_ends = content_.bare_line_ends();
         event.delay = services_.net.shard().now() - mail_at_;
     }
     event.dsn = fixed.status;

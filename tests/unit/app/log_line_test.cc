@@ -55,6 +55,14 @@ mail::AttemptEvent attempt() {
             .next_attempt = std::chrono::seconds(30)};
 }
 
+TEST(LogLine, BareLineEndsAreSaidWhereThereWereAny) {
+    mail::ReceptionEvent event = reception();
+    EXPECT_EQ(line(LogFormat::text, event).find("bare"), std::string::npos);
+    event.bare_line_ends = 3;
+    EXPECT_NE(line(LogFormat::text, event).find(" size=1234 bare_line_ends=3 delay="),
+              std::string::npos);
+}
+
 TEST(LogLine, TextOfEachEvent) {
     EXPECT_EQ(
         line(LogFormat::text, reception()),

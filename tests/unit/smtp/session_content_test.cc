@@ -139,6 +139,10 @@ TEST_F(SessionContent, TheVerdictDoesNotDependOnTheCuts) {
 TEST_F(SessionContent, BareLineEndsFromARelayNetworkBecomeCrlf) {
     EXPECT_EQ(data("a\nb\rc\r\r\n\n.\r\nd\n.\ne\r\n.\r\n"), queued(1));
     EXPECT_EQ(only().content, "a\r\nb\r\nc\r\n\r\n\r\n..\r\nd\r\n..\r\ne\r\n");
+    EXPECT_TRUE(world_.log.receptions.at(0).ends_with(", bare line ends: 6"))
+        << world_.log.receptions[0];
+    EXPECT_EQ(data("a\r\n.\r\n"), queued(2));
+    EXPECT_EQ(world_.log.receptions.at(1).find("bare"), std::string::npos);
     EXPECT_EQ(ask("NOOP"), kOk);
 }
 

@@ -88,6 +88,9 @@ void RecordingLog::reception(const mail::ReceptionEvent& event) {
     line.append(std::to_string(event.code)).append(" ");
     mail::append_status(line, event.dsn);
     line.append(" ").append(event.reply);
+    if (event.bare_line_ends > 0) {
+        line.append(", bare line ends: ").append(std::to_string(event.bare_line_ends));
+    }
     receptions.push_back(line);
 }
 
