@@ -174,7 +174,7 @@ void Session::reply(const mail::FixedReply& fixed) {
 }
 
 Session::Step Session::refuse(const mail::FixedReply& fixed) {
-    if (fixed.code >= 500 && ++errors_ > config_->limits.errors_max) {
+    if (++errors_ > config_->limits.errors_max) {
         return dismiss({4, 7, 0}, "Too many errors");
     }
     reply(fixed);

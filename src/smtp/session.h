@@ -46,8 +46,8 @@ class SessionOwner {
 
 class Session : public base::ListNode<Session> {
   public:
-    // NOOP, RSET, VRFY, EXPN and HELP between two messages; more count as errors (Postfix:
-    // smtpd_junk_command_limit).
+    // NOOP, RSET, VRFY, HELP, and EHLO and HELO but for the first, between two messages; more count
+    // as errors (Postfix: smtpd_junk_command_limit).
     static constexpr std::uint32_t kJunkCommandsMax = 100;
     // Recipients beyond the limit that are answered 452 before they count as errors (Postfix:
     // smtpd_recipient_overshoot_limit).
@@ -102,7 +102,7 @@ class Session : public base::ListNode<Session> {
     void transition(State to);
     void reply(const mail::FixedReply& reply);
     void reply(std::uint16_t code, mail::EnhancedStatus status, std::string_view text);
-    // Replies, and counts it against the client.
+    // Replies with 4xx or 5xx, and counts it against the client.
     [[nodiscard]] Step refuse(const mail::FixedReply& reply);
     // 421 with our name, and the end.
     [[nodiscard]] Step dismiss(mail::EnhancedStatus status, std::string_view text);
@@ -120,6 +120,7 @@ class Session : public base::ListNode<Session> {
     [[nodiscard]] Step handle(const std::expected<Command, CommandError>& command);
     [[nodiscard]] Step dispatch(const Command& command);
     [[nodiscard]] Step junk(const mail::FixedReply& reply);
+    [[nodiscard]] bool too_much_junk();
     [[nodiscard]] Step on_hello(const Command& command);
     [[nodiscard]] Step on_mail(const Command& command);
     [[nodiscard]] Step on_rcpt(const Command& command);

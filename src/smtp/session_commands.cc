@@ -90,14 +90,21 @@ Session::Step Session::dispatch(const Command& command) {
 
 // Commands that bring no mail forward are free up to a number.
 Session::Step Session::junk(const FixedReply& fixed) {
-    if (++junk_ > kJunkCommandsMax && ++errors_ > config_->limits.errors_max) {
+    if (too_much_junk()) {
         return dismiss({4, 7, 0}, "Too many errors");
     }
     reply(fixed);
     return Step::command;
 }
 
+bool Session::too_much_junk() {
+    return ++junk_ > kJunkCommandsMax && ++errors_ > config_->limits.errors_max;
+}
+
 Session::Step Session::on_hello(const Command& command) {
+    if (state_ != State::greeted && too_much_junk()) {
+        return dismiss({4, 7, 0}, "Too many errors");
+    }
     end_transaction();
     transition(State::ready);
     helo_.assign(command.argument);
@@ -184,9 +191,9 @@ Session::Step Session::on_rcpt(const Command& command) {
     }
     log_reception(mail::ReceptionEvent::Status::refused, refusal, envelope_.reverse_path(),
                   command.path.text);
-    if (refusal.code == kTooManyRecipients.code && ++overshoot_ > kRecipientOvershootMax &&
-        ++errors_ > config_->limits.errors_max) {
-        return dismiss({4, 7, 0}, "Too many errors");
+    if (refusal == kTooManyRecipients && ++overshoot_ <= kRecipientOvershootMax) {
+        reply(refusal);
+        return Step::command;
     }
     return refuse(refusal);
 }

@@ -419,8 +419,7 @@ TEST_F(ClientTest, ServerThatClosesBehindAMessageInOneSendMayHaveIt) {
                 const bool heard = with_words && reply(i).code != 0;
                 EXPECT_EQ(reply(i).code, heard ? 421 : 0) << where;
                 EXPECT_EQ(client_->transaction().possible_duplicate(i), !heard) << where;
-                EXPECT_EQ(reply(i).text.ends_with("sent more than once"), !heard)
-                    << reply(i).text;
+                EXPECT_EQ(reply(i).text.ends_with("sent more than once"), !heard) << reply(i).text;
             }
             EXPECT_TRUE(!with_words || where[0] != 'B' || reply(0).code == 421);
             EXPECT_FALSE(usable_);

@@ -30,8 +30,7 @@ struct Outcome {
                a.facts.stuffed_dots == b.facts.stuffed_dots &&
                a.facts.has_8bit == b.facts.has_8bit &&
                a.facts.has_8bit_header == b.facts.has_8bit_header &&
-               a.facts.ends_in_crlf == b.facts.ends_in_crlf &&
-               a.bare_line_ends == b.bare_line_ends;
+               a.facts.ends_in_crlf == b.facts.ends_in_crlf && a.bare_line_ends == b.bare_line_ends;
     }
     friend void PrintTo(const Outcome& outcome, std::ostream* out) {
         *out << testing::PrintToString(outcome.stored) << " verdict "

@@ -252,6 +252,41 @@ TEST_F(SessionCommands, TooManyErrors) {
     EXPECT_TRUE(client().ends());
 }
 
+TEST_F(SessionCommands, RefusalsForNowAreErrorsToo) {
+    client().hello();
+    world_.sink->admits_state = mail::SinkState::storage_full;
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(ask("MAIL FROM:<a@src.test>"), "452 4.3.1 Insufficient system storage\r\n") << i;
+    }
+    EXPECT_EQ(ask("MAIL FROM:<a@src.test>"), "421 4.7.0 relay.example.test Too many errors\r\n");
+    EXPECT_TRUE(client().ends());
+}
+
+// RFC 5321 §4.5.3.1.10 lets a client go on behind 452; not without end.
+TEST_F(SessionCommands, RecipientsBeyondTheLimitAreFreeUpToANumber) {
+    world_.config.limits.recipients_max = 1;
+    client().hello();
+    std::string commands = "MAIL FROM:<a@src.test>\r\n";
+    std::string replies = "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n";
+    for (std::uint32_t i = 0; i < 2 + smtp::Session::kRecipientOvershootMax + 20; ++i) {
+        commands.append("RCPT TO:<r").append(std::to_string(i)).append("@dst.test>\r\n");
+        replies += i > 1 ? "452 4.5.3 Too many recipients\r\n" : "";
+    }
+    client().send(commands);
+    EXPECT_EQ(client().rest(), replies + "421 4.7.0 relay.example.test Too many errors\r\n");
+    EXPECT_TRUE(client().ends());
+}
+
+TEST_F(SessionCommands, AGreetingRepeatedIsFreeUpToANumber) {
+    for (int i = 0; i < 121; ++i) {
+        EXPECT_EQ(ask("HELO client.test"), "250 relay.example.test\r\n") << i;
+    }
+    EXPECT_EQ(ask("EHLO client.test"), "421 relay.example.test Too many errors\r\n");
+    EXPECT_TRUE(client().ends());
+}
+
+// RFC 2034 §4: none in replies to EHLO and HELO.
+// What a session was closed for can be found later.
 TEST_F(SessionCommands, AnAcceptedMessageForgivesErrors) {
     client().hello();
     for (int round = 0; round < 3; ++round) {
