@@ -58,7 +58,10 @@ constexpr FixedReply kBadSmtpUtf8{501, {5, 5, 4}, "SMTPUTF8 takes no value"};
 constexpr FixedReply kUnknownMailParameter{555, {5, 5, 4}, "Unsupported MAIL parameter"};
 constexpr FixedReply kUnknownRcptParameter{555, {5, 5, 4}, "Unsupported RCPT parameter"};
 
-std::unexpected<CommandError> refuse(Verb verb, const FixedReply& reply) {
+std::unexpected<CommandError> refuse(Verb verb, FixedReply reply) {
+    if (verb == Verb::ehlo || verb == Verb::helo) {
+        reply.status = {};  // RFC 2034 §4
+    }
     return std::unexpected(CommandError{verb, reply, verb == Verb::bdat});
 }
 
@@ -249,9 +252,9 @@ Parsed parse_bdat(Command command, std::string_view rest) {
 FixedReply missing_argument(Verb verb) {
     switch (verb) {
         case Verb::helo:
-            return {501, {5, 5, 4}, "Syntax: HELO hostname"};
+            return {501, {}, "Syntax: HELO hostname"};
         case Verb::ehlo:
-            return {501, {5, 5, 4}, "Syntax: EHLO hostname"};
+            return {501, {}, "Syntax: EHLO hostname"};
         case Verb::vrfy:
             return {501, {5, 5, 4}, "Syntax: VRFY address"};
         case Verb::expn:

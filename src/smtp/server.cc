@@ -93,7 +93,6 @@ void Server::refuse(io::Handle socket, const SessionConfig& config) {
     active_refusals_.push_back(refusal);
     refusal.stream.attach(socket);
     refusal.text.assign("421 ")
-        .append(config.offers_enhanced_status ? "4.3.2 " : "")
         .append(config.hostname)
         .append(" Too many connections\r\n");
     scope_.spawn(run_refusal(refusal));

@@ -1,7 +1,7 @@
 // Server: the SMTP listeners of one shard and their sessions.
 //
 // Owned by app, one per shard; everything is called on that shard. Memory: sessions are made as
-// needed up to the limit and used again. Answers to the limits: 421 4.3.2 for a connection too many
+// needed up to the limit and used again. Answers to the limits: 421 for a connection too many
 // (closed without a word when many come at once); accepting pauses for a second when the process is
 // out of descriptors (Warning).
 #pragma once

@@ -175,7 +175,9 @@ void Session::reply(const mail::FixedReply& fixed) {
 
 Session::Step Session::refuse(const mail::FixedReply& fixed) {
     if (++errors_ > config_->limits.errors_max) {
-        return dismiss({4, 7, 0}, "Too many errors");
+        const bool hello = !fixed.status.present();
+        return dismiss(hello ? mail::EnhancedStatus() : mail::EnhancedStatus{4, 7, 0},
+                       "Too many errors");
     }
     reply(fixed);
     return Step::command;
@@ -183,7 +185,7 @@ Session::Step Session::refuse(const mail::FixedReply& fixed) {
 
 Session::Step Session::dismiss(mail::EnhancedStatus status, std::string_view text) {
     out_.append("421 ");
-    if (config_->offers_enhanced_status) {
+    if (config_->offers_enhanced_status && status.present()) {
         mail::append_status(out_, status);
         out_.push_back(' ');
     }

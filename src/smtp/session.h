@@ -104,7 +104,8 @@ class Session : public base::ListNode<Session> {
     void reply(std::uint16_t code, mail::EnhancedStatus status, std::string_view text);
     // Replies with 4xx or 5xx, and counts it against the client.
     [[nodiscard]] Step refuse(const mail::FixedReply& reply);
-    // 421 with our name, and the end.
+    // 421 with our name, and the end. No status: it answers EHLO, HELO or the connection itself,
+    // where RFC 2034 §4 has none.
     [[nodiscard]] Step dismiss(mail::EnhancedStatus status, std::string_view text);
     [[nodiscard]] Step input_ended(std::int32_t result);
     [[nodiscard]] base::MonoTime input_deadline() const;

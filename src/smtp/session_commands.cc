@@ -103,7 +103,7 @@ bool Session::too_much_junk() {
 
 Session::Step Session::on_hello(const Command& command) {
     if (state_ != State::greeted && too_much_junk()) {
-        return dismiss({4, 7, 0}, "Too many errors");
+        return dismiss({}, "Too many errors");
     }
     end_transaction();
     transition(State::ready);

@@ -286,6 +286,14 @@ TEST_F(SessionCommands, AGreetingRepeatedIsFreeUpToANumber) {
 }
 
 // RFC 2034 §4: none in replies to EHLO and HELO.
+TEST_F(SessionCommands, RepliesToGreetingsHaveNoEnhancedStatus) {
+    EXPECT_EQ(ask("EHLO"), "501 Syntax: EHLO hostname\r\n");
+    EXPECT_EQ(ask("HELO "), "501 Syntax: HELO hostname\r\n");
+    EXPECT_EQ(ask("EHLO a\x01"), "500 Control character in command\r\n");
+    EXPECT_EQ(ask("HELO " + std::string(600, 'x')), "500 Line too long\r\n");
+    EXPECT_EQ(ask("EHLO a").substr(0, 4), "250-");
+}
+
 // What a session was closed for can be found later.
 TEST_F(SessionCommands, AnAcceptedMessageForgivesErrors) {
     client().hello();
