@@ -29,6 +29,8 @@ struct Limits {
     // Our own.
     std::uint32_t errors_max = 20;       // rejected commands; then 421 4.7.0 and close
     std::uint32_t transactions_max = 0;  // per session, then 421; 0: no limit
+    // Content read and dropped so that a refused message keeps sync; beyond it the session closes.
+    std::uint64_t discard_bytes_max = 1ULL << 30U;
 
     // §4.5.3.2, server.
     base::Duration command_timeout = std::chrono::minutes(5);  // §4.5.3.2.7: at least 5 minutes

@@ -54,8 +54,6 @@ class Session : public base::ListNode<Session> {
     static constexpr std::uint32_t kRecipientOvershootMax = 1000;
     // Replies to pipelined commands that are kept back for one send, bytes.
     static constexpr std::size_t kReplyBytesMax = 8192;
-    // Content read and dropped so that a refused message keeps sync; beyond it the session closes.
-    static constexpr std::uint64_t kDiscardBytesMax = 1ULL << 30U;
     // A session that waits longer for a command gives its buffers back.
     static constexpr base::Duration kIdleAfter = std::chrono::seconds(10);
     // How long, and for how many bytes, a client that was refused may go on until it reads our

@@ -164,6 +164,7 @@ Session::Step Session::on_mail(const Command& command) {
     ++transactions_;
     transition(State::mail);
     mail_at_ = services_.net.shard().now();
+    discarded_bytes_ = 0;
     content_.start_data(reading_options());  // nothing of the last message's is left
     envelope_.set_reverse_path(command.path.text);
     envelope_.parameters.size_bytes = command.size_bytes;
@@ -237,8 +238,8 @@ Session::Step Session::on_bdat(const Command& command) {
     if (refusal_.code != 0) {
         message_.reset();
     }
-    if (refusal_.code != 0 && chunk_left_ > kDiscardBytesMax) {
-        reply(refusal_);
+    if (refusal_.code != 0 && chunk_left_ > config_->limits.discard_bytes_max) {
+        static_cast<void>(chunk_ended());
         return Step::linger;
     }
     return Step::chunk;

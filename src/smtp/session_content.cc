@@ -45,7 +45,7 @@ rt::Task<Session::Step> Session::read_data() {
             }
             continue;
         }
-        if (discarded_bytes_ > kDiscardBytesMax) {
+        if (discarded_bytes_ > config_->limits.discard_bytes_max) {
             static_cast<void>(refuse_message());
             co_return Step::linger;
         }
@@ -83,11 +83,16 @@ rt::Task<Session::Step> Session::read_chunk() {
             command_deadline_ = after(config_->limits.content_timeout);
             continue;
         }
+        if (discarded_bytes_ > config_->limits.discard_bytes_max) {
+            static_cast<void>(chunk_ended());
+            co_return Step::linger;
+        }
         input = input.substr(0, std::min<std::uint64_t>(input.size(), chunk_left_));
         const std::size_t size = input.size();
         if (!scanned) {
             stream_.consume(size);
             chunk_left_ -= size;
+            discarded_bytes_ += size;
             continue;
         }
         std::string_view run;
@@ -95,6 +100,9 @@ rt::Task<Session::Step> Session::read_chunk() {
         stream_.consume(size - input.size());
         chunk_left_ -= size - input.size();
         judge();
+        if (refusal_.code != 0) {
+            discarded_bytes_ += size - input.size();
+        }
         if (event == DotReader::Event::run && !keep(run)) {
             co_await wakeup_.woken("append");
             sink_state(message_->state());

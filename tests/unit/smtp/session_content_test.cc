@@ -355,6 +355,35 @@ TEST_F(SessionContent, ChunksTooHugeToSkipCloseTheConnection) {
     EXPECT_TRUE(client().ends());
 }
 
+// What is dropped to keep sync is bounded wherever the refusal came, and in the log once.
+TEST_F(SessionContent, ChunksThatFailAreNotSkippedForEver) {
+    world_.config.limits.discard_bytes_max = 10'000;
+    world_.sink->append_state = mail::SinkState::failed;
+    const std::string failed = "451 4.3.0 Local error, try again later\r\n";
+    transaction();
+    EXPECT_EQ(chunk(std::string(9'000, 'x'), " LAST"), failed);
+    EXPECT_EQ(ask("NOOP"), kOk);
+    transaction();
+    client().send("BDAT 1000000000 LAST\r\n" + std::string(20'000, 'x'));
+    EXPECT_EQ(client().reply(), "552 5.3.4 Message size exceeds limit\r\n");
+    EXPECT_TRUE(client().ends());
+    EXPECT_EQ(world_.log.receptions.size(), 2U);
+
+    SessionWorld world;
+    world.config.limits.discard_bytes_max = 10'000;
+    world.sink->append_state = mail::SinkState::failed;
+    world.start();
+    Client other(world);
+    other.hello();
+    other.send("MAIL FROM:<a@src.test>\r\nRCPT TO:<b@dst.test>\r\nBDAT 1000000 LAST\r\n" +
+               std::string(900'000, 'x'));
+    EXPECT_EQ(other.rest(), "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n" + failed);
+    EXPECT_TRUE(other.ends());
+    EXPECT_EQ(world.log.receptions,
+              std::vector<std::string>{"refused from=<a@src.test> to=<> 1 451 4.3.0 Local error, "
+                                       "try again later"});
+}
+
 TEST_F(SessionContent, ASizeThatCannotBeReadClosesTheConnection) {
     for (const char* line : {"BDAT", "BDAT x", "BDAT -1", "BDAT 1 LAST x", "BDAT 1 FIRST",
                              "BDAT 99999999999999999999999", "BDAT 0x10"}) {
