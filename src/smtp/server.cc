@@ -99,8 +99,9 @@ void Server::refuse(io::Handle socket, const SessionConfig& config) {
 }
 
 rt::Task<void> Server::run_refusal(Refusal& refusal) {
-    static_cast<void>(co_await refusal.stream.send(refusal.text, shard_.now() + kRefusalPatience));
-    static_cast<void>(co_await refusal.stream.close());
+    const base::MonoTime deadline = shard_.now() + kRefusalPatience;
+    static_cast<void>(co_await refusal.stream.send(refusal.text, deadline));
+    co_await net::close_gently(refusal.stream, kRefusalBytesMax, deadline);
     refusal.unlink();
     free_refusals_.push_front(refusal);
 }

@@ -27,6 +27,8 @@ class Server : private net::Accepting, private SessionOwner {
     // Connections that are being answered 421 at once.
     static constexpr std::size_t kRefusalsMax = 64;
     static constexpr base::Duration kRefusalPatience = std::chrono::seconds(5);
+    // What such a client may have sent before it reads that.
+    static constexpr std::uint64_t kRefusalBytesMax = 64 * 1024;
 
     // Sessions without a connection that keep their buffers for the next one.
     static constexpr std::size_t kWarmSessions = 64;

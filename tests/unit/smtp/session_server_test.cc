@@ -16,13 +16,27 @@ TEST(SessionServer, TooManyConnectionsAreAnswered421) {
     EXPECT_EQ(one.reply(), kGreeting);
     EXPECT_EQ(two.reply(), kGreeting);
     Client three(world);
-    EXPECT_EQ(three.reply(), "421 4.3.2 relay.example.test Too many connections\r\n");
+    EXPECT_EQ(three.reply(), "421 relay.example.test Too many connections\r\n");
     EXPECT_TRUE(three.ends());
     EXPECT_EQ(three.error(), 0);
     EXPECT_EQ(one.ask("QUIT"), "221 2.0.0 Bye\r\n");
     EXPECT_TRUE(one.ends());
     Client four(world);
     EXPECT_EQ(four.reply(), kGreeting);
+}
+
+// A close with input unread would reset the connection, and the reply with it.
+TEST(SessionServer, WhoTalksFirstStillHearsThatThereAreTooManyConnections) {
+    SessionWorld world({.faults = {}, .sessions_max = 1});
+    world.start();
+    Client one(world);
+    EXPECT_EQ(one.reply(), kGreeting);
+    Client eager(world);
+    eager.send("EHLO client.test\r\n");
+    EXPECT_EQ(eager.reply(), "421 relay.example.test Too many connections\r\n");
+    eager.send("MAIL FROM:<a@src.test>\r\n");
+    EXPECT_TRUE(eager.ends());
+    EXPECT_EQ(eager.error(), 0);
 }
 
 TEST(SessionServer, AFloodBeyondTheLimitIsRefusedAndPasses) {
@@ -38,7 +52,7 @@ TEST(SessionServer, AFloodBeyondTheLimitIsRefusedAndPasses) {
     for (const auto& client : clients) {
         const std::string got = client->rest();
         greeted += got == kGreeting ? 1 : 0;
-        refused += got == "421 4.3.2 relay.example.test Too many connections\r\n" ? 1 : 0;
+        refused += got == "421 relay.example.test Too many connections\r\n" ? 1 : 0;
     }
     EXPECT_EQ(greeted, 1U);
     EXPECT_GE(refused, smtp::Server::kRefusalsMax);
