@@ -1,6 +1,7 @@
 #include "smtp/server.h"
 
 #include <cstring>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -80,7 +81,23 @@ void Server::accept_failed(net::Listener& listener, int error) {
                              "goes on");
 }
 
+// Whoever makes many connections must not make as many lines.
+void Server::tell_refusals() {
+    ++untold_refusals_;
+    if (shard_.now() < next_refusal_notice_) {
+        return;
+    }
+    next_refusal_notice_ = shard_.now() + kRefusalNoticePause;
+    const std::uint64_t count = std::exchange(untold_refusals_, 0);
+    services_.log.notice(
+        mail::Severity::warning,
+        std::to_string(count) + (count == 1 ? " connection was" : " connections were") +
+            " refused with 421: all " + std::to_string(sessions_max_) +
+            " sessions of this shard are in use. Raise limits.sessions if that is too few");
+}
+
 void Server::refuse(io::Handle socket, const SessionConfig& config) {
+    tell_refusals();
     if (free_refusals_.empty() && refusals_.size() < kRefusalsMax) {
         refusals_.push_back(std::make_unique<Refusal>(services_.net));
         free_refusals_.push_back(*refusals_.back());

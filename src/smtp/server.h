@@ -2,7 +2,7 @@
 //
 // Owned by app, one per shard; everything is called on that shard. Memory: sessions are made as
 // needed up to the limit and used again. Answers to the limits: 421 for a connection too many
-// (closed without a word when many come at once); accepting pauses for a second when the process is
+// (closed without a word when many come at once), with a Warning at most once a minute; accepting pauses for a second when the process is
 // out of descriptors (Warning).
 #pragma once
 
@@ -27,6 +27,7 @@ class Server : private net::Accepting, private SessionOwner {
     // Connections that are being answered 421 at once.
     static constexpr std::size_t kRefusalsMax = 64;
     static constexpr base::Duration kRefusalPatience = std::chrono::seconds(5);
+    static constexpr base::Duration kRefusalNoticePause = std::chrono::minutes(1);
     // What such a client may have sent before it reads that.
     static constexpr std::uint64_t kRefusalBytesMax = 64 * 1024;
 
@@ -70,6 +71,7 @@ class Server : private net::Accepting, private SessionOwner {
     void accept_failed(net::Listener& listener, int error) override;
     void ended(Session& session) override;
     void refuse(io::Handle socket, const SessionConfig& config);
+    void tell_refusals();
     [[nodiscard]] rt::Task<void> run_refusal(Refusal& refusal);
     static void patience_over(rt::Timer& timer);
     void abort();
@@ -92,6 +94,8 @@ class Server : private net::Accepting, private SessionOwner {
     base::List<Session> free_;
     std::uint32_t active_count_ = 0;
     std::uint64_t connections_ = 0;
+    std::uint64_t untold_refusals_ = 0;
+    base::MonoTime next_refusal_notice_{};
     std::vector<std::unique_ptr<Refusal>> refusals_;
     base::List<Refusal> active_refusals_;
     base::List<Refusal> free_refusals_;

@@ -176,8 +176,7 @@ void Session::reply(const mail::FixedReply& fixed) {
 Session::Step Session::refuse(const mail::FixedReply& fixed) {
     if (++errors_ > config_->limits.errors_max) {
         const bool hello = !fixed.status.present();
-        return dismiss(hello ? mail::EnhancedStatus() : mail::EnhancedStatus{4, 7, 0},
-                       "Too many errors");
+        return hello ? too_many_errors({}) : too_many_errors();
     }
     reply(fixed);
     return Step::command;
@@ -191,6 +190,18 @@ Session::Step Session::dismiss(mail::EnhancedStatus status, std::string_view tex
     }
     out_.append(config_->hostname).append(" ").append(text).append("\r\n");
     return Step::linger;
+}
+
+Session::Step Session::send_away(mail::Severity severity, mail::EnhancedStatus status,
+                                 std::string_view text) {
+    std::string notice = "client ";
+    notice.append(client_).append(" was sent away with 421: ").append(text);
+    services_.log.notice(severity, notice);
+    return dismiss(status, text);
+}
+
+Session::Step Session::too_many_errors(mail::EnhancedStatus status) {
+    return send_away(mail::Severity::info, status, "Too many errors");
 }
 
 // The transaction is over, however it went. What it allocated stays for the next one.

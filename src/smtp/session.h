@@ -105,6 +105,10 @@ class Session : public base::ListNode<Session> {
     // 421 with our name, and the end. No status: it answers EHLO, HELO or the connection itself,
     // where RFC 2034 §4 has none.
     [[nodiscard]] Step dismiss(mail::EnhancedStatus status, std::string_view text);
+    // Dismisses for what the client did, which the log is to know.
+    [[nodiscard]] Step send_away(mail::Severity severity, mail::EnhancedStatus status,
+                                 std::string_view text);
+    [[nodiscard]] Step too_many_errors(mail::EnhancedStatus status = {4, 7, 0});
     [[nodiscard]] Step input_ended(std::int32_t result);
     [[nodiscard]] base::MonoTime input_deadline() const;
     void end_transaction();

@@ -79,9 +79,9 @@ Session::Step Session::dispatch(const Command& command) {
         case Verb::auth:
             return refuse(kNoAuth);
         case Verb::http:
-            return dismiss({4, 7, 0}, "This is SMTP, not HTTP");
+            return send_away(mail::Severity::warning, {4, 7, 0}, "This is SMTP, not HTTP");
         case Verb::header:
-            return dismiss({4, 7, 0}, "Not an SMTP command");
+            return send_away(mail::Severity::warning, {4, 7, 0}, "Not an SMTP command");
         case Verb::unknown:
             return refuse(kUnknownCommand);
     }
@@ -91,7 +91,7 @@ Session::Step Session::dispatch(const Command& command) {
 // Commands that bring no mail forward are free up to a number.
 Session::Step Session::junk(const FixedReply& fixed) {
     if (too_much_junk()) {
-        return dismiss({4, 7, 0}, "Too many errors");
+        return too_many_errors();
     }
     reply(fixed);
     return Step::command;
@@ -103,7 +103,7 @@ bool Session::too_much_junk() {
 
 Session::Step Session::on_hello(const Command& command) {
     if (state_ != State::greeted && too_much_junk()) {
-        return dismiss({}, "Too many errors");
+        return too_many_errors({});
     }
     end_transaction();
     transition(State::ready);
@@ -159,7 +159,7 @@ Session::Step Session::on_mail(const Command& command) {
         return refuse(refusal);
     }
     if (limits.transactions_max > 0 && transactions_ >= limits.transactions_max) {
-        return dismiss({4, 7, 0}, "Too many messages in this session");
+        return send_away(mail::Severity::info, {4, 7, 0}, "Too many messages in this session");
     }
     ++transactions_;
     transition(State::mail);

@@ -295,6 +295,27 @@ TEST_F(SessionCommands, RepliesToGreetingsHaveNoEnhancedStatus) {
 }
 
 // What a session was closed for can be found later.
+TEST_F(SessionCommands, WhoIsSentAwayIsInTheLog) {
+    const auto notice = [](const std::string& input) {
+        SessionWorld world;
+        world.start();
+        Client one(world, kStranger);
+        static_cast<void>(one.reply());
+        one.send(input);
+        EXPECT_TRUE(one.ends());
+        EXPECT_EQ(world.log.notices.size(), 1U) << input;
+        return world.log.notices.empty() ? std::string() : world.log.notices[0];
+    };
+    EXPECT_TRUE(notice("GET / HTTP/1.1\r\n").starts_with("client 192.0.2.9:"));
+    EXPECT_NE(notice("GET / HTTP/1.1\r\n").find("This is SMTP, not HTTP"), std::string::npos);
+    EXPECT_NE(notice("Host: x\r\n").find("Not an SMTP command"), std::string::npos);
+    std::string junk;
+    for (int i = 0; i < 30; ++i) {
+        junk += "XYZZY\r\n";
+    }
+    EXPECT_NE(notice(junk).find("Too many errors"), std::string::npos);
+}
+
 TEST_F(SessionCommands, AnAcceptedMessageForgivesErrors) {
     client().hello();
     for (int round = 0; round < 3; ++round) {

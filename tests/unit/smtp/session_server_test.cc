@@ -39,6 +39,23 @@ TEST(SessionServer, WhoTalksFirstStillHearsThatThereAreTooManyConnections) {
     EXPECT_EQ(eager.error(), 0);
 }
 
+TEST(SessionServer, TooManyConnectionsAreInTheLogOnceAMinute) {
+    SessionWorld world({.faults = {}, .sessions_max = 1});
+    world.start();
+    Client one(world);
+    EXPECT_EQ(one.reply(), kGreeting);
+    for (int i = 0; i < 4; ++i) {
+        Client other(world);
+        static_cast<void>(other.rest());
+        world.world.run_for(i == 2 ? std::chrono::seconds(60) : std::chrono::seconds(1));
+    }
+    ASSERT_EQ(world.log.notices.size(), 2U);
+    EXPECT_TRUE(world.log.notices[0].starts_with("1 connection was refused with 421"))
+        << world.log.notices[0];
+    EXPECT_TRUE(world.log.notices[1].starts_with("3 connections were refused with 421"))
+        << world.log.notices[1];
+}
+
 TEST(SessionServer, AFloodBeyondTheLimitIsRefusedAndPasses) {
     SessionWorld world({.faults = {}, .sessions_max = 1});
     world.start();
