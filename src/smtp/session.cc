@@ -154,6 +154,14 @@ Session::Step Session::input_ended(std::int32_t result) {
     return Step::close;
 }
 
+// The same inside of content, where the stream waits as long as the session does: nothing that
+// comes later could be taken for commands.
+Session::Step Session::content_ended(std::int32_t result) {
+    const Step step = input_ended(result);
+    RP_ASSERT(step != Step::input);
+    return step;
+}
+
 void Session::transition(State to) {
     const bool fits =
         to == State::ready || (to == State::mail && state_ == State::ready) ||

@@ -110,6 +110,7 @@ class Session : public base::ListNode<Session> {
                                  std::string_view text);
     [[nodiscard]] Step too_many_errors(mail::EnhancedStatus status = {4, 7, 0});
     [[nodiscard]] Step input_ended(std::int32_t result);
+    [[nodiscard]] Step content_ended(std::int32_t result);
     [[nodiscard]] base::MonoTime input_deadline() const;
     void end_transaction();
     void idle();

@@ -22,7 +22,7 @@ rt::Task<Session::Step> Session::read_data() {
     const std::int32_t sent = co_await stream_.send(out_, after(config_->limits.reply_timeout));
     out_.clear();
     if (sent < 0) {
-        co_return input_ended(0);
+        co_return content_ended(0);
     }
     command_deadline_ = after(config_->limits.content_timeout);
     for (;;) {
@@ -51,7 +51,7 @@ rt::Task<Session::Step> Session::read_data() {
         }
         const std::int32_t got = co_await stream_.receive(command_deadline_);
         if (got <= 0) {
-            co_return input_ended(got);
+            co_return content_ended(got);
         }
         command_deadline_ = after(config_->limits.content_timeout);
     }
@@ -73,12 +73,12 @@ rt::Task<Session::Step> Session::read_chunk() {
                     co_await stream_.send(out_, after(config_->limits.reply_timeout));
                 out_.clear();
                 if (sent < 0) {
-                    co_return input_ended(0);
+                    co_return content_ended(0);
                 }
             }
             const std::int32_t got = co_await stream_.receive(command_deadline_);
             if (got <= 0) {
-                co_return input_ended(got);
+                co_return content_ended(got);
             }
             command_deadline_ = after(config_->limits.content_timeout);
             continue;
