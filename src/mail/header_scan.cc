@@ -35,7 +35,7 @@ void HeaderScan::feed(std::string_view piece) {
                 } else if (is_blank(c) && in_field_) {
                     state_ = State::value;
                 } else {
-                    in_field_ = in_message_id_ = false;
+                    in_field_ = false;
                     name_size_ = 0;
                     state_ = State::name;
                 }
@@ -88,8 +88,6 @@ void HeaderScan::begin_value() {
     if (name == "received") {
         ++received_count_;
     }
-    in_message_id_ = name == "message-id" && !seen_message_id_;
-    seen_message_id_ = seen_message_id_ || in_message_id_;
     in_field_ = true;
     state_ = State::value;
 }
@@ -98,24 +96,12 @@ std::size_t HeaderScan::take_value(std::string_view piece) {
     const std::size_t end = piece.find('\n');
     const std::string_view part = piece.substr(0, end);
     has_8bit_ = has_8bit_ || std::ranges::any_of(part, is_8bit);
-    if (in_message_id_) {
-        keep_message_id(part);
-    }
     if (end == std::string_view::npos) {
         return piece.size();
     }
     state_ = State::line_start;
     first_line_ = false;
     return end + 1;
-}
-
-void HeaderScan::keep_message_id(std::string_view part) {
-    for (const char c : part) {
-        if (is_blank(c) || c == '\r' || message_id_size_ == message_id_.size()) {
-            continue;
-        }
-        message_id_[message_id_size_++] = c > 32 && c < 127 ? c : '?';
-    }
 }
 
 }  // namespace mail

@@ -26,11 +26,6 @@ class HeaderScan {
     [[nodiscard]] bool has_8bit() const {
         return has_8bit_;
     }  // some octet above 127 in a field (RFC 6532)
-    // The value of the first Message-ID field: for logs only, so cut at 255 octets, with control
-    // characters and octets above 127 as '?', white space dropped. "" when there is none (yet).
-    [[nodiscard]] std::string_view message_id() const {
-        return {message_id_.data(), message_id_size_};
-    }
 
   private:
     enum class State : std::uint8_t { line_start, empty_line, name, blank, value, ended };
@@ -38,19 +33,14 @@ class HeaderScan {
     [[nodiscard]] std::size_t take_name(std::string_view piece);
     [[nodiscard]] std::size_t take_value(std::string_view piece);
     void begin_value();
-    void keep_message_id(std::string_view part);
 
     State state_ = State::line_start;
     bool first_line_ = true;
     bool in_field_ = false;  // a continuation line may follow
-    bool in_message_id_ = false;
-    bool seen_message_id_ = false;
     bool has_8bit_ = false;
     std::uint8_t name_size_ = 0;  // of the name's beginning that is kept
-    std::uint8_t message_id_size_ = 0;
     std::uint32_t received_count_ = 0;
     std::array<char, 16> name_{};  // long enough for the names looked for and one more
-    std::array<char, 255> message_id_{};
 };
 
 }  // namespace mail

@@ -83,10 +83,6 @@ void append_reply(std::string& out, std::uint16_t code, EnhancedStatus status,
     }
 }
 
-void append_reply(std::string& out, const FixedReply& reply) {
-    append_reply(out, reply.code, reply.status, reply.text);
-}
-
 std::string describe(const Reply& reply) {
     std::string out = std::to_string(reply.code);
     if (reply.status.present()) {

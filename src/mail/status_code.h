@@ -25,8 +25,6 @@ struct Reply {
     EnhancedStatus status;
     std::string text;
 
-    [[nodiscard]] constexpr bool positive() const { return code >= 200 && code < 400; }
-    [[nodiscard]] constexpr bool transient() const { return code >= 400 && code < 500; }
     [[nodiscard]] constexpr bool permanent() const { return code >= 500 && code < 600; }
 };
 
@@ -52,7 +50,6 @@ void append_status(std::string& out, EnhancedStatus status);
 // the last (RFC 5321 §4.2.1, RFC 2034 §3). REQUIRES: no CR in `text`.
 void append_reply(std::string& out, std::uint16_t code, EnhancedStatus status,
                   std::string_view text);
-void append_reply(std::string& out, const FixedReply& reply);
 
 // What goes into logs and listings: "550 5.1.1 first line / second line".
 [[nodiscard]] std::string describe(const Reply& reply);

@@ -10,7 +10,6 @@ namespace mail {
 // The size (1 to 4) of the well-formed UTF-8 sequence at the front of `text`, 0 when there is none
 // (RFC 3629: no surrogates, no overlong forms, nothing above U+10FFFF).
 [[nodiscard]] std::size_t utf8_sequence(std::string_view text);
-[[nodiscard]] bool is_utf8(std::string_view text);
 [[nodiscard]] bool is_ascii(std::string_view text);
 
 // Appends `text` fit for a log, a terminal or a reply: each control character (C0, DEL, C1) and

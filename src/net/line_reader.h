@@ -33,8 +33,6 @@ class LineReader {
     // here or on the stream, and not across a wait. What follows the line stays in Stream::input().
     [[nodiscard]] Event next(std::string_view& line, std::size_t bytes_max);
 
-    // True when the beginning of a line was taken and its end has not arrived.
-    [[nodiscard]] bool inside_line() const { return skipping_ || (!given_ && !straddle_.empty()); }
     // Forgets a line begun (for a new connection).
     void clear();
     // Gives memory back; for an idle connection. A line begun is kept.

@@ -272,15 +272,6 @@ bool is_foreign(Verb verb) {
 
 }  // namespace
 
-std::string_view name(Verb verb) {
-    for (const auto& [text, known] : kVerbs) {
-        if (known == verb) {
-            return text;
-        }
-    }
-    return verb == Verb::http ? "HTTP" : "unknown";
-}
-
 std::expected<Command, CommandError> parse_command(std::string_view line, const Limits& limits) {
     std::string_view rest = line;
     Command command;

@@ -36,8 +36,6 @@ enum class Verb : std::uint8_t {
     unknown,  // answer kUnknownCommand
 };
 
-[[nodiscard]] std::string_view name(Verb verb);
-
 // Views into the line; they hold as long as it does.
 struct Command {
     Verb verb = Verb::unknown;

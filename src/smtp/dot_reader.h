@@ -67,7 +67,6 @@ class DotReader {
     [[nodiscard]] ContentVerdict verdict() const { return verdict_; }
     // Complete after `end` or `finish`; meaningless where the verdict is not good.
     [[nodiscard]] const mail::ContentFacts& facts() const { return facts_; }
-    [[nodiscard]] const mail::HeaderScan& headers() const { return headers_; }
     // For the log: line ends that were no CRLF.
     [[nodiscard]] std::uint64_t bare_line_ends() const { return scanner_.bare_line_ends(); }
 

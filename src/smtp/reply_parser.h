@@ -42,8 +42,6 @@ class ReplyParser {
     [[nodiscard]] const ServerExtensions& extensions() const { return extensions_; }
 
     [[nodiscard]] std::string_view broken_reason() const { return broken_; }
-    // True when bytes of an unfinished reply are held; at a time-out or EOF the log then says so.
-    [[nodiscard]] bool inside_reply() const { return line_size_ != 0 || lines_ != 0; }
 
   private:
     [[nodiscard]] Event take_line(std::string_view line);

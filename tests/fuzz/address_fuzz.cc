@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 #include "mail/path.h"
-#include "mail/text.h"
+#include "utf8.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     const std::string_view text(reinterpret_cast<const char*>(bytes), size);
@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     for (const char c : path->text) {
         RP_ASSERT(static_cast<unsigned char>(c) >= 32 && c != 127);
     }
-    RP_ASSERT(mail::is_utf8(path->text));
+    RP_ASSERT(is_utf8(path->text));
     if (path->domain.empty()) {
         RP_ASSERT(path->text == path->local_part);
     } else {

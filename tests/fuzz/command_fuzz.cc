@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "mail/text.h"
 #include "smtp/command_parser.h"
+#include "utf8.h"
 
 namespace {
 
@@ -40,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     const mail::Path& path = command.path;
     RP_ASSERT(path.text.size() + 2 <= limits.path.path_bytes_max);
     RP_ASSERT(path.local_part.size() <= limits.path.local_part_bytes_max);
-    RP_ASSERT(mail::is_utf8(path.text) && path.non_ascii != mail::is_ascii(path.text));
+    RP_ASSERT(is_utf8(path.text) && path.non_ascii != mail::is_ascii(path.text));
     RP_ASSERT(command.verb != smtp::Verb::rcpt || !path.null());
     RP_ASSERT(command.verb != smtp::Verb::mail || !path.non_ascii || command.smtputf8);
     RP_ASSERT(command.verb == smtp::Verb::rcpt || path.null() || !path.domain.empty());

@@ -7,8 +7,8 @@
 
 #include "base/assert.h"
 #include "base/prng.h"
-#include "mail/text.h"
 #include "smtp/reply_parser.h"
+#include "utf8.h"
 
 namespace {
 
@@ -36,7 +36,7 @@ std::vector<std::string> parse(std::string_view wire, std::uint8_t seed) {
             RP_ASSERT(reply.code >= 200 && reply.code < 600);
             RP_ASSERT(!reply.status.present() || reply.status.klass == reply.code / 100);
             RP_ASSERT(reply.text.size() <= smtp::Limits::reply_text_bytes_max);
-            RP_ASSERT(mail::is_utf8(reply.text));
+            RP_ASSERT(is_utf8(reply.text));
             for (const char c : reply.text) {
                 RP_ASSERT(static_cast<unsigned char>(c) >= 32 || c == '\n');
             }

@@ -11,7 +11,6 @@ struct Outcome {
     bool ended = false;
     std::uint32_t received = 0;
     bool has_8bit = false;
-    std::string message_id;
 
     friend bool operator==(const Outcome&, const Outcome&) = default;
 };
@@ -23,8 +22,7 @@ Outcome scan(std::string_view text) {
         for (const std::string_view piece : pieces) {
             scan.feed(std::string(piece));
         }
-        return Outcome{scan.ended(), scan.received_count(), scan.has_8bit(),
-                       std::string(scan.message_id())};
+        return Outcome{scan.ended(), scan.received_count(), scan.has_8bit()};
     };
     const Outcome whole = outcome({text});
     for (std::size_t cut = 0; cut <= text.size(); ++cut) {
@@ -35,7 +33,6 @@ Outcome scan(std::string_view text) {
         single.feed(text.substr(i, 1));
     }
     EXPECT_EQ(single.received_count(), whole.received);
-    EXPECT_EQ(single.message_id(), whole.message_id);
     return whole;
 }
 
@@ -84,13 +81,9 @@ TEST(HeaderScan, Finds8BitInFieldsOnly) {
     EXPECT_FALSE(scan("Subj\xc3\xa9: a\r\n").has_8bit) << "not a field, so body";
 }
 
-TEST(HeaderScan, MessageId) {
-    EXPECT_EQ(scan("Message-ID: <a@b>\r\nMessage-Id: <second@b>\r\n").message_id, "<a@b>");
-    EXPECT_EQ(scan("message-id:\r\n <folded@b>\r\nX: y\r\n").message_id, "<folded@b>");
-    EXPECT_EQ(scan("Message-ID: <\x01\xff@b>\r\n").message_id, "<??@b>");
-    EXPECT_EQ(scan("Message-ID: " + std::string(3000, 'x') + "\r\n").message_id.size(), 255U);
-    EXPECT_EQ(scan("Message-ID-Not: x\r\nMessage-IDs: x\r\n").message_id, "");
-    EXPECT_EQ(scan(std::string(5000, 'n') + ": x\r\nMessage-ID: y\r\n").message_id, "y");
+TEST(HeaderScan, NamesOfAnyLength) {
+    EXPECT_EQ(scan(std::string(5000, 'n') + ": x\r\nReceived: y\r\n").received, 1U);
+    EXPECT_EQ(scan("received" + std::string(50, 'd') + ": x\r\n").received, 0U);
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ TEST(StatusCode, OnTheWire) {
     append_reply(out, 250, {2, 0, 0}, "one\ntwo");
     EXPECT_EQ(out, "250-2.0.0 one\r\n250 2.0.0 two\r\n");
     out.clear();
-    append_reply(out, FixedReply{354, {}, "Go on"});
+    append_reply(out, 354, {}, "Go on");
     EXPECT_EQ(out, "354 Go on\r\n");
     out.clear();
     append_reply(out, 250, {2, 999, 10}, "");

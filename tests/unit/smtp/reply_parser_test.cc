@@ -10,8 +10,7 @@ namespace {
 
 using namespace std::literals;
 
-// Each reply as "code status text", then "!reason" if the parser broke, or "…" if it stopped inside
-// a reply.
+// Each reply as "code status text", then "!reason" if the parser broke.
 using Replies = std::vector<std::string>;
 
 Replies parse(std::string_view wire, const std::vector<std::size_t>& cuts = {},
@@ -43,9 +42,6 @@ Replies parse(std::string_view wire, const std::vector<std::size_t>& cuts = {},
             }
         }
         begin = end;
-    }
-    if (parser.inside_reply()) {
-        replies.emplace_back("…");
     }
     return replies;
 }
@@ -81,8 +77,8 @@ TEST(ReplyParser, SeveralLines) {
 TEST(ReplyParser, CodeAlone) {
     EXPECT_EQ(parse_every_way("250\r\n"), Replies{"250  "});
     EXPECT_EQ(parse_every_way("250 \r\n"), Replies{"250  "});
-    EXPECT_EQ(parse_every_way("250-\r\n"), Replies{"…"});
-    EXPECT_EQ(parse_every_way("421"), Replies{"…"});
+    EXPECT_EQ(parse_every_way("250-\r\n"), Replies{});
+    EXPECT_EQ(parse_every_way("421"), Replies{});
 }
 
 TEST(ReplyParser, BareLineFeedIsTolerated) {
