@@ -95,7 +95,7 @@ struct LogConfig {
 struct Config {
     std::string hostname;
     std::string spool = "/var/spool/ringpost";
-    std::string control;       // as configured; empty: default_control() says where
+    std::string control;       // as configured; empty: control_path() says where
     std::uint32_t shards = 0;  // 0: one per core that the process may use
     std::vector<ListenerConfig> listeners;
     RelayConfig relay;

@@ -125,7 +125,6 @@ class Stream : public base::ListNode<Stream, StarvedTag>, public base::ListNode<
     static void input_late(rt::Timer& timer);
     static void output_late(rt::Timer& timer);
     void take_lease(const io::Completion& completion);
-    void output_progress(std::int32_t result);
     void send_rest();
     void advance_output(std::size_t sent);
     void arm();
@@ -140,8 +139,7 @@ class Stream : public base::ListNode<Stream, StarvedTag>, public base::ListNode<
     ShardNet& net_;
     io::Handle handle_ = io::kNoHandle;
     std::int32_t ended_ = 1;  // 0: end of stream came; negative: the error that ended receiving
-    // The queue of leased buffers, linked in ShardNet's table; the front one is read from
-    // front_at_.
+    // The queue of leased buffers, linked in ShardNet's table; the front one is read from at_.
     std::int32_t first_ = -1;
     std::int32_t last_ = -1;
     std::uint32_t leases_ = 0;
