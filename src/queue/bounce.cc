@@ -105,7 +105,7 @@ rt::Task<bool> Bounce::store_text() {
     mail::SinkState state = incoming_->append(text_, wakeup_);
     if (state == mail::SinkState::wait) {
         co_await wakeup_.woken("store notification");
-        state = mail::SinkState::ready;
+        state = incoming_->state();
     }
     if (state != mail::SinkState::ready) {
         co_return false;
