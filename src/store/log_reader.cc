@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/assert.h"
+
 namespace store {
 
 rt::Task<base::Status> read_fully(rt::Shard& shard, rt::AwaitableOp& op, io::Handle file,
@@ -28,8 +30,11 @@ rt::Task<base::Status> read_fully(rt::Shard& shard, rt::AwaitableOp& op, io::Han
     co_return base::Status();
 }
 
-rt::Task<base::Result<Record>> read_record(rt::Shard& shard, Segment& segment, Location location,
-                                           ReadBuffer& buffer) {
+namespace {
+
+// Reads the batch's header and records to the front of `buffer`, and checks them.
+rt::Task<base::Status> fill(rt::Shard& shard, Segment& segment, Location location,
+                            ReadBuffer& buffer) {
     const std::uint64_t offset = std::uint64_t{location.block()} * format::kBlock;
     if (offset < format::kBlock || offset >= segment.bytes) {
         co_return base::fail(EUCLEAN);
@@ -38,7 +43,7 @@ rt::Task<base::Result<Record>> read_record(rt::Shard& shard, Segment& segment, L
     base::Status status = co_await read_fully(shard, buffer.op, segment.handle.get(),
                                               buffer.memory.bytes().first(guess), offset);
     if (!status.has_value()) {
-        co_return base::fail(status.error().number());
+        co_return status;
     }
     const auto header = format::batch_header_at(buffer.memory.bytes(), segment.seed, segment.id,
                                                 offset, segment.bytes);
@@ -51,7 +56,7 @@ rt::Task<base::Result<Record>> read_record(rt::Shard& shard, Segment& segment, L
         status = co_await read_fully(shard, buffer.op, segment.handle.get(),
                                      buffer.memory.bytes().first(area), offset);
         if (!status.has_value()) {
-            co_return base::fail(status.error().number());
+            co_return status;
         }
     }
     const base::Bytes records = base::Bytes(buffer.memory.bytes())
@@ -59,7 +64,26 @@ rt::Task<base::Result<Record>> read_record(rt::Shard& shard, Segment& segment, L
     if (!format::records_valid(*header, records, segment.seed, offset)) {
         co_return base::fail(EUCLEAN);
     }
-    RecordReader reader(records, header->record_count);
+    co_return base::Status();
+}
+
+}  // namespace
+
+rt::Task<base::Result<Record>> read_record(rt::Shard& shard, Segment& segment, Location location,
+                                           ReadBuffer& buffer) {
+    RP_ASSERT(buffer.place == BatchPlace(buffer.place.partition, location));
+    if (!buffer.holds) {
+        const base::Status filled = co_await fill(shard, segment, location, buffer);
+        if (!filled.has_value()) {
+            co_return base::fail(filled.error().number());
+        }
+        buffer.holds = true;
+    }
+    format::BatchHeader header;
+    std::memcpy(&header, buffer.memory.bytes().data(), sizeof header);
+    const base::Bytes records =
+        base::Bytes(buffer.memory.bytes()).subspan(sizeof header, header.record_bytes);
+    RecordReader reader(records, header.record_count);
     while (const auto record = reader.next()) {
         if (reader.index() == location.index()) {
             co_return *record;

@@ -10,9 +10,10 @@
 
 namespace store {
 
-// Reads the batch at `location` into `buffer` and finds the record. The record's payload is a view
-// into `buffer`. Errors: EIO, or EUCLEAN where a checksum does not hold. `segment` must be pinned
-// or alive until the task ends.
+// Reads the batch at `location` into `buffer`, unless it holds it already, and finds the record.
+// The record's payload is a view into `buffer`. Errors: EIO, or EUCLEAN where a checksum does not
+// hold. `segment` must be pinned or alive until the task ends. REQUIRES: `buffer` was leased for
+// this batch.
 [[nodiscard]] rt::Task<base::Result<Record>> read_record(rt::Shard& shard, Segment& segment,
                                                          Location location, ReadBuffer& buffer);
 

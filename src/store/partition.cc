@@ -131,7 +131,8 @@ rt::Task<base::Status> Partition::read_commit(MessageRef message, StoredMessage&
     Segment* segment = segments_.find(message.location.segment());
     base::Status status;
     {
-        const ReadBufferPool::Lease buffer = links_.buffers.lease();
+        const ReadBufferPool::Lease buffer =
+            links_.buffers.lease({files_.partition, message.location});
         const base::Result<Record> record =
             co_await read_record(links_.shard, *segment, message.location, *buffer);
         if (!record.has_value()) {
@@ -151,7 +152,7 @@ rt::Task<base::Status> Partition::read_outcome(Location location, StoredOutcome&
     }
     base::Status status;
     {
-        const ReadBufferPool::Lease buffer = links_.buffers.lease();
+        const ReadBufferPool::Lease buffer = links_.buffers.lease({files_.partition, location});
         const base::Result<Record> record =
             co_await read_record(links_.shard, *segment, location, *buffer);
         if (!record.has_value()) {
