@@ -1,8 +1,8 @@
 // QueueView: how the control plane sees the queue. The wiring implements it by asking the shards.
 //
 // Called on threads of the control plane, several at once; a call blocks until the shards have
-// answered. When the server stops, calls under way and later ones return an error, so that the
-// control plane can end.
+// answered. When the server stops, calls under way return an error soon, and later ones at once,
+// so that the control plane can end.
 #pragma once
 
 #include <cstdint>

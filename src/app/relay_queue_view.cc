@@ -68,13 +68,16 @@ base::Error stopping() {
 }  // namespace
 
 void RelayQueueView::stop() {
-    const std::unique_lock lock(mutex_);
     stopped_ = true;
+    const std::unique_lock lock(mutex_);
 }
 
 base::Result<QueuePage> RelayQueueView::page(QueueCursor from, std::size_t messages_max) {
-    const std::shared_lock lock(mutex_);
     if (stopped_) {
+        return std::unexpected(stopping());
+    }
+    const std::shared_lock lock(mutex_);
+    if (stopped_) {  // while the lock was waited for
         return std::unexpected(stopping());
     }
     QueuePage page;
@@ -85,10 +88,14 @@ base::Result<QueuePage> RelayQueueView::page(QueueCursor from, std::size_t messa
     relay_.threads()
         .run<void>(from.shard,
                    [this, &from, &listed, messages_max] {
+                       const queue::PageLimits limits{.messages = messages_max};
                        return queue::list_messages(relay_.shard(from.shard).scheduler(),
-                                                   from.position, messages_max, listed);
+                                                   from.position, limits, stopped_, listed);
                    })
         .get();
+    if (stopped_) {
+        return std::unexpected(stopping());
+    }
     for (queue::ListedMessage& message : listed.messages) {
         page.messages.push_back(message_of(message));
     }
@@ -101,8 +108,11 @@ base::Result<QueuePage> RelayQueueView::page(QueueCursor from, std::size_t messa
 }
 
 base::Result<std::optional<QueueMessage>> RelayQueueView::find(mail::QueueId id) {
-    const std::shared_lock lock(mutex_);
     if (stopped_) {
+        return std::unexpected(stopping());
+    }
+    const std::shared_lock lock(mutex_);
+    if (stopped_) {  // while the lock was waited for
         return std::unexpected(stopping());
     }
     // Partitions are owned by number.
@@ -112,9 +122,13 @@ base::Result<std::optional<QueueMessage>> RelayQueueView::find(mail::QueueId id)
         relay_.threads()
             .run<bool>(shard,
                        [this, shard, id, &listed] {
-                           return queue::show_message(relay_.shard(shard).scheduler(), id, listed);
+                           return queue::show_message(relay_.shard(shard).scheduler(), id, stopped_,
+                                                      listed);
                        })
             .get();
+    if (stopped_) {
+        return std::unexpected(stopping());
+    }
     if (!found) {
         return std::optional<QueueMessage>();
     }

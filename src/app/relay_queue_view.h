@@ -1,8 +1,9 @@
 // RelayQueueView: the queue of all shards, for the control plane. Each call asks the shards by
-// letter and waits for their answers; a shard reads its queue a page at a time, between its other
-// work.
+// letter and waits for their answers. A shard reads a page in one task, which other tasks
+// interleave with at each read of the log.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -17,7 +18,8 @@ class RelayQueueView final : public QueueView {
   public:
     // Borrowed. REQUIRES: the relay has started.
     explicit RelayQueueView(Relay& relay) : relay_(relay) {}
-    // Waits for calls under way; later ones fail. Before the relay stops.
+    // Calls under way fail soon, and are waited for; later ones fail at once. Before the relay
+    // stops.
     void stop();
 
     [[nodiscard]] base::Result<QueuePage> page(QueueCursor from, std::size_t messages_max) override;
@@ -25,8 +27,10 @@ class RelayQueueView final : public QueueView {
 
   private:
     Relay& relay_;
+    // Set before stop() asks for the lock: calls that still come do not take it, so that they
+    // cannot keep stop() waiting one after another.
+    std::atomic<bool> stopped_ = false;
     std::shared_mutex mutex_;  // shared by calls; the control plane may wait
-    bool stopped_ = false;
 };
 
 }  // namespace app

@@ -255,6 +255,9 @@ void Delivery::defer_slice(Entry& entry, const mail::Reply& reply) {
 // Given up. The last reply of each goes into the notification.
 rt::Task<void> Delivery::expire(Entry& entry) {
     for (const std::uint32_t recipient : due_) {
+        if (scheduler_.stopping()) {
+            co_return;  // the rest expires at the next start
+        }
         const store::Location outcome = entry.recipients()[recipient].outcome;
         stored_outcome_.reply = {
             .code = 0, .status = {4, 4, 7}, .text = "no attempt was made in the time set for it"};

@@ -31,7 +31,8 @@ void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage
 }
 
 // False: the message has gone meanwhile, or cannot be read.
-rt::Task<bool> read_entry(Scheduler& scheduler, const Entry& entry, ListedMessage& message) {
+rt::Task<bool> read_entry(Scheduler& scheduler, const Entry& entry, const std::atomic<bool>& stop,
+                          ListedMessage& message) {
     const store::MessageRef reference = entry.message;
     std::vector<store::Location> outcomes;
     copy_resident(scheduler, entry, message, outcomes);
@@ -47,6 +48,9 @@ rt::Task<bool> read_entry(Scheduler& scheduler, const Entry& entry, ListedMessag
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
         ListedRecipient& recipient = message.recipients[i];
         recipient.path = stored.envelope.recipient(i);
+        if (stop.load(std::memory_order_relaxed)) {
+            break;
+        }
         if (outcomes[i].nowhere() || entry.message.id != reference.id ||
             entry.state() == EntryState::free) {
             continue;
@@ -64,13 +68,15 @@ rt::Task<bool> read_entry(Scheduler& scheduler, const Entry& entry, ListedMessag
 
 }  // namespace
 
-rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, std::size_t count,
-                             ListedPage& page) {
-    RP_ASSERT(count > 0);
+rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, PageLimits limits,
+                             const std::atomic<bool>& stop, ListedPage& page) {
+    RP_ASSERT(limits.messages > 0 && limits.recipients > 0);
     page.messages.clear();
     page.next_cursor = 0;
+    std::size_t recipients = 0;
     for (std::uint64_t at = cursor; at < scheduler.slots(); ++at) {
-        if (page.messages.size() == count) {
+        if (page.messages.size() == limits.messages || recipients >= limits.recipients ||
+            stop.load(std::memory_order_relaxed)) {
             page.next_cursor = at;
             co_return;
         }
@@ -82,15 +88,18 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, std::si
             continue;
         }
         page.messages.emplace_back();
-        const bool there = co_await read_entry(scheduler, entry, page.messages.back());
+        const bool there = co_await read_entry(scheduler, entry, stop, page.messages.back());
+        recipients += page.messages.back().recipients.size();
         if (!there) {
             page.messages.pop_back();
         }
     }
 }
 
-rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id, ListedMessage& message) {
-    for (std::size_t at = 0; at < scheduler.slots(); ++at) {
+rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id, const std::atomic<bool>& stop,
+                            ListedMessage& message) {
+    for (std::size_t at = 0; at < scheduler.slots() && !stop.load(std::memory_order_relaxed);
+         ++at) {
         if (at % kSlotsPerTurn == kSlotsPerTurn - 1) {
             co_await rt::Yield();
         }
@@ -99,7 +108,7 @@ rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id, ListedMessag
             continue;
         }
         message = ListedMessage();
-        const bool there = co_await read_entry(scheduler, entry, message);
+        const bool there = co_await read_entry(scheduler, entry, stop, message);
         co_return there;
     }
     co_return false;

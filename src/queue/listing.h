@@ -2,10 +2,14 @@
 // store for what is not resident, a page at a time, so that a long queue neither fills memory nor
 // holds up the shard.
 //
+// Whoever asks may call it off from another thread by raising `stop`: the page ends before its next
+// read, as far as it came.
+//
 // Runs on the shard, in a task of the caller's. Nothing is locked: a message may end or change
 // while it is read, and then is left out or shown as it was.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -46,13 +50,21 @@ struct ListedPage {
     std::uint64_t next_cursor = 0;  // for the next page; 0: that was the last one
 };
 
-// At most `count` messages from `cursor` on (0: from the beginning). The order is that of slots in
-// memory. Each message that is queued all the while comes once. `page` must outlive the task.
-[[nodiscard]] rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor,
-                                           std::size_t count, ListedPage& page);
+// A page ends when it has one of these. Each recipient may cost a read.
+struct PageLimits {
+    std::size_t messages = 200;
+    std::size_t recipients = 500;
+};
 
-// True when that message is queued here.
+// Messages from `cursor` on (0: from the beginning), at least one where there is one. The order is
+// that of slots in memory. Each message that is queued all the while comes once. `page` and `stop`
+// must outlive the task.
+[[nodiscard]] rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor,
+                                           PageLimits limits, const std::atomic<bool>& stop,
+                                           ListedPage& page);
+
+// True when that message is queued here. `message` and `stop` must outlive the task.
 [[nodiscard]] rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id,
-                                          ListedMessage& message);
+                                          const std::atomic<bool>& stop, ListedMessage& message);
 
 }  // namespace queue

@@ -1,7 +1,9 @@
 """The queue over time: retry, restart, expiry and bounce, fail-over, and what the control socket says of it."""
 
 import smtplib
+import socket
 import subprocess
+import threading
 import unittest
 
 from harness import RINGPOST, Recorder, Relay, free_port, wait_until
@@ -88,6 +90,39 @@ class Queue(unittest.TestCase):
             send(relay)
             recorder.wait_for(1)
             self.assertIn("duplicate", relay.log())
+
+    def test_listings_do_not_keep_the_server_from_stopping(self):
+        with Relay([f"127.0.0.1:{free_port()}"], shards=1, queue={"retry": '["1h"]', "expire": '"5d"'}) as relay:
+            relay.start()
+            for _ in range(20):
+                send(relay, recipients=[f"r{i}@dst.test" for i in range(500)])
+            listings = [0]
+
+            def list_for_ever(limit):
+                while True:
+                    try:
+                        with socket.socket(socket.AF_UNIX) as client:
+                            client.settimeout(60)
+                            client.connect(str(relay.control))
+                            client.sendall(b'{"command":"queue list","limit":%d}\n' % limit * 1000)
+                            while client.recv(1 << 20):
+                                listings[0] += 1
+                    except OSError:
+                        if not relay.control.exists():
+                            return
+
+            clients = [threading.Thread(target=list_for_ever, args=(limit,)) for limit in [1] * 12 + [0] * 3]
+            for client in clients:
+                client.start()
+            try:
+                wait_until(lambda: listings[0] > 20, "listings")
+                self.assertEqual(relay.stop(), 0)
+            finally:
+                if relay.process is not None:
+                    relay.kill()
+                relay.control.unlink(missing_ok=True)
+                for client in clients:
+                    client.join()
 
     def test_a_second_process_on_the_same_spool_is_refused(self):
         with Recorder() as recorder, Relay([recorder.host]) as relay:

@@ -202,9 +202,10 @@ TEST_F(QueueTest, ContentThatIsPutRightOnTheWayOutIsAWarning) {
     ASSERT_EQ(server_.taken.size(), 1U);
     EXPECT_THAT(server_.taken[0].content, HasSubstr("a\r\nb\r\n"));
     const auto id = relay_.log().attempts[0].id.text();
-    EXPECT_THAT(relay_.log().warnings,
-                ElementsAre(testing::AllOf(HasSubstr(std::string(mail::view(id))),
-                                           HasSubstr(": 1 were put right on the way to 10.0.0.1:25"))));
+    EXPECT_THAT(
+        relay_.log().warnings,
+        ElementsAre(testing::AllOf(HasSubstr(std::string(mail::view(id))),
+                                   HasSubstr(": 1 were put right on the way to 10.0.0.1:25"))));
     relay_.submit_now({});
     ASSERT_TRUE(relay_.drain(seconds(20)));
     EXPECT_EQ(relay_.log().warnings.size(), 1U);
@@ -413,7 +414,7 @@ TEST_F(QueueTest, ListsAndShows) {
         std::vector<ListedMessage> all;
         std::uint64_t cursor = 0;
         do {
-            ListedPage page = relay_.list(cursor, 3);
+            ListedPage page = relay_.list(cursor, {.messages = 3});
             EXPECT_LE(page.messages.size(), 3U);
             cursor = page.next_cursor;
             std::ranges::move(page.messages, std::back_inserter(all));
@@ -439,6 +440,46 @@ TEST_F(QueueTest, ListsAndShows) {
             relay_.start();
         }
     }
+}
+
+std::vector<std::string> recipients_numbered(int count) {
+    std::vector<std::string> paths;
+    for (int i = 0; i < count; ++i) {
+        paths.push_back("r" + std::to_string(i) + "@dst.test");
+    }
+    return paths;
+}
+
+// A page is as long as its recipients are many; and their last replies, which lie in one batch,
+// cost far fewer reads than there are of them.
+TEST_F(QueueTest, ListsManyRecipientsInShortPagesAndFewReads) {
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line.starts_with("RCPT") ? "450 4.2.0 not now\r\n" : "";
+    };
+    relay_.start();
+    for (int i = 0; i < 3; ++i) {
+        relay_.submit_now({.to = recipients_numbered(300)});
+    }
+    relay_.run_for(seconds(2));
+    ASSERT_EQ(relay_.scheduler().counts().deferred, 3U);
+    std::size_t messages = 0;
+    std::uint64_t cursor = 0;
+    const std::uint64_t before = relay_.shard().driver().counters().submitted;
+    do {
+        const ListedPage page = relay_.list(cursor, {.messages = 200, .recipients = 200});
+        ASSERT_EQ(page.messages.size(), 1U);
+        ASSERT_EQ(page.messages[0].recipients.size(), 300U);
+        for (const ListedRecipient& recipient : page.messages[0].recipients) {
+            EXPECT_EQ(recipient.reply.text, "not now");
+        }
+        ++messages;
+        cursor = page.next_cursor;
+    } while (cursor != 0 && messages < 3);
+    EXPECT_EQ(messages, 3U);
+    EXPECT_LE(relay_.shard().driver().counters().submitted - before, 100U);
+
+    relay_.call_off = true;
+    EXPECT_TRUE(relay_.list().messages.empty());
 }
 
 TEST_F(QueueTest, MemoryPerQueuedRecipientStaysBelowTheBound) {

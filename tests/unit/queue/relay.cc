@@ -171,20 +171,18 @@ void Relay::submit_now(const Submission& submission) {
 
 namespace {
 
-rt::Task<void> listing(Scheduler& scheduler, std::uint64_t cursor, std::size_t count,
-                       ListedPage& page) {
-    co_await list_messages(scheduler, cursor, count, page);
+rt::Task<void> listing(Relay& relay, std::uint64_t cursor, PageLimits limits, ListedPage& page) {
+    co_await list_messages(relay.scheduler(), cursor, limits, relay.call_off, page);
 }
-rt::Task<void> showing(Scheduler& scheduler, mail::QueueId id, ListedMessage& message,
-                       bool& found) {
-    found = co_await show_message(scheduler, id, message);
+rt::Task<void> showing(Relay& relay, mail::QueueId id, ListedMessage& message, bool& found) {
+    found = co_await show_message(relay.scheduler(), id, relay.call_off, message);
 }
 
 }  // namespace
 
-ListedPage Relay::list(std::uint64_t cursor, std::size_t count) {
+ListedPage Relay::list(std::uint64_t cursor, PageLimits limits) {
     ListedPage page;
-    spawn(listing(scheduler(), cursor, count, page));
+    spawn(listing(*this, cursor, limits, page));
     EXPECT_TRUE(
         world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
     return page;
@@ -192,7 +190,7 @@ ListedPage Relay::list(std::uint64_t cursor, std::size_t count) {
 
 bool Relay::show(mail::QueueId id, ListedMessage& message) {
     bool found = false;
-    spawn(showing(scheduler(), id, message, found));
+    spawn(showing(*this, id, message, found));
     EXPECT_TRUE(
         world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
     return found;

@@ -2,6 +2,7 @@
 // and look at what a scripted server got. It can be stopped, killed, cut off and started again.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -84,8 +85,10 @@ class Relay {
     // Submits, and waits until it is durable.
     void submit_now(const Submission& submission);
 
-    [[nodiscard]] ListedPage list(std::uint64_t cursor = 0, std::size_t count = 1000);
+    [[nodiscard]] ListedPage list(std::uint64_t cursor = 0, PageLimits limits = {});
     [[nodiscard]] bool show(mail::QueueId id, ListedMessage& message);
+    // Raised: listings are called off.
+    std::atomic<bool> call_off = false;
 
     void run_for(base::Duration time) { world_.run_for(time); }
     // Until the queue is empty.
