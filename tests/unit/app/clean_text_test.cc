@@ -34,6 +34,11 @@ TEST(CleanText, NeverLetsALineOrATerminalBreak) {
     EXPECT_EQ(clean("\xc2\x9b", CleanStyle::plain), "\\xc2\\x9b")
         << "C1 control sequence introducer";
     EXPECT_EQ(clean("\u2028\u202e", CleanStyle::plain), "\\xe2\\x80\\xa8\\xe2\\x80\\xae");
+    EXPECT_EQ(clean("\u061c\u00ad", CleanStyle::plain), "\\xd8\\x9c\\xc2\\xad");
+    EXPECT_EQ(clean("\u180e", CleanStyle::plain), "\\xe1\\xa0\\x8e");
+    EXPECT_EQ(clean("a\U000e0041\U000e007f", CleanStyle::plain),
+              "a\\xf3\\xa0\\x81\\x81\\xf3\\xa0\\x81\\xbf")
+        << "tags, which show as nothing";
 }
 
 TEST(CleanText, EscapesWhatIsNotUtf8) {
