@@ -167,9 +167,13 @@ std::span<const KeySpec> relay_keys() {
              .example = R"(["127.0.0.0/8", "::1/128", "192.0.2.0/24"])"}),
         key<ListType<DomainPatternType>, &RelayConfig::domains>(
             {.name = "domains",
-             .description = "Recipient domains to which anyone may send (Postfix: "
-                            "`relay_domains`). Recipients elsewhere "
-                            "are refused with 550 5.7.1, unless the client is in `networks`.",
+             .description =
+                 "Recipient domains to which anyone may send (Postfix: "
+                 "`relay_domains`). Recipients elsewhere "
+                 "are refused with 550 5.7.1, unless the client is in `networks`. "
+                 "Compared without case with what the client wrote: domains stand here with "
+                 "A-labels (`xn--…`), so a recipient whose domain is written in Unicode "
+                 "(SMTPUTF8) is one elsewhere.",
              .example = R"(["example.com", "*.example.com"])"}),
     });
     return keys;
@@ -229,7 +233,8 @@ std::span<const KeySpec> limits_keys() {
              .example = "1000"}),
         key<CountType<1, 1000>, &LimitsConfig::errors>(
             {.name = "errors",
-             .description = "After so many bad commands a session is closed with 421 (Postfix: "
+             .description = "After so many commands that were answered 4xx or 5xx, with no message "
+                            "accepted between them, a session is closed with 421 (Postfix: "
                             "`smtpd_hard_error_limit`).",
              .example = "20"}),
         key<DurationType<0, kSecond>, &LimitsConfig::commit_delay>(
