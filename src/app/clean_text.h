@@ -14,9 +14,9 @@ enum class CleanStyle : std::uint8_t {
 };
 
 // Appends `text` with control characters (C0, DEL, C1), line and paragraph separators,
-// bidirectional controls, characters that are not seen and bytes that are not UTF-8 written as \xNN, one for each byte, and with
-// a backslash doubled; other UTF-8 stays. Line breaks become a blank in the styles that take
-// blanks.
+// bidirectional controls, characters that are not seen and bytes that are not UTF-8 written as
+// \xNN, one for each byte, and with a backslash doubled; other UTF-8 stays. Line breaks become a
+// blank in the styles that take blanks.
 void append_clean(std::string& out, std::string_view text, CleanStyle style);
 
 // At most `bytes_max` bytes of `text`, never ending inside a UTF-8 sequence.
