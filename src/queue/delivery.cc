@@ -31,7 +31,7 @@ rt::Task<void> Delivery::run() {
             co_await rest_.until(scheduler_.shard().now() + kStorePause);
             continue;
         }
-        Entry* entry = site_.take();
+        Entry* entry = site_.take(client_.usable());
         if (entry != nullptr) {
             co_await attempt(*entry);
             co_await close_if_worn();
@@ -122,11 +122,11 @@ rt::Task<void> Delivery::try_recipients(Entry& entry) {
         if (done) {
             done = co_await transact();
         }
-        if (crowded_) {
-            co_return;  // other connections will see to it
+        if (untried_) {
+            co_return;  // what is left stays ready: another connection will see to it
         }
         if (!done) {
-            defer_slice(entry, site_.failure());
+            defer_slice(entry);
             continue;
         }
         take_results(entry);
@@ -149,14 +149,17 @@ void Delivery::collect_slice() {
     request_.recipients = paths_;
 }
 
-// A usable connection; false: none is to be had now.
+// A usable connection; false: none is to be had now. Unless untried_ is set then, this was the
+// attempt that found the site dead.
 rt::Task<bool> Delivery::reach_site() {
+    untried_ = false;
     reached_ = client_.usable();
     if (reached_) {
         co_return true;
     }
     rt::Shard& shard = scheduler_.shard();
     if (site_.cooling_down(shard.now())) {
+        untried_ = true;
         co_return false;
     }
     site_.engage();
@@ -166,10 +169,11 @@ rt::Task<bool> Delivery::reach_site() {
         // all finds the site dead.
         site_.disengage();
         crowded_ = site_.engaged() > 0;
+        untried_ = crowded_ || scheduler_.stopping();
         if (crowded_) {
             site_.crowded(shard.now());
-        } else {
-            site_.failed(client_.failure(), shard.now(), shard.prng());
+        } else if (!scheduler_.stopping()) {
+            site_.failed(shard.now(), shard.prng());
         }
         co_return false;
     }
@@ -239,14 +243,14 @@ void Delivery::take_results(Entry& entry) {
         if (site_.engaged() > 1) {
             site_.crowded(shard.now());
         } else {
-            site_.failed(client_.failure(), shard.now(), shard.prng());
+            site_.failed(shard.now(), shard.prng());
         }
     }
 }
 
-void Delivery::defer_slice(Entry& entry, const mail::Reply& reply) {
+void Delivery::defer_slice(Entry& entry) {
     for (const std::uint32_t recipient : slice_) {
-        deferred(entry, recipient, reply, false);
+        deferred(entry, recipient, client_.failure(), false);
     }
 }
 

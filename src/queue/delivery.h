@@ -64,7 +64,7 @@ class Delivery : public base::ListNode<Delivery> {
     void collect_due(const Entry& entry);
     void collect_slice();
     void take_results(Entry& entry);
-    void defer_slice(Entry& entry, const mail::Reply& reply);
+    void defer_slice(Entry& entry);
     void delivered(Entry& entry, std::uint32_t recipient, const mail::Reply& reply);
     void deferred(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
                   bool possible_duplicate);
@@ -93,6 +93,7 @@ class Delivery : public base::ListNode<Delivery> {
     bool reached_ = false;  // by relay(): some target was spoken to
     bool engaged_ = false;  // counted by the site
     bool crowded_ = false;  // the site takes no further connection beside those it has
+    bool untried_ = false;  // no connection was to be had, by no fault of what was to go over it
 
     base::MonoTime connected_at_{};
     std::uint32_t transactions_ = 0;  // on this connection

@@ -36,7 +36,7 @@ struct Options {
     base::Duration connection_idle_max = std::chrono::seconds(5);
 
     // A site that could not be reached rests: first this long, then twice as long each time, a
-    // little less by chance. What is due meanwhile is deferred with the site's last words.
+    // little less by chance. What is due meanwhile waits untried.
     base::Duration cool_down_least = std::chrono::seconds(1);
     base::Duration cool_down_most = std::chrono::seconds(10);
 

@@ -1,18 +1,27 @@
 #include "queue/site.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 #include "queue/scheduler.h"
 
 namespace queue {
+namespace {
+
+// While a site cools down: how often, and how many entries at a time, to look for what has expired.
+constexpr base::Duration kHoldTick = std::chrono::seconds(1);
+constexpr std::size_t kEntriesPerTick = 4096;
+
+}  // namespace
 
 Site::Site(Scheduler& scheduler, const Route& route, const Options& options, std::uint16_t number)
     : scheduler_(scheduler),
       route_(route),
       options_(options),
       number_(number),
-      limit_(route.connections_max) {
+      limit_(route.connections_max),
+      hold_timer_(*this) {
     RP_ASSERT(!route.targets.empty() && route.connections_max > 0);
 }
 
@@ -29,14 +38,22 @@ void Site::push(Entry& entry) {
     ++ready_count_;
 }
 
-Entry* Site::take() {
-    if (ready_.empty() || scheduler_.stopping()) {
+Entry* Site::take(bool connected) {
+    if (scheduler_.stopping()) {
         return nullptr;
     }
-    auto& entry = static_cast<Entry&>(ready_.pop_front());
-    --ready_count_;
-    scheduler_.transition(entry, EntryState::in_delivery);
-    return &entry;
+    Entry* entry = nullptr;
+    if (!expired_.empty()) {
+        entry = &static_cast<Entry&>(expired_.pop_front());
+        --expired_count_;
+    } else if (!ready_.empty() && (connected || !cooling_down(scheduler_.shard().now()))) {
+        entry = &static_cast<Entry&>(ready_.pop_front());
+        --ready_count_;
+    } else {
+        return nullptr;
+    }
+    scheduler_.transition(*entry, EntryState::in_delivery);
+    return entry;
 }
 
 // As many deliveries as there is work for: those that are awake look at the queue by themselves,
@@ -45,13 +62,53 @@ void Site::pump() {
     if (scheduler_.stopping()) {
         return;
     }
-    while (coming_ < ready_count_ && !resting_.empty()) {
+    while (coming_ < expired_count_ + ready_count_ && !resting_.empty()) {
         ++coming_;
         resting_.pop_front().wake();
     }
-    while (coming_ < ready_count_ && running_ < limit_) {
+    const bool holds = cooling_down(scheduler_.shard().now());
+    const std::size_t startable = expired_count_ + (holds ? 0 : ready_count_);
+    const std::size_t limit = failures_ == 0 ? limit_ : expired_count_ > 0 ? 2 : 1;
+    while (coming_ < startable && running_ < limit) {
         ++coming_;
         start_delivery();
+    }
+    if (failures_ > 0 && ready_count_ > 0) {
+        hold();
+    }
+}
+
+// Until it is time to look again what has expired, or the cool-down ends.
+void Site::hold() {
+    if (!hold_timer_.armed()) {
+        const base::MonoTime now = scheduler_.shard().now();
+        const base::MonoTime tick = now + kHoldTick;
+        scheduler_.shard().session_timers().set(
+            hold_timer_, cooling_down(now) ? std::min(tick, cool_until_) : tick);
+    }
+}
+
+void Site::hold_ticks(rt::Timer& timer) {
+    Site& site = static_cast<HoldTimer&>(timer).site();
+    if (site.failures_ > 0) {
+        site.find_expired();
+    }
+    site.pump();
+}
+
+// Goes round the ready queue, a part at a time, so that a long one holds nobody up.
+void Site::find_expired() {
+    const base::WallTime now = scheduler_.shard().wall_now();
+    const std::size_t count = std::min(ready_count_, kEntriesPerTick);
+    for (std::size_t i = 0; i < count; ++i) {
+        auto& entry = static_cast<Entry&>(ready_.pop_front());
+        if (options_.retry.expired(entry.arrival(), now)) {
+            --ready_count_;
+            ++expired_count_;
+            expired_.push_back(entry);
+        } else {
+            ready_.push_back(entry);
+        }
     }
 }
 
@@ -77,6 +134,7 @@ void Site::ended(Delivery& delivery) {
 }
 
 void Site::stop_resting() {
+    hold_timer_.cancel();
     while (!resting_.empty()) {
         ++coming_;
         resting_.pop_front().wake();
@@ -98,18 +156,18 @@ void Site::crowded(base::MonoTime now) {
 }
 
 void Site::succeeded(base::MonoTime now) {
-    failures_ = 0;
-    if (limit_ < route_.connections_max && now >= grow_at_) {
+    const bool was_dead = std::exchange(failures_, 0) > 0;
+    const bool grows = limit_ < route_.connections_max && now >= grow_at_;
+    if (grows) {
         ++limit_;
         grow_at_ = now + options_.cool_down_most;
+    }
+    if (was_dead || grows) {
         pump();
     }
 }
 
-void Site::failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng) {
-    failure_.code = reply.code;
-    failure_.status = reply.status;
-    failure_.text.assign(reply.text);
+void Site::failed(base::MonoTime now, base::Prng& prng) {
     if (cooling_down(now)) {
         return;  // several connections failed at once; that is one failure
     }

@@ -4,9 +4,11 @@
 // A delivery takes entries while there are any, then rests with its connection open; the one that
 // rested last is woken first, so that connections in excess end by themselves. Strategies:
 //   new work        wakes a resting delivery, else starts one while fewer than connections_max run.
-//   dead site       after a connection that no target took, the site cools down. What is due
-//                   meanwhile is deferred without a try, so that a dead site costs no connections,
-//                   and its backlog gets its times and last words all the same.
+//   dead site       after a connection that no target took, the site cools down. Only what was to
+//                   go over that connection is deferred: what is due meanwhile stays ready and
+//                   untried, so that its backlog is not drained through the retry times. Then one
+//                   delivery tries it at a time, until one was answered. What expires meanwhile is
+//                   looked for once a second.
 //
 // Lives on its shard, owned by the scheduler.
 #pragma once
@@ -20,10 +22,10 @@
 #include "base/list.h"
 #include "base/prng.h"
 #include "base/time.h"
-#include "mail/status_code.h"
 #include "queue/delivery.h"
 #include "queue/entry.h"
 #include "queue/options.h"
+#include "rt/timer_wheel.h"
 
 namespace queue {
 
@@ -46,8 +48,8 @@ class Site {
     // Wakes or starts deliveries for what waits.
     void pump();
     // For a delivery: the next entry, now in its hands; nullptr when there is none, or none may be
-    // begun.
-    [[nodiscard]] Entry* take();
+    // begun. `connected`: it has a connection, and so need not wait for the end of a cool-down.
+    [[nodiscard]] Entry* take(bool connected);
     // A delivery that was woken, or has started, looks for work.
     void arrived();
     // A delivery without work waits to be woken; it leaves the list when it was.
@@ -58,13 +60,12 @@ class Site {
     void stop_resting();
     void break_off();
 
-    // Nobody answered. `reply` says why; the site cools down.
-    void failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng);
+    // Nobody answered: the site cools down.
+    void failed(base::MonoTime now, base::Prng& prng);
     // Nobody answered one connection while others are answered.
     void crowded(base::MonoTime now);
     void succeeded(base::MonoTime now);
     [[nodiscard]] bool cooling_down(base::MonoTime now) const { return now < cool_until_; }
-    [[nodiscard]] const mail::Reply& failure() const { return failure_; }
 
     // Deliveries tell when they connect, and when they have no connection any more.
     void engage() { ++engaged_; }
@@ -73,7 +74,19 @@ class Site {
     [[nodiscard]] std::size_t running() const { return running_; }
 
   private:
+    class HoldTimer : public rt::Timer {
+      public:
+        explicit HoldTimer(Site& site) : rt::Timer(&Site::hold_ticks), site_(site) {}
+        [[nodiscard]] Site& site() { return site_; }
+
+      private:
+        Site& site_;
+    };
+
     void start_delivery();
+    void hold();
+    void find_expired();
+    static void hold_ticks(rt::Timer& timer);
 
     Scheduler& scheduler_;
     const Route& route_;
@@ -81,6 +94,8 @@ class Site {
     std::uint16_t number_;
     base::List<rt::Timer> ready_;
     std::size_t ready_count_ = 0;
+    base::List<rt::Timer> expired_;  // ready, and found to have expired in a cool-down
+    std::size_t expired_count_ = 0;
     std::size_t coming_ = 0;  // deliveries woken or started that have not looked yet
     std::vector<std::unique_ptr<Delivery>> deliveries_;
     base::List<Delivery> unused_;
@@ -90,8 +105,8 @@ class Site {
     std::size_t limit_;        // of running_
     base::MonoTime grow_at_ = base::MonoTime::min();
     base::MonoTime cool_until_ = base::MonoTime::min();
-    std::uint32_t failures_ = 0;
-    mail::Reply failure_;
+    HoldTimer hold_timer_;        // while it is dead and entries wait
+    std::uint32_t failures_ = 0;  // in a row; above 0 the site is dead
 };
 
 }  // namespace queue

@@ -33,6 +33,14 @@ Options options_for(const std::vector<const char*>& addresses) {
     return options;
 }
 
+std::vector<std::string> recipients_numbered(int count) {
+    std::vector<std::string> paths;
+    for (int i = 0; i < count; ++i) {
+        paths.push_back("r" + std::to_string(i) + "@dst.test");
+    }
+    return paths;
+}
+
 class QueueTest : public testing::Test {
   protected:
     QueueTest()
@@ -261,18 +269,53 @@ TEST_F(QueueTest, ExpiredIsNotifiedWithItsLastReply) {
     EXPECT_EQ(relay_.scheduler().counts().total(), 0U);
 }
 
-TEST_F(QueueTest, DeadSiteCostsFewConnectionsAndComesBack) {
+// Only what met the refused connection was tried: the rest waits with its retry times untouched,
+// and leaves at once when the site is back.
+TEST_F(QueueTest, DeadSiteCostsFewAttemptsAndComesBack) {
     server_.stop_listening();
     relay_.start();
-    for (int i = 0; i < 50; ++i) {
+    for (int i = 0; i < 500; ++i) {
         relay_.submit({});
     }
     relay_.run_for(seconds(60));
-    EXPECT_EQ(relay_.scheduler().counts().deferred, 50U);
+    EXPECT_EQ(relay_.scheduler().counts().total(), 500U);
+    const std::size_t tried = relay_.log().attempts.size();
+    EXPECT_GE(tried, 5U);
+    EXPECT_LE(tried, 20U);
     EXPECT_THAT(relay_.log().attempts[0].reply, HasSubstr("Connection refused"));
+    EXPECT_GE(relay_.scheduler().counts().ready, 500 - tried);
     server_.listen("10.0.0.1:25");
+    relay_.run_for(options_.cool_down_most + seconds(10));
+    EXPECT_GE(server_.taken.size(), 500 - tried);
     ASSERT_TRUE(relay_.drain(minutes(10)));
-    EXPECT_EQ(server_.taken.size(), 50U);
+    EXPECT_EQ(server_.taken.size(), 500U);
+}
+
+TEST_F(QueueTest, WhatWaitsForADeadSiteExpires) {
+    options_.retry = RetryPolicy({seconds(5), minutes(5)}, minutes(10));
+    server_.stop_listening();
+    relay_.start();
+    for (int i = 0; i < 300; ++i) {
+        relay_.submit({.from = ""});  // whose end makes no new message
+    }
+    relay_.run_for(minutes(9));
+    EXPECT_EQ(relay_.scheduler().counts().total(), 300U);
+    ASSERT_TRUE(relay_.drain(minutes(1) + seconds(10)));
+    EXPECT_EQ(
+        std::ranges::count(relay_.log().attempts, Status::expired, &RecordingLog::Attempt::status),
+        300);
+}
+
+TEST_F(QueueTest, AConnectionThatIsRefusedIsNoAttemptForTheRecipientsBehind) {
+    options_.recipients_per_transaction = 10;
+    server_.stop_listening();
+    relay_.start();
+    relay_.submit_now({.to = recipients_numbered(35)});
+    relay_.run_for(std::chrono::milliseconds(500));
+    EXPECT_EQ(relay_.log().attempts.size(), 10U);
+    server_.listen("10.0.0.1:25");
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(relay_.log().attempts.size(), 45U);
 }
 
 TEST_F(QueueTest, OneConnectionTooManyDefersNobody) {
@@ -440,14 +483,6 @@ TEST_F(QueueTest, ListsAndShows) {
             relay_.start();
         }
     }
-}
-
-std::vector<std::string> recipients_numbered(int count) {
-    std::vector<std::string> paths;
-    for (int i = 0; i < count; ++i) {
-        paths.push_back("r" + std::to_string(i) + "@dst.test");
-    }
-    return paths;
 }
 
 // A page is as long as its recipients are many; and their last replies, which lie in one batch,
