@@ -3,8 +3,9 @@
 //
 // A MessageSource over another one, read twice: plan() goes through the message and says whether it
 // can be done, next() then gives the converted bytes. Owned by one delivery, on its shard, and used
-// for one message after another; the inner source is used until the next start(). Memory: about 25 KiB, whatever comes. What the inner source fails with
-// is handed on; a message that cannot be converted is a verdict (bad data).
+// for one message after another; the inner source is used until the next start(). Memory: about 25
+// KiB, whatever comes. What the inner source fails with is handed on; a message that cannot be
+// converted is a verdict (bad data).
 //
 // By the RFCs: multiparts and messages are never encoded, their leaves are (RFC 2045 §6.4); nothing
 // inside multipart/signed or multipart/encrypted is touched (RFC 1847 §2.1); header sections cannot

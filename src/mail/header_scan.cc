@@ -74,8 +74,8 @@ std::size_t HeaderScan::take_name(std::string_view piece) {
             }
         } else {
             const std::string_view name(name_.data(), name_size_);
-            const bool mbox = first_line_ && state_ == State::blank &&
-                              (name == "from" || name == ">from");
+            const bool mbox =
+                first_line_ && state_ == State::blank && (name == "from" || name == ">from");
             state_ = mbox ? State::value : State::ended;
             break;
         }

@@ -40,11 +40,11 @@ struct ReceptionEvent {
     std::uint64_t size_bytes = 0;  // content as received so far
     // Line ends in it that were a CR or LF alone: made CRLF where it was accepted.
     std::uint64_t bare_line_ends = 0;
-    base::Duration delay{};        // since MAIL
-    EnhancedStatus dsn;            // of our reply
-    std::uint16_t code = 0;        // of our reply; 0 when none was sent
-    std::string_view reply;        // its text, without codes
-    std::string_view tls;          // "TLSv1.3"; "" in the clear
+    base::Duration delay{};  // since MAIL
+    EnhancedStatus dsn;      // of our reply
+    std::uint16_t code = 0;  // of our reply; 0 when none was sent
+    std::string_view reply;  // its text, without codes
+    std::string_view tls;    // "TLSv1.3"; "" in the clear
 };
 
 // How one recipient fared in one attempt. One line per recipient and attempt.

@@ -60,9 +60,7 @@ class MimeStructure {
     // The entity is part of what is signed, and so is its label.
     [[nodiscard]] bool sealed() const { return sealed_; }
     // … and a line outside of all parts, at any time.
-    [[nodiscard]] bool outside_sealed() const {
-        return depth_ > 0 && levels_[depth_ - 1].sealed;
-    }
+    [[nodiscard]] bool outside_sealed() const { return depth_ > 0 && levels_[depth_ - 1].sealed; }
     // It is a message, the outermost or one inside a message/rfc822, and no part of a multipart.
     [[nodiscard]] bool is_message() const { return message_ == entity_; }
     // It has a MIME-Version field, which messages need and parts do not (RFC 2045 §4).
@@ -76,7 +74,7 @@ class MimeStructure {
         std::array<char, kBoundaryBytesMax> boundary;
         std::uint8_t boundary_size = 0;
         std::uint32_t message = 0;  // that it lies in
-        bool digest = false;  // RFC 2046 §5.1.5: parts without Content-Type are messages
+        bool digest = false;        // RFC 2046 §5.1.5: parts without Content-Type are messages
         bool sealed = false;
     };
 

@@ -109,9 +109,7 @@ void Server::refuse(io::Handle socket, const SessionConfig& config) {
     Refusal& refusal = free_refusals_.pop_front();
     active_refusals_.push_back(refusal);
     refusal.stream.attach(socket);
-    refusal.text.assign("421 ")
-        .append(config.hostname)
-        .append(" Too many connections\r\n");
+    refusal.text.assign("421 ").append(config.hostname).append(" Too many connections\r\n");
     scope_.spawn(run_refusal(refusal));
 }
 

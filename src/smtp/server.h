@@ -2,8 +2,8 @@
 //
 // Owned by app, one per shard; everything is called on that shard. Memory: sessions are made as
 // needed up to the limit and used again. Answers to the limits: 421 for a connection too many
-// (closed without a word when many come at once), with a Warning at most once a minute; accepting pauses for a second when the process is
-// out of descriptors (Warning).
+// (closed without a word when many come at once), with a Warning at most once a minute; accepting
+// pauses for a second when the process is out of descriptors (Warning).
 #pragma once
 
 #include <cstdint>

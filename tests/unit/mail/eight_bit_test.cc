@@ -141,8 +141,7 @@ TEST(EightBit, AnMboxLineStaysBeforeTheHeader) {
     const std::string rest =
         "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=unknown-8bit\r\n"
         "Content-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9\r\n";
-    for (const std::string line :
-         {"From a@b Sun Nov 22 09:05:07 2026\r\n", ">From a@b: c\r\n"}) {
+    for (const std::string line : {"From a@b Sun Nov 22 09:05:07 2026\r\n", ">From a@b: c\r\n"}) {
         EXPECT_EQ(convert(line + "Subject: x\r\n\r\ncaf\xe9\r\n"), line + rest);
         EXPECT_TRUE(convert("Subject: x\r\n" + line + "caf\xe9\r\n")
                         .ends_with("\r\n\r\n" + line + "caf=E9\r\n"))
