@@ -68,7 +68,7 @@ struct QueueConfig {
 
 struct RouteConfig {
     std::vector<HostPort> hosts;     // in order of preference; a name still has to be resolved
-    std::uint32_t connections = 20;  // to each host at once
+    std::uint32_t connections = 20;  // to its hosts at once, from the whole server
     friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
 };
 

@@ -201,12 +201,15 @@ std::span<const KeySpec> route_keys() {
             {.name = "hosts",
              .description = "Where mail goes, in order of preference. Used as given, without an MX "
                             "look-up (Postfix: "
-                            "`[host]:port`).",
+                            "`[host]:port`). Names are resolved once, at the start: restart when "
+                            "their addresses change.",
              .example = R"(["smarthost.example.com:25", "192.0.2.1:2525", "[2001:db8::1]:25"])",
              .required = true}),
         key<CountType<1, 10000>, &RouteConfig::connections>(
             {.name = "connections",
-             .description = "Most connections at once to each of the hosts, from the whole server.",
+             .description = "Most connections at once to the hosts of this route together, from "
+                            "the whole server. The "
+                            "shards divide them among themselves, and each has at least one.",
              .example = "20"}),
     });
     return keys;

@@ -1,5 +1,6 @@
 #include "app/relay_settings.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -82,6 +83,24 @@ base::Result<std::vector<queue::Route>> routes_of(const Config& config) {
 }
 
 }  // namespace
+
+queue::Options RelaySettings::queue_of(std::uint32_t shard) const {
+    queue::Options share = queue;
+    for (queue::Route& route : share.routes) {
+        const std::uint32_t all = route.connections_max;
+        route.connections_max =
+            std::max(1U, all / store.shards + (shard < all % store.shards ? 1U : 0U));
+    }
+    return share;
+}
+
+std::uint32_t RelaySettings::connections_max() const {
+    std::uint32_t all = 0;
+    for (const queue::Route& route : queue.routes) {
+        all += std::max(route.connections_max, store.shards);
+    }
+    return all;
+}
 
 base::Result<RelaySettings> RelaySettings::from(const Config& config, std::uint32_t shards) {
     auto routes = routes_of(config);

@@ -24,9 +24,14 @@ struct RelaySettings {
 
     policy::Access access;
     std::vector<Listener> listeners;
-    queue::Options queue;
+    queue::Options queue;            // of the whole server; queue_of() has a shard's share
     store::StoreOptions store;       // without the identity, which the spool gives
     std::uint32_t sessions_max = 0;  // per shard
+
+    // The shards divide a route's connections among them; each has at least one.
+    [[nodiscard]] queue::Options queue_of(std::uint32_t shard) const;
+    // To all routes, from all shards.
+    [[nodiscard]] std::uint32_t connections_max() const;
 
     // Fails with a sentence where a route's host has no address. Looks names up by the system's
     // resolver, and may wait for it: for the main thread at start only.

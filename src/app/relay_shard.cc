@@ -7,7 +7,7 @@
 namespace app {
 
 RelayShard::RelayShard(rt::Shard& shard, const RelaySettings& settings, mail::EventLog& log)
-    : shard_(shard), settings_(settings), log_(log) {}
+    : shard_(shard), settings_(settings), queue_(settings.queue_of(shard.number())), log_(log) {}
 
 RelayShard::~RelayShard() {
     // The store calls its listener, the scheduler, and the server's sessions hold messages of the
@@ -24,7 +24,7 @@ rt::Task<base::Status> RelayShard::open(store::SpoolIdentity identity) {
         co_return std::unexpected(made.error());
     }
     net_ = std::move(*made);
-    scheduler_ = std::make_unique<queue::Scheduler>(*net_, log_, settings_.queue);
+    scheduler_ = std::make_unique<queue::Scheduler>(*net_, log_, queue_);
     store::StoreOptions options = settings_.store;
     options.identity = identity;
     store_ = std::make_unique<store::Store>(shard_, *scheduler_, log_, std::move(options));

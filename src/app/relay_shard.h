@@ -52,6 +52,7 @@ class RelayShard {
   private:
     rt::Shard& shard_;
     const RelaySettings& settings_;
+    const queue::Options queue_;  // this shard's share
     mail::EventLog& log_;
     std::unique_ptr<net::ShardNet> net_;
     std::unique_ptr<queue::Scheduler> scheduler_;
