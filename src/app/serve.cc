@@ -10,6 +10,7 @@
 
 #include "app/config_reader.h"
 #include "app/control_server.h"
+#include "app/descriptors.h"
 #include "app/digest.h"
 #include "app/log.h"
 #include "app/queue_control.h"
@@ -38,9 +39,28 @@ std::string listening(const RelaySettings& settings) {
     return text;
 }
 
+// Fewer sessions where the process may not open as many files: else deliveries would go without.
+void fit_sessions(RelaySettings& settings, std::uint64_t limit, Log& log) {
+    const DescriptorNeeds needs{.shards = settings.store.shards,
+                                .listeners = static_cast<std::uint32_t>(settings.listeners.size()),
+                                .connections = settings.connections_max(),
+                                .sessions = settings.sessions_max};
+    settings.sessions_max = sessions_that_fit(needs, limit);
+    if (settings.sessions_max < needs.sessions) {
+        log.notice(mail::Severity::warning,
+                   "the limit of open files (" + std::to_string(limit) + ") has room for " +
+                       std::to_string(settings.sessions_max) + " sessions per shard instead of " +
+                       std::to_string(needs.sessions) +
+                       ", beside deliveries and the spool; raise it to " +
+                       std::to_string(descriptors_for(needs)) +
+                       " (LimitNOFILE=, ulimit -Hn), or lower limits.sessions");
+    }
+}
+
 // Runs until a signal; gives the program's exit code.
 int serve(const Config& config, const std::string& fingerprint, bool salvage) {
     StopSignals signals;
+    const std::uint64_t descriptors = raise_descriptor_limit();
     auto threads = ShardThreads::start(config.shards);
     if (!threads) {
         return could_not_start(threads.error());
@@ -51,6 +71,7 @@ int serve(const Config& config, const std::string& fingerprint, bool salvage) {
     }
     settings->store.salvage = salvage;
     Log log(config.log, (*threads)->size(), stderr);
+    fit_sessions(*settings, descriptors, log);
     {
         Relay relay(**threads, *settings, log);
         const base::Status started = relay.start();
@@ -69,7 +90,8 @@ int serve(const Config& config, const std::string& fingerprint, bool salvage) {
         }
         log.notice(mail::Severity::info, "started: listening on " + listening(*settings) + ", " +
                                              std::to_string((*threads)->size()) +
-                                             " shards, spool " + config.spool +
+                                             ((*threads)->size() == 1 ? " shard" : " shards") +
+                                             ", spool " + config.spool +
                                              ", configuration sha256=" + fingerprint);
         signals.wait();
         log.notice(mail::Severity::info, "stopping; once more to stop at once");

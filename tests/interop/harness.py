@@ -8,6 +8,7 @@ All traffic stays on 127.0.0.1.
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -82,12 +83,17 @@ hosts = [{quoted}]
 """)
         self.process = None
 
-    def start(self, *options):
-        """`options`: further ones of `ringpost serve`."""
+    def start(self, *options, files_max=None):
+        """`options`: further ones of `ringpost serve`. `files_max`: how many files it may have open."""
         assert self.process is None
+
+        def limit_files():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))
+
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen([RINGPOST, "serve", "--config", str(self.config), *options], stderr=log,
-                                        stdout=log, stdin=subprocess.DEVNULL)
+                                        stdout=log, stdin=subprocess.DEVNULL,
+                                        preexec_fn=files_max and limit_files)
         log.close()
         try:
             wait_until(self._up, "the relay's port")
