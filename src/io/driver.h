@@ -95,6 +95,9 @@ class Driver {
     [[nodiscard]] virtual base::Result<std::vector<std::string>> list_directory(
         Handle directory) = 0;
     [[nodiscard]] virtual base::Result<std::uint64_t> file_size(Handle file) = 0;
+    // Forgets what the system caches of the file and need not write: what is read next is what the
+    // disk holds. A failed sync leaves pages that look clean and are not on the disk.
+    virtual void drop_cache(Handle file) = 0;
     // An exclusive lock on the open file; EWOULDBLOCK when another open of it holds one. Held until
     // the handle is closed and no operation of the kernel's on it is left.
     [[nodiscard]] virtual base::Status try_lock(Handle file) = 0;

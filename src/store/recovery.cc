@@ -105,6 +105,10 @@ rt::Task<base::Status> Recovery::open_segment(std::uint64_t id) {
     if (synced < 0) {
         co_return refuse(-synced, "cannot sync " + name_ + ": " + base::Error(-synced).describe());
     }
+    if (!files_.direct) {
+        // The sync that ended the last process may have left pages here that are on no disk.
+        files_.shard.driver().drop_cache(result);
+    }
     const base::Status status = co_await read_header(found);
     found_.push_back(std::move(found));
     co_return status;

@@ -104,6 +104,12 @@ rt::Task<base::Status> take_lock(SpoolWork& work) {
 
 rt::Task<base::Status> write_identity(SpoolWork& work) {
     format::write_block(work.block.bytes(), work.identity);
+    // What an earlier try left is not written over: a failed sync may have dropped parts of it.
+    work.op.prepare_unlink(work.directory.get(), kTemporaryName);
+    const std::int32_t removed = co_await work.op.submit(work.shard);
+    if (removed < 0 && removed != -ENOENT) {
+        co_return failed(removed, "remove " + work.path + "/identity.tmp");
+    }
     io::OpenMode mode;
     mode.write = true;
     mode.create = true;
@@ -192,6 +198,9 @@ rt::Task<base::Result<SpoolIdentity>> open_spool(rt::Shard& shard, std::string p
                                                  std::uint32_t partitions_min) {
     if (partitions_min > mail::QueueId::kPartitionsMax) {
         co_return base::fail(EINVAL, "a spool has at most 256 partitions");
+    }
+    while (path.size() > 1 && path.ends_with('/')) {
+        path.pop_back();  // else its parent would be itself
     }
     SpoolWork work{.shard = shard, .path = std::move(path)};
     base::Status status = co_await open_or_make(work);

@@ -6,7 +6,6 @@ namespace crash {
 namespace {
 
 constexpr int kUnwindTurnsMax = 10000;
-constexpr const char* kSpool = "/spool";
 
 store::RecipientState state_after(const std::vector<store::RecipientState>& asked,
                                   store::RecipientStatus status, base::WallTime now) {
@@ -25,6 +24,7 @@ store::RecipientState state_after(const std::vector<store::RecipientState>& aske
 
 store::StoreOptions small_store() {
     store::StoreOptions options;
+    options.spool = "/spool";
     options.segment_bytes = 64U << 10U;
     options.chunk_bytes_max = 8U << 20U;
     options.cache_bytes_max = 1U << 20U;
@@ -54,12 +54,11 @@ StoreProgram::~StoreProgram() {
 rt::Task<void> StoreProgram::main() {
     const std::uint32_t partitions = std::max(1U, options_.identity.partitions);
     base::Result<store::SpoolIdentity> identity =
-        co_await store::open_spool(shard_, kSpool, partitions);
+        co_await store::open_spool(shard_, options_.spool, partitions);
     if (!identity.has_value()) {
         opened_ = std::unexpected(identity.error());
         co_return;
     }
-    options_.spool = kSpool;
     options_.identity = *identity;
     store_ = std::make_unique<store::Store>(shard_, static_cast<store::StoreListener&>(*this),
                                             static_cast<mail::EventLog&>(*this), options_);

@@ -140,6 +140,19 @@ TEST_P(Conformance, AWriteBeyondTheEndLeavesZeros) {
     EXPECT_EQ(bench().content("holes"), std::string("ab\0\0\0\0cd", 8));
 }
 
+TEST_P(Conformance, ADroppedCacheLosesNothing) {
+    const io::OwnedHandle file = bench().file("cached", "ab");
+    RecordedOp op;
+    op.prepare_write(file.get(), base::as_bytes("cd"), 2);
+    EXPECT_EQ(bench().run(op), 2);
+    bench().driver().drop_cache(file.get());
+    EXPECT_EQ(bench().content("cached"), "abcd");
+    op.prepare_sync(file.get());
+    EXPECT_EQ(bench().run(op), 0);
+    bench().driver().drop_cache(file.get());
+    EXPECT_EQ(bench().content("cached"), "abcd");
+}
+
 TEST_P(Conformance, AWriteWhereTheFileMayNotGrowFails) {
     const io::OwnedHandle file = bench().file("limited", "ab");
     world().limit_file_size(4096);

@@ -132,6 +132,8 @@ class Disk {
     [[nodiscard]] base::Status make_directory(Inode directory, std::string_view path);
     [[nodiscard]] base::Result<std::vector<std::string>> list(Inode directory) const;
     [[nodiscard]] std::uint64_t size(Inode inode) const;
+    // Reads see the medium from now on, but for what is still to be synced.
+    void drop_cache(Inode inode) { file(inode).content.drop_cache(); }
     // ENOSPC; extends the file when the range lies beyond its end.
     [[nodiscard]] base::Status allocate(Inode inode, std::uint64_t offset, std::uint64_t bytes);
     // Gives the bytes read: fewer than asked only at the end of the file.

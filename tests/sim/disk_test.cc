@@ -162,6 +162,21 @@ TEST_F(DiskTest, AFailedSyncDropsForGood) {
     EXPECT_EQ(contents_after_crashes().begin()->front(), 'm');
 }
 
+TEST_F(DiskTest, ADroppedCacheShowsWhatAFailedSyncLost) {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        base::Prng prng(seed);
+        write(text('n', 512));
+        disk.fail_sync(file->inode(), disk.begin_sync(), prng);
+        write(text('p', 512), 512);
+        disk.drop_cache(file->inode());
+        std::vector<std::byte> seen(1024);
+        ASSERT_EQ(disk.read(file->inode(), 0, seen), seen.size());
+        const std::set<std::string> contents = contents_after_crashes();
+        EXPECT_EQ(std::to_integer<char>(seen.front()), contents.begin()->front());
+        EXPECT_EQ(std::to_integer<char>(seen.back()), 'p');  // still to be synced
+    }
+}
+
 TEST_F(DiskTest, AFailedWriteMayBeThereInPart) {
     std::set<std::string> seen;
     for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {

@@ -269,6 +269,13 @@ void FileContent::fail_sync(std::uint64_t covers, std::uint32_t sector, base::Pr
     std::erase_if(growth_, [&](const Growth& growth) { return growth.sequence <= covers; });
 }
 
+void FileContent::drop_cache() {
+    seen_ = durable_;
+    for (const Write& write : pending_) {
+        seen_.write(write.offset, write.bytes);
+    }
+}
+
 FileContent::Write FileContent::widened(const Write& write, std::uint32_t sector) const {
     const std::uint64_t from = write.offset / sector * sector;
     const std::uint64_t to = base::round_up(write.offset + write.bytes.size(), sector);

@@ -58,6 +58,7 @@ class FileContent {
 
     void finish_sync(std::uint64_t covers);
     void fail_sync(std::uint64_t covers, std::uint32_t sector, base::Prng& prng);
+    void drop_cache();
 
     // As the medium holds it after a power cut.
     [[nodiscard]] FileContent crashed(base::Prng& prng, std::uint32_t sector, bool tear_inside,

@@ -51,6 +51,7 @@ class SimDriver final : public io::Driver {
     [[nodiscard]] base::Result<std::vector<std::string>> list_directory(
         io::Handle directory) override;
     [[nodiscard]] base::Result<std::uint64_t> file_size(io::Handle file) override;
+    void drop_cache(io::Handle file) override;
     [[nodiscard]] base::Status try_lock(io::Handle file) override;
     [[nodiscard]] base::Result<io::SpaceInfo> space(io::Handle directory) override;
     void ring_doorbell(io::Driver& other) override;

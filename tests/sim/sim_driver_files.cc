@@ -327,6 +327,13 @@ base::Result<std::uint64_t> SimDriver::file_size(io::Handle file) {
     return host_.disk().size(in_table->file->inode());
 }
 
+void SimDriver::drop_cache(io::Handle file) {
+    const Process::Entry* in_table = entry(file);
+    if (in_table != nullptr && in_table->file != nullptr) {
+        host_.disk().drop_cache(in_table->file->inode());
+    }
+}
+
 base::Status SimDriver::try_lock(io::Handle file) {
     const Process::Entry* in_table = entry(file);
     if (in_table == nullptr || in_table->file == nullptr) {

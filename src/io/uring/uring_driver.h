@@ -69,6 +69,7 @@ class UringDriver final : public Driver {
 
     [[nodiscard]] base::Result<std::vector<std::string>> list_directory(Handle directory) override;
     [[nodiscard]] base::Result<std::uint64_t> file_size(Handle file) override;
+    void drop_cache(Handle file) override;
     [[nodiscard]] base::Status try_lock(Handle file) override;
     [[nodiscard]] base::Result<SpaceInfo> space(Handle directory) override;
 

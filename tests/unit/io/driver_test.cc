@@ -39,6 +39,7 @@ class CountingDriver final : public io::Driver {
         RP_PANIC("list_directory");
     }
     base::Result<std::uint64_t> file_size(Handle) override { RP_PANIC("file_size"); }
+    void drop_cache(Handle) override { RP_PANIC("drop_cache"); }
     base::Status try_lock(Handle) override { RP_PANIC("try_lock"); }
     base::Result<io::SpaceInfo> space(Handle) override { RP_PANIC("space"); }
     void ring_doorbell(io::Driver&) override { RP_PANIC("ring_doorbell"); }

@@ -388,6 +388,18 @@ TEST_F(RecoveryTest, IdsNeverRecurThoughNothingWasCommitted) {
     run(ids_grow);
 }
 
+TEST_F(RecoveryTest, TheSpoolsOwnNameIsDurableHoweverItIsWritten) {
+    options_.store.spool = "/spool/";
+    options_.sim.disk.names = sim::NameOrder::independent;
+    run(three_letters);
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        base::Prng prng(seed);
+        sim::Disk after;
+        after.restore(disk().crashed(prng));
+        EXPECT_TRUE(after.exists(path_of(1)));
+    }
+}
+
 TEST_F(RecoveryTest, PartitionsAreAddedToASpool) {
     run(three_letters);
     world().options().store.identity.partitions = 3;
