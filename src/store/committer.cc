@@ -227,9 +227,9 @@ void Committer::try_write() {
 }
 
 bool Committer::take_segment() {
-    std::size_t needed = outcomes_wait() || work_.empty() ? kNeededByOutcomes : kNeededByContent;
-    if (new_epoch_) {
-        needed = 1;
+    std::size_t needed = 1;
+    if (links_.pool.starved() && !new_epoch_) {
+        needed = outcomes_wait() || work_.empty() ? kNeededByOutcomes : kNeededByContent;
     }
     if (links_.pool.prepared() < needed) {
         if (links_.pool.starved() && !work_.empty()) {

@@ -100,8 +100,8 @@ class Committer {
 
   private:
     static constexpr std::size_t kOutcomeBytesMax = 1U << 20U;
-    // How many segments must be prepared for one to be taken. On a full disk content leaves one to
-    // outcomes, and those leave one to the next start, which cannot do without.
+    // How many segments must be prepared for one to be taken while no more can be: content leaves
+    // one to outcomes, and those leave one to the next start, which cannot do without.
     static constexpr std::size_t kNeededByContent = 3;
     static constexpr std::size_t kNeededByOutcomes = 2;
 

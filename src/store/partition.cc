@@ -106,7 +106,9 @@ void Partition::report_damage(const StoredMessage& message, const Piece& piece, 
                           std::string(mail::view(message.id.text())) + " cannot be read at block " +
                           std::to_string(piece.block) + " of " +
                           format::segment_name(piece.segment) + ": " +
-                          base::Error(error).describe() + "; check the disk");
+                          (error == EUCLEAN ? "its checksum does not match"
+                                            : base::Error(error).describe()) +
+                          "; check the disk");
 }
 
 rt::Task<base::Status> Partition::read_message(MessageRef message, StoredMessage& into) {

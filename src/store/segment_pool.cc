@@ -49,7 +49,11 @@ std::unique_ptr<Segment> SegmentPool::take() {
 
 void SegmentPool::give_back(std::unique_ptr<Segment> segment) {
     RP_ASSERT(segment->live == 0 && segment->pins == 0);
-    free_.push_back(std::move(segment));
+    if (!segment->damaged && segment->bytes == small_bytes() && reserve_.size() < kReserve) {
+        reserve_.push_back(std::move(segment));
+    } else {
+        free_.push_back(std::move(segment));
+    }
     sleep_.interrupt();
     wakeup_.wake();
 }
@@ -78,6 +82,13 @@ rt::Task<void> SegmentPool::run() {
             std::unique_ptr<Segment> segment = std::move(free_.front());
             free_.pop_front();
             status = co_await remove(std::move(segment));
+        } else if (reserve_.size() < kReserve && !starved_) {
+            base::Result<std::unique_ptr<Segment>> made = co_await create(small_bytes());
+            if (made.has_value()) {
+                reserve_.push_back(std::move(*made));
+            } else {
+                status = base::fail(made.error().number());
+            }
         } else {
             co_await wakeup_.woken("work for the segment pool");
             continue;
@@ -118,7 +129,9 @@ rt::Task<base::Status> SegmentPool::prepare() {
         free_.pop_front();
         if (!segment->damaged && segment->bytes == options_.segment_bytes) {
             status = co_await recycle(std::move(segment));
-            starved_ = starved_ && !status.has_value();
+            if (status.has_value()) {
+                end_starvation();
+            }
             co_return status;
         }
         status = co_await remove(std::move(segment));
@@ -126,18 +139,53 @@ rt::Task<base::Status> SegmentPool::prepare() {
             co_return status;
         }
     }
-    status = co_await create(options_.segment_bytes);
-    if (status.has_value()) {
-        starved_ = false;
-    } else if (passes(status.error().number()) && prepared_.size() < kSmallKept &&
-               small_bytes() < options_.segment_bytes) {
+    base::Result<std::unique_ptr<Segment>> made = co_await create(options_.segment_bytes);
+    if (made.has_value()) {
+        prepared_.push_back(std::move(*made));
+        end_starvation();
+        co_return base::Status();
+    }
+    status = std::unexpected(made.error());
+    if (passes(status.error().number()) && prepared_.size() < kSmallPrepared) {
         note_starved(status.error());
-        status = co_await create(small_bytes());
+        status = co_await prepare_small();
     }
     co_return status;
 }
 
-rt::Task<base::Status> SegmentPool::create(std::uint64_t bytes) {
+// Content is not to be cut into small segments when there is room for whole ones.
+void SegmentPool::end_starvation() {
+    if (!starved_) {
+        return;
+    }
+    starved_ = false;
+    for (std::size_t i = 0; i < prepared_.size();) {
+        if (prepared_[i]->bytes == options_.segment_bytes) {
+            ++i;
+            continue;
+        }
+        std::unique_ptr<Segment> small = std::move(prepared_[i]);
+        prepared_.erase(prepared_.begin() + static_cast<std::ptrdiff_t>(i));
+        give_back(std::move(small));
+    }
+}
+
+rt::Task<base::Status> SegmentPool::prepare_small() {
+    if (!reserve_.empty()) {
+        std::unique_ptr<Segment> segment = std::move(reserve_.front());
+        reserve_.pop_front();
+        const base::Status status = co_await recycle(std::move(segment));
+        co_return status;
+    }
+    base::Result<std::unique_ptr<Segment>> made = co_await create(small_bytes());
+    if (!made.has_value()) {
+        co_return std::unexpected(made.error());
+    }
+    prepared_.push_back(std::move(*made));
+    co_return base::Status();
+}
+
+rt::Task<base::Result<std::unique_ptr<Segment>>> SegmentPool::create(std::uint64_t bytes) {
     io::OpenMode mode;
     mode.write = true;
     mode.create = true;
@@ -170,7 +218,7 @@ rt::Task<base::Status> SegmentPool::create(std::uint64_t bytes) {
         op_.prepare_unlink(files_.directory, kNewName);
         const std::int32_t ignored = co_await op_.submit(files_.shard);
         static_cast<void>(ignored);  // recovery removes it otherwise
-        co_return status;
+        co_return std::unexpected(status.error());
     }
     auto segment = std::make_unique<Segment>();
     segment->bytes = bytes;
@@ -179,19 +227,19 @@ rt::Task<base::Status> SegmentPool::create(std::uint64_t bytes) {
     if (status.has_value()) {
         status = co_await put_in_place(kNewName, next_);
     }
-    if (status.has_value()) {
-        ++created_;
-        add_prepared(std::move(segment));
+    if (!status.has_value()) {
+        co_return std::unexpected(status.error());
     }
-    co_return status;
+    ++created_;
+    number(*segment);
+    co_return std::move(segment);
 }
 
-void SegmentPool::add_prepared(std::unique_ptr<Segment> segment) {
-    segment->id = next_++;
-    segment->seed = format::PlaceSeed(files_.store, files_.partition, segment->id);
-    segment->end = format::kBlock;
-    segment->last_sequence = 0;
-    prepared_.push_back(std::move(segment));
+void SegmentPool::number(Segment& segment) {
+    segment.id = next_++;
+    segment.seed = format::PlaceSeed(files_.store, files_.partition, segment.id);
+    segment.end = format::kBlock;
+    segment.last_sequence = 0;
 }
 
 rt::Task<base::Status> SegmentPool::fill(io::Handle file, std::uint64_t bytes) {
@@ -267,7 +315,7 @@ rt::Task<base::Status> SegmentPool::recycle(std::unique_ptr<Segment> segment) {
     op_.prepare_rename(files_.directory, name_.c_str(), kRecycleName);
     std::int32_t result = co_await op_.submit(files_.shard);
     if (result < 0) {
-        free_.push_front(std::move(segment));
+        give_back(std::move(segment));
         co_return base::fail(-result);
     }
     op_.prepare_sync(files_.directory);
@@ -284,7 +332,8 @@ rt::Task<base::Status> SegmentPool::recycle(std::unique_ptr<Segment> segment) {
         co_return base::fail(EIO, status.error().describe());
     }
     ++recycled_;
-    add_prepared(std::move(segment));
+    number(*segment);
+    prepared_.push_back(std::move(segment));
     co_return status;
 }
 

@@ -82,13 +82,16 @@ class SegmentPool {
 
   private:
     static constexpr std::size_t kFreeKept = 2;  // more are removed from the disk
-    // While the disk has no room for a whole segment, this many small ones are kept prepared: so
-    // outcomes go on, and the next start, which cannot go on in an old segment, finds one.
-    static constexpr std::size_t kSmallKept = 2;
-    static constexpr std::uint64_t kSmallestBytes = 64U << 10U;
+    // Small segments kept on the disk for when it is full: so outcomes go on, and the next start,
+    // which cannot go on in an old segment, finds one.
+    static constexpr std::size_t kReserve = 3;
+    static constexpr std::uint64_t kSmallestBytes = 16U << 10U;
+    static constexpr std::size_t kSmallPrepared = 2;  // of them at a time, while it is full
     static constexpr std::size_t kZerosBytes = 1U << 20U;
 
-    [[nodiscard]] rt::Task<base::Status> create(std::uint64_t bytes);
+    [[nodiscard]] rt::Task<base::Status> prepare_small();
+    // Gives the segment, in place and locked, with the next id.
+    [[nodiscard]] rt::Task<base::Result<std::unique_ptr<Segment>>> create(std::uint64_t bytes);
     [[nodiscard]] rt::Task<base::Status> fill(io::Handle file, std::uint64_t bytes);
     [[nodiscard]] rt::Task<base::Status> write_zeros(io::Handle file, std::uint64_t bytes);
     [[nodiscard]] rt::Task<base::Status> recycle(std::unique_ptr<Segment> segment);
@@ -96,9 +99,11 @@ class SegmentPool {
     [[nodiscard]] rt::Task<base::Status> write_header(io::Handle file, std::uint64_t bytes);
     // Renames to the segment's name and makes that durable.
     [[nodiscard]] rt::Task<base::Status> put_in_place(const char* temporary, std::uint64_t id);
-    void add_prepared(std::unique_ptr<Segment> segment);
+    // It has the next id from now on.
+    void number(Segment& segment);
     [[nodiscard]] bool dead();
     void note_starved(const base::Error& error);
+    void end_starvation();
 
     PartitionFiles& files_;
     Options options_;
@@ -107,6 +112,7 @@ class SegmentPool {
     std::uint64_t watermark_ = 0;
     std::deque<std::unique_ptr<Segment>> prepared_;
     std::deque<std::unique_ptr<Segment>> free_;
+    std::deque<std::unique_ptr<Segment>> reserve_;
     AlignedBuffer zeros_;
     AlignedBuffer header_;
     rt::AwaitableOp op_;
