@@ -158,7 +158,7 @@ rt::Task<bool> Delivery::reach_site() {
         co_return true;
     }
     rt::Shard& shard = scheduler_.shard();
-    if (site_.cooling_down(shard.now())) {
+    if (site_.holds(shard.now())) {
         untried_ = true;
         co_return false;
     }
@@ -168,11 +168,14 @@ rt::Task<bool> Delivery::reach_site() {
         // While others get through, or still may, it is one connection too many; the last one of
         // all finds the site dead.
         site_.disengage();
-        crowded_ = site_.engaged() > 0;
-        untried_ = crowded_ || scheduler_.stopping();
-        if (crowded_) {
+        untried_ = true;
+        if (client_.short_of_means()) {
+            site_.short_of_means(client_.failure(), shard.now());
+        } else if (site_.engaged() > 0) {
+            crowded_ = true;
             site_.crowded(shard.now());
         } else if (!scheduler_.stopping()) {
+            untried_ = false;
             site_.failed(shard.now(), shard.prng());
         }
         co_return false;

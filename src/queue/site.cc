@@ -12,6 +12,8 @@ namespace {
 // While a site cools down: how often, and how many entries at a time, to look for what has expired.
 constexpr base::Duration kHoldTick = std::chrono::seconds(1);
 constexpr std::size_t kEntriesPerTick = 4096;
+constexpr base::Duration kShortagePause = std::chrono::seconds(1);
+constexpr base::Duration kShortageNoticePause = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -46,7 +48,7 @@ Entry* Site::take(bool connected) {
     if (!expired_.empty()) {
         entry = &static_cast<Entry&>(expired_.pop_front());
         --expired_count_;
-    } else if (!ready_.empty() && (connected || !cooling_down(scheduler_.shard().now()))) {
+    } else if (!ready_.empty() && (connected || !holds(scheduler_.shard().now()))) {
         entry = &static_cast<Entry&>(ready_.pop_front());
         --ready_count_;
     } else {
@@ -66,33 +68,31 @@ void Site::pump() {
         ++coming_;
         resting_.pop_front().wake();
     }
-    const bool holds = cooling_down(scheduler_.shard().now());
-    const std::size_t startable = expired_count_ + (holds ? 0 : ready_count_);
+    const bool holding = holds(scheduler_.shard().now());
+    const std::size_t startable = expired_count_ + (holding ? 0 : ready_count_);
     const std::size_t limit = failures_ == 0 ? limit_ : expired_count_ > 0 ? 2 : 1;
     while (coming_ < startable && running_ < limit) {
         ++coming_;
         start_delivery();
     }
-    if (failures_ > 0 && ready_count_ > 0) {
+    if ((holding || failures_ > 0) && ready_count_ > 0) {
         hold();
     }
 }
 
-// Until it is time to look again what has expired, or the cool-down ends.
+// Until it is time to look again what has expired, or connections may be made.
 void Site::hold() {
     if (!hold_timer_.armed()) {
         const base::MonoTime now = scheduler_.shard().now();
         const base::MonoTime tick = now + kHoldTick;
         scheduler_.shard().session_timers().set(
-            hold_timer_, cooling_down(now) ? std::min(tick, cool_until_) : tick);
+            hold_timer_, holds(now) ? std::min(tick, std::max(cool_until_, short_until_)) : tick);
     }
 }
 
 void Site::hold_ticks(rt::Timer& timer) {
     Site& site = static_cast<HoldTimer&>(timer).site();
-    if (site.failures_ > 0) {
-        site.find_expired();
-    }
+    site.find_expired();
     site.pump();
 }
 
@@ -150,6 +150,17 @@ void Site::break_off() {
     }
 }
 
+void Site::short_of_means(const mail::Reply& reply, base::MonoTime now) {
+    short_until_ = now + kShortagePause;
+    if (now >= next_shortage_notice_) {
+        next_shortage_notice_ = now + kShortageNoticePause;
+        scheduler_.log().notice(mail::Severity::warning,
+                                "no connection can be made: " + reply.text +
+                                    "; deliveries wait. See the limit of open files (LimitNOFILE=, "
+                                    "ulimit -n), memory, and the range of local ports");
+    }
+}
+
 void Site::crowded(base::MonoTime now) {
     limit_ = std::max<std::size_t>(engaged_, 1);
     grow_at_ = now + options_.cool_down_most;
@@ -168,7 +179,7 @@ void Site::succeeded(base::MonoTime now) {
 }
 
 void Site::failed(base::MonoTime now, base::Prng& prng) {
-    if (cooling_down(now)) {
+    if (now < cool_until_) {
         return;  // several connections failed at once; that is one failure
     }
     limit_ = route_.connections_max;  // what was learnt of it no longer holds

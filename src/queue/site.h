@@ -9,10 +9,15 @@
 //                   untried, so that its backlog is not drained through the retry times. Then one
 //                   delivery tries it at a time, until one was answered. What expires meanwhile is
 //                   looked for once a second.
+//   own shortage    where we lack descriptors, memory or ports for a connection, nobody is to
+//   blame:
+//                   nothing counts as tried, and connecting rests for a second. What is connected
+//                   goes on.
 //
 // Lives on its shard, owned by the scheduler.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,6 +27,7 @@
 #include "base/list.h"
 #include "base/prng.h"
 #include "base/time.h"
+#include "mail/status_code.h"
 #include "queue/delivery.h"
 #include "queue/entry.h"
 #include "queue/options.h"
@@ -62,10 +68,15 @@ class Site {
 
     // Nobody answered: the site cools down.
     void failed(base::MonoTime now, base::Prng& prng);
+    // A connection failed for want of something of our own, as `reply` says.
+    void short_of_means(const mail::Reply& reply, base::MonoTime now);
     // Nobody answered one connection while others are answered.
     void crowded(base::MonoTime now);
     void succeeded(base::MonoTime now);
-    [[nodiscard]] bool cooling_down(base::MonoTime now) const { return now < cool_until_; }
+    // No connection is to be made now.
+    [[nodiscard]] bool holds(base::MonoTime now) const {
+        return now < std::max(cool_until_, short_until_);
+    }
 
     // Deliveries tell when they connect, and when they have no connection any more.
     void engage() { ++engaged_; }
@@ -104,8 +115,10 @@ class Site {
     std::size_t engaged_ = 0;  // of them, those that connect or are connected
     std::size_t limit_;        // of running_
     base::MonoTime grow_at_ = base::MonoTime::min();
-    base::MonoTime cool_until_ = base::MonoTime::min();
-    HoldTimer hold_timer_;        // while it is dead and entries wait
+    base::MonoTime cool_until_ = base::MonoTime::min();   // it is dead
+    base::MonoTime short_until_ = base::MonoTime::min();  // we are short of means
+    base::MonoTime next_shortage_notice_ = base::MonoTime::min();
+    HoldTimer hold_timer_;        // while it is dead, or holds, and entries wait
     std::uint32_t failures_ = 0;  // in a row; above 0 the site is dead
 };
 

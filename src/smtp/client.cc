@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include <sys/socket.h>
+
 #include "base/assert.h"
 
 namespace smtp {
@@ -39,6 +41,22 @@ const char* words_for(Stage stage) {
     return "waiting";
 }
 
+// Whether a connect failed for want of something of ours. For IPv6, EADDRNOTAVAIL is what a host
+// without the protocol gives, and then the next target may be better.
+bool is_ours(std::int32_t error, const io::SocketAddress& to) {
+    switch (-error) {
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ENOMEM:
+            return true;
+        case EADDRNOTAVAIL:
+            return to.family() == AF_INET;
+        default:
+            return false;
+    }
+}
+
 }  // namespace
 
 Client::Client(net::ShardNet& net, const Limits& limits, std::string_view hostname)
@@ -48,8 +66,9 @@ Client::Client(net::ShardNet& net, const Limits& limits, std::string_view hostna
 
 rt::Task<bool> Client::connect(std::span<const Target> targets) {
     RP_ASSERT(!is_open());
+    short_of_means_ = false;
     for (const Target& target : targets) {
-        if (stopped_) {
+        if (stopped_ || short_of_means_) {
             break;
         }
         const bool opened = co_await open(target);
@@ -223,6 +242,7 @@ void Client::lost(Stage stage, std::int32_t error) {
         text.assign("delivery was broken off by a shutdown while ");
     } else if (stage == Stage::connect) {
         failure_.status = {4, 4, 1};
+        short_of_means_ = is_ours(error, target_->address);
         text.assign("connect to ").append(target_->name).append(": ");
         char buffer[128];
         text.append(error == -ETIMEDOUT ? "Connection timed out"

@@ -58,8 +58,9 @@ class Client {
     ~Client() = default;
 
     // Connects to the first target that answers with a greeting and takes EHLO (or HELO); each
-    // further one is tried where the one before did not. False: none did; failure() says what the
-    // last one said. `targets` must hold until close(). REQUIRES: not is_open().
+    // further one is tried where the one before did not, unless short_of_means(). False: none did;
+    // failure() says what the last one said. `targets` must hold until close(). REQUIRES: not
+    // is_open().
     [[nodiscard]] rt::Task<bool> connect(std::span<const Target> targets);
     [[nodiscard]] bool is_open() const { return stream_.is_open(); }
     // Another transaction may follow on this connection.
@@ -78,6 +79,10 @@ class Client {
     // Says that the connection was idle since the last transaction. That holds until the server's
     // next reply: a transaction that our own rules refuse whole says nothing to it.
     void rested() { rested_ = true; }
+
+    // connect() gave false for want of something of our own (descriptors, memory, local ports):
+    // nothing that the next hop is to blame for.
+    [[nodiscard]] bool short_of_means() const { return short_of_means_; }
 
     // Why connect() gave false, or the connection broke: code 0 where there was no reply.
     [[nodiscard]] const mail::Reply& failure() const { return failure_; }
@@ -168,6 +173,7 @@ class Client {
     bool sizes_are_exact_ = true;  // facts_; so the last span is known to be the last
     bool source_ended_ = false;
     bool source_failed_ = false;
+    bool short_of_means_ = false;
     bool headers_gathered_ = false;
     bool all_gathered_ = false;  // the last piece of content is in pieces_
     bool last_sent_ = false;     // … or on its way: the server may have the whole message

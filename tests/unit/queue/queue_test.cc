@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/socket.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -41,10 +43,16 @@ std::vector<std::string> recipients_numbered(int count) {
     return paths;
 }
 
+sim::Options world_options() {
+    sim::Options options;
+    options.handles_max = 200;
+    return options;
+}
+
 class QueueTest : public testing::Test {
   protected:
     QueueTest()
-        : world_(7),
+        : world_(7, world_options()),
           options_(options_for({"10.0.0.1:25"})),
           server_(world_),
           relay_(world_, options_) {
@@ -316,6 +324,29 @@ TEST_F(QueueTest, AConnectionThatIsRefusedIsNoAttemptForTheRecipientsBehind) {
     server_.listen("10.0.0.1:25");
     ASSERT_TRUE(relay_.drain(minutes(1)));
     EXPECT_EQ(relay_.log().attempts.size(), 45U);
+}
+
+// Out of descriptors: nothing that the next hop is to blame for, and nothing to be counted.
+TEST_F(QueueTest, AShortageOfOurOwnIsNoAttempt) {
+    relay_.start();
+    io::Driver& driver = relay_.shard().driver();
+    std::vector<io::Handle> taken;
+    while (const auto socket = driver.socket(AF_INET, {})) {
+        taken.push_back(*socket);
+    }
+    for (int i = 0; i < 30; ++i) {
+        relay_.submit({});
+    }
+    relay_.run_for(seconds(30));
+    EXPECT_EQ(relay_.scheduler().counts().ready, 30U);
+    EXPECT_EQ(relay_.log().attempts.size(), 0U);
+    EXPECT_THAT(relay_.log().warnings, ElementsAre(HasSubstr("no connection can be made")));
+    for (const io::Handle socket : taken) {
+        driver.close(socket);
+    }
+    ASSERT_TRUE(relay_.drain(seconds(5)));
+    EXPECT_EQ(server_.taken.size(), 30U);
+    EXPECT_EQ(relay_.log().attempts.size(), 30U);
 }
 
 TEST_F(QueueTest, OneConnectionTooManyDefersNobody) {
