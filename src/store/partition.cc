@@ -101,14 +101,13 @@ void Partition::recycle(MessageReader& reader) {
 }
 
 void Partition::report_damage(const StoredMessage& message, const Piece& piece, int error) {
-    links_.log.notice(mail::Severity::error,
-                      files_.path + ": the content of message " +
-                          std::string(mail::view(message.id.text())) + " cannot be read at block " +
-                          std::to_string(piece.block) + " of " +
-                          format::segment_name(piece.segment) + ": " +
-                          (error == EUCLEAN ? "its checksum does not match"
-                                            : base::Error(error).describe()) +
-                          "; check the disk");
+    links_.log.notice(
+        mail::Severity::error,
+        files_.path + ": the content of message " + std::string(mail::view(message.id.text())) +
+            " cannot be read at block " + std::to_string(piece.block) + " of " +
+            format::segment_name(piece.segment) + ": " +
+            (error == EUCLEAN ? "its checksum does not match" : base::Error(error).describe()) +
+            "; check the disk");
 }
 
 rt::Task<base::Status> Partition::read_message(MessageRef message, StoredMessage& into) {
