@@ -117,6 +117,10 @@ rt::Task<void> Delivery::try_recipients(Entry& entry) {
     request_.reverse_path = envelope.reverse_path();
     request_.smtputf8 = envelope.parameters.smtputf8;
     while (due_at_ < due_.size() && !scheduler_.stopping()) {
+        if (!scheduler_.store().takes_outcomes()) {
+            co_await rest_.until(scheduler_.shard().now() + kStorePause);
+            continue;
+        }
         collect_slice();
         bool done = co_await reach_site();
         if (done) {
@@ -317,11 +321,13 @@ void Delivery::delivered(Entry& entry, std::uint32_t recipient, const mail::Repl
 
 void Delivery::deferred(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
                         bool possible_duplicate) {
-    // What a shutdown broke off is no attempt: the next start makes it again, at once.
-    if (!scheduler_.stopping() || reply.code != 0) {
-        entry.recipients()[recipient].status = RecipientStatus::deferred;
-        record(entry, recipient, reply, relay());
+    // What a shutdown broke off is no attempt: the next start makes it again, at once. Unless the
+    // next hop may have the message: that is told, and then a repetition is in no hurry.
+    if (scheduler_.stopping() && reply.code == 0 && !possible_duplicate) {
+        return;
     }
+    entry.recipients()[recipient].status = RecipientStatus::deferred;
+    record(entry, recipient, reply, relay());
     log_attempt(entry, recipient, reply, relay(), mail::AttemptEvent::Status::deferred,
                 possible_duplicate);
 }

@@ -468,10 +468,28 @@ TEST_F(QueueTest, StopBreaksOffAStalledTransferAndTriesItAgain) {
     const base::MonoTime before = world_.now();
     relay_.stop();
     EXPECT_LE(world_.now() - before, options_.stop_wait + seconds(1));
+    EXPECT_TRUE(relay_.log().attempts.empty());  // it was none
     server_.reply = nullptr;
     relay_.start();
     ASSERT_TRUE(relay_.drain(seconds(3)));
     EXPECT_EQ(server_.taken.size(), 1U);
+}
+
+TEST_F(QueueTest, StopTellsOfAPossibleDuplicate) {
+    server_.reply = [&](const std::string& line) -> std::string {
+        return line == "." ? "!silent" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    relay_.run_for(seconds(1));
+    relay_.stop();
+    ASSERT_EQ(relay_.log().attempts.size(), 1U);
+    EXPECT_TRUE(relay_.log().attempts[0].possible_duplicate);
+    EXPECT_EQ(relay_.log().attempts[0].attempts, 1U);
+    server_.reply = nullptr;
+    relay_.start();
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(relay_.log().attempts.back().attempts, 2U);
 }
 
 TEST_F(QueueTest, ListsAndShows) {
