@@ -147,12 +147,16 @@ void put_dsn(Line& line, mail::EnhancedStatus dsn) {
     }
 }
 
-// The reply as it was on the wire, in one line.
+// The reply as it was on the wire, in one line. There the class of its status is that of its code;
+// `dsn` may say otherwise, where the reply was to a greeting and not to a recipient.
 template <typename Line>
 void put_reply(Line& line, std::uint16_t code, mail::EnhancedStatus dsn, std::string_view text) {
     std::string reply;
     if (code != 0) {
         reply = std::to_string(code);
+        if (dsn.present()) {
+            dsn.klass = static_cast<std::uint8_t>(code / 100);
+        }
         if (dsn.present()) {
             reply += fmt::format(" {}.{}.{}", dsn.klass, dsn.subject, dsn.detail);
         }

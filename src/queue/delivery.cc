@@ -157,8 +157,7 @@ void Delivery::collect_slice() {
 // attempt that found the site dead.
 rt::Task<bool> Delivery::reach_site() {
     untried_ = false;
-    reached_ = client_.usable();
-    if (reached_) {
+    if (client_.usable()) {
         co_return true;
     }
     rt::Shard& shard = scheduler_.shard();
@@ -167,7 +166,7 @@ rt::Task<bool> Delivery::reach_site() {
         co_return false;
     }
     site_.engage();
-    const bool connected = co_await client_.connect(site_.route().targets);
+    const bool connected = co_await connect();
     if (!connected) {
         // While others get through, or still may, it is one connection too many; the last one of
         // all finds the site dead.
@@ -180,14 +179,32 @@ rt::Task<bool> Delivery::reach_site() {
             site_.crowded(shard.now());
         } else if (!scheduler_.stopping()) {
             untried_ = false;
-            site_.failed(shard.now(), shard.prng());
+            site_.failed(client_.failure(), shard.now(), shard.prng());
         }
         co_return false;
     }
-    reached_ = engaged_ = true;
+    engaged_ = true;
     connected_at_ = shard.now();
     transactions_ = 0;
     co_return true;
+}
+
+// To the first target that serves.
+rt::Task<bool> Delivery::connect() {
+    const std::span<const smtp::Target> targets = site_.route().targets;
+    for (std::size_t i = 0; i < targets.size() && !scheduler_.stopping(); ++i) {
+        const std::span<const smtp::Target> one = targets.subspan(i, 1);
+        const bool connected = co_await client_.connect(one);
+        if (connected) {
+            site_.serves(i, scheduler_.shard().now());
+            co_return true;
+        }
+        if (client_.short_of_means() || scheduler_.stopping()) {
+            break;
+        }
+        site_.passed_over(i, client_.failure());
+    }
+    co_return false;
 }
 
 // False: the connection turned out to be stale, and no other is to be had.
@@ -250,7 +267,7 @@ void Delivery::take_results(Entry& entry) {
         if (site_.engaged() > 1) {
             site_.crowded(shard.now());
         } else {
-            site_.failed(shard.now(), shard.prng());
+            site_.failed(client_.failure(), shard.now(), shard.prng());
         }
     }
 }
@@ -368,6 +385,11 @@ void Delivery::log_attempt(const Entry& entry, std::uint32_t recipient, const ma
     const RecipientEntry& state = entry.recipients()[recipient];
     const base::WallTime now = scheduler_.shard().wall_now();
     const bool waits = state.status == RecipientStatus::deferred;
+    // A host that greets with 554 has refused the connection, not the recipient.
+    mail::EnhancedStatus dsn = reply.status;
+    if (status == mail::AttemptEvent::Status::deferred && dsn.klass == 5) {
+        dsn.klass = 4;
+    }
     const base::WallTime next = base::wall_from_unix_ms(std::int64_t{state.next_s} * 1000);
     scheduler_.log().attempt({.status = status,
                               .id = entry.message.id,
@@ -377,7 +399,7 @@ void Delivery::log_attempt(const Entry& entry, std::uint32_t recipient, const ma
                               .delay = now - entry.arrival(),
                               .size_bytes = message.facts.content_bytes(),
                               .attempts = state.attempts,
-                              .dsn = reply.status,
+                              .dsn = dsn,
                               .code = reply.code,
                               .reply = reply.text,
                               .tls = "",
@@ -386,7 +408,7 @@ void Delivery::log_attempt(const Entry& entry, std::uint32_t recipient, const ma
 }
 
 std::string_view Delivery::relay() const {
-    return reached_ && client_.target() != nullptr ? client_.target()->name : std::string_view();
+    return client_.target() != nullptr ? client_.target()->name : std::string_view();
 }
 
 }  // namespace queue

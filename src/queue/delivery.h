@@ -54,6 +54,7 @@ class Delivery : public base::ListNode<Delivery> {
     [[nodiscard]] rt::Task<void> attempt(Entry& entry);
     [[nodiscard]] rt::Task<void> try_recipients(Entry& entry);
     [[nodiscard]] rt::Task<bool> reach_site();
+    [[nodiscard]] rt::Task<bool> connect();
     [[nodiscard]] rt::Task<bool> transact();
     void tell_repairs();
     [[nodiscard]] rt::Task<void> expire(Entry& entry);
@@ -90,7 +91,6 @@ class Delivery : public base::ListNode<Delivery> {
     std::vector<std::string_view> paths_;  // and their paths
     smtp::Request request_;
     store::StoredOutcome stored_outcome_;
-    bool reached_ = false;  // by relay(): some target was spoken to
     bool engaged_ = false;  // counted by the site
     bool crowded_ = false;  // the site takes no further connection beside those it has
     bool untried_ = false;  // no connection was to be had, by no fault of what was to go over it

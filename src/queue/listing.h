@@ -32,7 +32,7 @@ struct ListedRecipient {
     base::WallTime next_attempt;  // deferred only
     base::WallTime last_attempt;  // with attempts > 0
     mail::Reply reply;            // the last one; code 0 with words of our own
-    std::string relay;            // who said it; "" when nobody was reached
+    std::string relay;            // who said it, or was tried last
 };
 
 struct ListedMessage {

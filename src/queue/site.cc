@@ -13,7 +13,13 @@ namespace {
 constexpr base::Duration kHoldTick = std::chrono::seconds(1);
 constexpr std::size_t kEntriesPerTick = 4096;
 constexpr base::Duration kShortagePause = std::chrono::seconds(1);
-constexpr base::Duration kShortageNoticePause = std::chrono::minutes(1);
+// Between notices of one kind, however often the state changes.
+constexpr base::Duration kNoticePause = std::chrono::minutes(1);
+
+// As it was on the wire, or our own words.
+std::string words_of(const mail::Reply& reply) {
+    return reply.code == 0 ? reply.text : mail::describe(reply);
+}
 
 }  // namespace
 
@@ -23,6 +29,7 @@ Site::Site(Scheduler& scheduler, const Route& route, const Options& options, std
       options_(options),
       number_(number),
       limit_(route.connections_max),
+      targets_(route.targets.size()),
       hold_timer_(*this) {
     RP_ASSERT(!route.targets.empty() && route.connections_max > 0);
 }
@@ -153,7 +160,7 @@ void Site::break_off() {
 void Site::short_of_means(const mail::Reply& reply, base::MonoTime now) {
     short_until_ = now + kShortagePause;
     if (now >= next_shortage_notice_) {
-        next_shortage_notice_ = now + kShortageNoticePause;
+        next_shortage_notice_ = now + kNoticePause;
         scheduler_.log().notice(mail::Severity::warning,
                                 "no connection can be made: " + reply.text +
                                     "; deliveries wait. See the limit of open files (LimitNOFILE=, "
@@ -168,6 +175,10 @@ void Site::crowded(base::MonoTime now) {
 
 void Site::succeeded(base::MonoTime now) {
     const bool was_dead = std::exchange(failures_, 0) > 0;
+    if (std::exchange(dead_told_, false)) {
+        scheduler_.log().notice(mail::Severity::info,
+                                "mail gets through to " + route_.name + " again");
+    }
     const bool grows = limit_ < route_.connections_max && now >= grow_at_;
     if (grows) {
         ++limit_;
@@ -178,7 +189,42 @@ void Site::succeeded(base::MonoTime now) {
     }
 }
 
-void Site::failed(base::MonoTime now, base::Prng& prng) {
+void Site::passed_over(std::size_t target, const mail::Reply& reply) {
+    TargetState& state = targets_[target];
+    if (!state.failing) {
+        state.failing = true;
+        state.reason = words_of(reply);
+    }
+}
+
+void Site::serves(std::size_t target, base::MonoTime now) {
+    const std::string& name = route_.targets[target].name;
+    for (std::size_t before = 0; before < target; ++before) {
+        TargetState& state = targets_[before];
+        if (state.failing && !state.told && now >= state.next_notice) {
+            state.told = true;
+            state.next_notice = now + kNoticePause;
+            scheduler_.log().notice(mail::Severity::warning,
+                                    "next hop " + route_.targets[before].name +
+                                        " does not serve (" + state.reason + "); mail goes to " +
+                                        name);
+        }
+    }
+    TargetState& state = targets_[target];
+    state.failing = false;
+    if (std::exchange(state.told, false)) {
+        scheduler_.log().notice(mail::Severity::info, "next hop " + name + " serves again");
+    }
+}
+
+void Site::failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng) {
+    if (!dead_told_ && now >= next_dead_notice_) {
+        dead_told_ = true;
+        next_dead_notice_ = now + kNoticePause;
+        scheduler_.log().notice(mail::Severity::warning,
+                                "no mail gets through to " + route_.name + " (" + words_of(reply) +
+                                    "); what is for it waits, and is tried from time to time");
+    }
     if (now < cool_until_) {
         return;  // several connections failed at once; that is one failure
     }

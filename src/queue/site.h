@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/list.h"
@@ -66,8 +67,12 @@ class Site {
     void stop_resting();
     void break_off();
 
-    // Nobody answered: the site cools down.
-    void failed(base::MonoTime now, base::Prng& prng);
+    // Deliveries tell how each target that they try does, in the route's order: so the log tells of
+    // a host that fails while another serves.
+    void passed_over(std::size_t target, const mail::Reply& reply);
+    void serves(std::size_t target, base::MonoTime now);
+    // Nobody answered; `reply` is the last word. The site cools down.
+    void failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng);
     // A connection failed for want of something of our own, as `reply` says.
     void short_of_means(const mail::Reply& reply, base::MonoTime now);
     // Nobody answered one connection while others are answered.
@@ -94,6 +99,15 @@ class Site {
         Site& site_;
     };
 
+    // What is known of a target, for notices: a failure is told when another target is used, and
+    // its end when it was told, at most once a minute.
+    struct TargetState {
+        bool failing = false;
+        bool told = false;
+        base::MonoTime next_notice = base::MonoTime::min();
+        std::string reason;
+    };
+
     void start_delivery();
     void hold();
     void find_expired();
@@ -118,8 +132,11 @@ class Site {
     base::MonoTime cool_until_ = base::MonoTime::min();   // it is dead
     base::MonoTime short_until_ = base::MonoTime::min();  // we are short of means
     base::MonoTime next_shortage_notice_ = base::MonoTime::min();
-    HoldTimer hold_timer_;        // while it is dead, or holds, and entries wait
-    std::uint32_t failures_ = 0;  // in a row; above 0 the site is dead
+    base::MonoTime next_dead_notice_ = base::MonoTime::min();
+    bool dead_told_ = false;
+    std::vector<TargetState> targets_;  // as route_.targets
+    HoldTimer hold_timer_;              // while it is dead, or holds, and entries wait
+    std::uint32_t failures_ = 0;        // in a row; above 0 the site is dead
 };
 
 }  // namespace queue

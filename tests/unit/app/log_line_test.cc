@@ -63,6 +63,17 @@ TEST(LogLine, BareLineEndsAreSaidWhereThereWereAny) {
               std::string::npos);
 }
 
+// A greeting of 554 refuses the connection, which defers the recipient: the reply stays what it
+// was.
+TEST(LogLine, TheReplyKeepsItsOwnClass) {
+    mail::AttemptEvent event = attempt();
+    event.dsn = {4, 7, 1};
+    event.code = 554;
+    event.reply = "not you";
+    EXPECT_NE(line(LogFormat::text, event).find(" dsn=4.7.1 status=deferred "), std::string::npos);
+    EXPECT_NE(line(LogFormat::text, event).find(" reply=\"554 5.7.1 not you\""), std::string::npos);
+}
+
 TEST(LogLine, TextOfEachEvent) {
     EXPECT_EQ(
         line(LogFormat::text, reception()),

@@ -373,6 +373,46 @@ TEST_F(QueueTest, FailsOverToTheNextHost) {
     EXPECT_EQ(relay_.log().attempts.at(0).relay, "10.0.0.1:25");
 }
 
+TEST_F(QueueTest, AHostThatIsPassedOverIsToldOnce) {
+    options_.routes[0].targets.insert(
+        options_.routes[0].targets.begin(),
+        smtp::Target{"10.0.0.9:25", *io::SocketAddress::parse("10.0.0.9:25")});
+    options_.transactions_per_connection = 1;
+    relay_.start();
+    for (int i = 0; i < 10; ++i) {
+        relay_.submit_now({});
+    }
+    ASSERT_TRUE(relay_.drain(seconds(5)));
+    EXPECT_THAT(relay_.log().warnings,
+                ElementsAre(testing::AllOf(HasSubstr("10.0.0.9:25 does not serve (connect to"),
+                                           HasSubstr("mail goes to 10.0.0.1:25"))));
+    ScriptedServer first(world_);
+    first.listen("10.0.0.9:25");
+    relay_.run_for(seconds(10));
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(seconds(5)));
+    EXPECT_EQ(first.taken.size(), 1U);
+    EXPECT_EQ(relay_.log().warnings.size(), 1U);
+    EXPECT_THAT(relay_.log().infos, ElementsAre(HasSubstr("10.0.0.9:25 serves again")));
+}
+
+TEST_F(QueueTest, AHostThatRefusesTheConnectionIsNamed) {
+    server_.greeting = "554 5.7.1 not you\r\n";
+    relay_.start();
+    relay_.submit_now({});
+    relay_.run_for(seconds(1));
+    ASSERT_EQ(relay_.log().attempts.size(), 1U);
+    const RecordingLog::Attempt attempt = relay_.log().attempts[0];
+    EXPECT_EQ(attempt.status, Status::deferred);
+    EXPECT_EQ(attempt.relay, "10.0.0.1:25");
+    EXPECT_EQ(attempt.reply, "not you");
+    EXPECT_EQ(attempt.dsn, (mail::EnhancedStatus{4, 7, 1}));
+    EXPECT_THAT(relay_.log().warnings, ElementsAre(HasSubstr("(554 5.7.1 not you)")));
+    server_.greeting = "220 peer.test ESMTP\r\n";
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_THAT(relay_.log().infos, ElementsAre(HasSubstr("mail gets through to smarthost again")));
+}
+
 TEST_F(QueueTest, ManyRecipientsGoInSeveralTransactions) {
     Submission submission;
     submission.to.clear();

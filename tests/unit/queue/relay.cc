@@ -21,6 +21,8 @@ void RecordingLog::notice(mail::Severity severity, std::string_view text) {
         errors.emplace_back(text);
     } else if (severity == mail::Severity::warning) {
         warnings.emplace_back(text);
+    } else if (severity == mail::Severity::info) {
+        infos.emplace_back(text);
     }
 }
 

@@ -48,6 +48,7 @@ class RecordingLog final : public mail::EventLog {
     std::vector<Removal> removals;
     std::vector<std::string> errors;  // notices of that severity
     std::vector<std::string> warnings;
+    std::vector<std::string> infos;
 
   private:
     sim::World& world_;
