@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,6 +28,11 @@ int connect_to(const std::string& path) {
     address.sun_family = AF_UNIX;
     std::memcpy(static_cast<char*>(address.sun_path), path.data(), path.size());
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    // Bounds the wait for a server that accepts nothing (EAGAIN then).
+    const timeval patience{.tv_sec = 5, .tv_usec = 0};
+    if (fd >= 0) {
+        ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    }
     if (fd >= 0 &&
         ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
         const int number = errno;

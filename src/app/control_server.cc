@@ -2,7 +2,7 @@
 
 #include <atomic>
 #include <cerrno>
-#include <csignal>
+#include <chrono>
 #include <cstring>
 #include <list>
 #include <system_error>
@@ -19,6 +19,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/signals.h"
+
 namespace app {
 namespace {
 
@@ -26,7 +28,7 @@ constexpr std::size_t kPeersMax = 16;
 constexpr std::size_t kRequestBytesMax = std::size_t{64} << 10U;
 constexpr std::size_t kFlushBytes = std::size_t{32} << 10U;
 constexpr int kBacklog = 16;
-constexpr timeval kReceiveTimeout{.tv_sec = 60, .tv_usec = 0};
+constexpr timeval kProbeTimeout{.tv_sec = 5, .tv_usec = 0};
 constexpr timeval kSendTimeout{.tv_sec = 600, .tv_usec = 0};
 
 class Descriptor {
@@ -54,22 +56,6 @@ std::unexpected<base::Error> failed(const std::string& path, const std::string& 
                       "control socket " + path + ": " + what + ": " + std::strerror(number));
 }
 
-// Signals are for the main thread. Threads inherit the mask of who starts them.
-class SignalsBlocked {
-  public:
-    SignalsBlocked() {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-  private:
-    sigset_t before_{};
-};
-
 sockaddr_un address_of(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -93,6 +79,8 @@ base::Status remove_stale(const std::string& path, const sockaddr_un& address) {
     if (probe.get() < 0) {
         return failed(path, "no socket");
     }
+    // Bounds the wait for a server that accepts nothing.
+    ::setsockopt(probe.get(), SOL_SOCKET, SO_SNDTIMEO, &kProbeTimeout, sizeof kProbeTimeout);
     if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
         return base::fail(EADDRINUSE,
                           "control socket " + path +
@@ -171,8 +159,12 @@ bool ControlReply::flush() {
 // One connection, on its own thread.
 class ControlPeer {
   public:
-    ControlPeer(Descriptor socket, const ControlCommands& commands)
-        : socket_(std::move(socket)), commands_(commands), thread_([this] { run(); }) {}
+    ControlPeer(Descriptor socket, const ControlCommands& commands,
+                std::chrono::milliseconds request_time)
+        : socket_(std::move(socket)),
+          commands_(commands),
+          request_time_(request_time),
+          thread_([this] { run(); }) {}
     ControlPeer(const ControlPeer&) = delete;
     ControlPeer& operator=(const ControlPeer&) = delete;
     ~ControlPeer() {
@@ -183,8 +175,6 @@ class ControlPeer {
 
   private:
     void run() {
-        ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &kReceiveTimeout,
-                     sizeof kReceiveTimeout);
         ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTimeout, sizeof kSendTimeout);
         std::string input;
         while (read_line(input)) {
@@ -201,10 +191,11 @@ class ControlPeer {
         finished_.store(true, std::memory_order_release);
     }
 
-    // Until `input` holds a whole line.
+    // Until `input` holds a whole line. All of it has to come in time, however it drips.
     bool read_line(std::string& input) {
+        const auto deadline = std::chrono::steady_clock::now() + request_time_;
         while (!input.contains('\n')) {
-            if (input.size() >= kRequestBytesMax) {
+            if (input.size() >= kRequestBytesMax || !readable_before(deadline)) {
                 return false;
             }
             char buffer[4096];
@@ -216,6 +207,21 @@ class ControlPeer {
             }
         }
         return true;
+    }
+
+    [[nodiscard]] bool readable_before(std::chrono::steady_clock::time_point deadline) const {
+        for (;;) {
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+                deadline - std::chrono::steady_clock::now());
+            if (left <= std::chrono::milliseconds::zero()) {
+                return false;
+            }
+            pollfd polled{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+            const int ready = ::poll(&polled, 1, static_cast<int>(left.count()));
+            if (ready > 0 || (ready < 0 && errno != EINTR)) {
+                return ready > 0;
+            }
+        }
     }
 
     void answer(std::string_view line, ControlReply& reply) {
@@ -246,17 +252,20 @@ class ControlPeer {
 
     Descriptor socket_;
     const ControlCommands& commands_;
+    const std::chrono::milliseconds request_time_;
     std::atomic<bool> finished_ = false;
     std::thread thread_;  // last: starts when all else is there
 };
 
 class ControlServer::Acceptor {
   public:
-    Acceptor(std::string path, Descriptor listener, Descriptor stop, ControlCommands commands)
+    Acceptor(std::string path, Descriptor listener, Descriptor stop, ControlCommands commands,
+             std::chrono::milliseconds request_time)
         : path_(std::move(path)),
           listener_(std::move(listener)),
           stop_(std::move(stop)),
           commands_(std::move(commands)),
+          request_time_(request_time),
           thread_([this] { run(); }) {}
     Acceptor(const Acceptor&) = delete;
     Acceptor& operator=(const Acceptor&) = delete;
@@ -299,7 +308,7 @@ class ControlServer::Acceptor {
             return;
         }
         try {
-            peers_.emplace_back(std::move(socket), commands_);
+            peers_.emplace_back(std::move(socket), commands_, request_time_);
         } catch (const std::system_error&) {
             // No thread to be had: this peer sees its connection closed; the server goes on.
         }
@@ -309,12 +318,13 @@ class ControlServer::Acceptor {
     Descriptor listener_;
     Descriptor stop_;
     ControlCommands commands_;
+    const std::chrono::milliseconds request_time_;
     std::list<ControlPeer> peers_;  // touched by thread_ only
     std::thread thread_;            // last: starts when all else is there
 };
 
-base::Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string path,
-                                                                  ControlCommands commands) {
+base::Result<std::unique_ptr<ControlServer>> ControlServer::start(
+    std::string path, ControlCommands commands, std::chrono::milliseconds request_time) {
     base::Result<Descriptor> listener = listen_at(path);
     if (!listener) {
         return std::unexpected(listener.error());
@@ -325,7 +335,7 @@ base::Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string pa
     }
     const SignalsBlocked blocked;
     auto acceptor = std::make_unique<Acceptor>(std::move(path), std::move(*listener),
-                                               std::move(stop), std::move(commands));
+                                               std::move(stop), std::move(commands), request_time);
     return std::unique_ptr<ControlServer>(new ControlServer(std::move(acceptor)));
 }
 

@@ -5,11 +5,12 @@
 // for each peer), never on a shard. Who may open the socket may command the server: it is made with
 // mode 0600, so that is the server's user and root.
 //
-// Limits: 16 peers at once, a request line of 64 KiB, 60 s for a peer to send a request, 10 minutes
-// to take some output (a pager may be reading). Warning: none of a peer's doing reaches further
-// than its own connection.
+// Limits: 16 peers at once, a request line of 64 KiB, 60 s for a peer to send all of a request, 10
+// minutes to take some output (a pager may be reading). Warning: none of a peer's doing reaches
+// further than its own connection.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -51,7 +52,8 @@ class ControlServer {
     // Makes the socket, in place of one that no server answers any more, and starts to serve.
     // Errors: another server answers there; the path cannot be made.
     [[nodiscard]] static base::Result<std::unique_ptr<ControlServer>> start(
-        std::string path, ControlCommands commands);
+        std::string path, ControlCommands commands,
+        std::chrono::milliseconds request_time = std::chrono::seconds(60));
 
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;

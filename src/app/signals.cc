@@ -34,4 +34,14 @@ void StopSignals::unblock() {
     ::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
 }
 
+SignalsBlocked::SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+}
+
+SignalsBlocked::~SignalsBlocked() {
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
 }  // namespace app

@@ -1,6 +1,8 @@
 // StopSignals: SIGINT and SIGTERM, as the main thread waits for them.
 //
 // Made by the main thread before it starts any other, since threads inherit the mask.
+//
+// SignalsBlocked: for who starts a thread that no signal is to reach.
 #pragma once
 
 #include <chrono>
@@ -24,6 +26,18 @@ class StopSignals {
 
   private:
     sigset_t set_;
+};
+
+// While it lives, threads that this one starts block every signal: those are for the main thread.
+class SignalsBlocked {
+  public:
+    SignalsBlocked();
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+    ~SignalsBlocked();
+
+  private:
+    sigset_t before_{};
 };
 
 }  // namespace app

@@ -3,6 +3,7 @@
 #include "app/control_server.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -89,10 +90,10 @@ class Control : public testing::Test {
     }
     ~Control() override { std::filesystem::remove_all(folder_); }
 
-    void start() {
+    void start(std::chrono::milliseconds request_time = std::chrono::seconds(60)) {
         ControlCommands commands;
         add_queue_commands(commands, queue_);
-        auto server = ControlServer::start(path_, std::move(commands));
+        auto server = ControlServer::start(path_, std::move(commands), request_time);
         ASSERT_TRUE(server) << server.error().describe();
         server_ = std::move(*server);
     }
@@ -309,6 +310,42 @@ TEST_F(Control, BreaksOffARequestWithoutAnEnd) {
     start();
     EXPECT_EQ(exchange(std::string(std::size_t{64} << 10U, 'x'), 1), "");
     EXPECT_EQ(exchange("{\"command\":\"queue list\"}\n", 1), "{\"done\":true}\n");
+}
+
+// One byte now and then keeps no connection: the whole request has its time.
+TEST_F(Control, BreaksOffARequestThatDrips) {
+    start(std::chrono::milliseconds(200));
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(static_cast<char*>(address.sun_path), path_.size());
+    ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    bool broken = false;
+    for (int i = 0; i < 3000 && !broken; ++i) {
+        broken = ::send(fd, " ", 1, MSG_NOSIGNAL) != 1;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    EXPECT_TRUE(broken);
+    ::close(fd);
+}
+
+// Its backlog is full for good: the wait for it has an end.
+TEST_F(Control, NoServerThatAcceptsNothingHoldsAStartOrAClient) {
+    const int listener = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(static_cast<char*>(address.sun_path), path_.size());
+    ASSERT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(::listen(listener, 0), 0);
+    const int first = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    ASSERT_EQ(::connect(first, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const auto server = ControlServer::start(path_, {});
+    ASSERT_FALSE(server);
+    EXPECT_THAT(server.error().text(), HasSubstr("is taken and does not answer"));
+    const std::vector<std::string> paths = {path_};
+    EXPECT_FALSE(ControlClient::connect(paths));
+    ::close(first);
+    ::close(listener);
 }
 
 TEST_F(Control, BoundsItsPeers) {
