@@ -1,21 +1,33 @@
 #include "app/log.h"
 
+#include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <climits>
 #include <condition_variable>
-#include <csignal>
+#include <limits>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <spdlog/details/null_mutex.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 
 #include "app/log_line.h"
 #include "app/log_record.h"
 #include "app/log_ring.h"
+#include "app/signals.h"
+#include "app/timestamp.h"
 #include "base/assert.h"
 
 namespace app {
@@ -23,6 +35,8 @@ namespace {
 
 constexpr auto kBusyWait = std::chrono::milliseconds(20);   // while there is something to write
 constexpr auto kIdleWait = std::chrono::milliseconds(100);  // the longest that a line waits
+// How long a stop, or who flushes, waits for a reader that does not read.
+constexpr auto kPatience = std::chrono::seconds(5);
 constexpr std::size_t kBatchBytes = std::size_t{64} << 10U;
 constexpr std::size_t kNoticesMax = 1000;  // of the control plane, waiting
 
@@ -40,19 +54,73 @@ mail::Severity lowest(LogLevel level) {
     RP_PANIC("no such LogLevel");
 }
 
-base::WallTime wall_now() {
-    return base::WallTime(std::chrono::duration_cast<base::Duration>(
-        std::chrono::system_clock::now().time_since_epoch()));
-}
-
-// A FILE* as spdlog writes to it; the lines are whole when they come here.
-class StreamSink final
-    : public spdlog::sinks::stdout_sink_base<spdlog::details::console_nullmutex> {
+// Where lines go, whole as they come here. Writes to the descriptor itself, and so that it never
+// waits for long inside a call: who reads a pipe may have stopped to, and a server that stops must
+// not wait for that.
+class StreamSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   public:
-    explicit StreamSink(std::FILE* out) : stdout_sink_base(out) {
-        set_formatter(
-            std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::utc, ""));
+    explicit StreamSink(std::FILE* out)
+        : base_sink(std::make_unique<spdlog::pattern_formatter>(
+              "%v", spdlog::pattern_time_type::utc, "")),
+          descriptor_(::fileno(out)) {
+        struct stat status{};
+        if (::fstat(descriptor_, &status) == 0) {
+            is_file_ = S_ISREG(status.st_mode);
+            is_socket_ = S_ISSOCK(status.st_mode);
+        }
     }
+    // What cannot be written by then is dropped. From any thread.
+    void give_up_at(std::chrono::steady_clock::time_point time) {
+        give_up_at_.store(time.time_since_epoch().count(), std::memory_order_relaxed);
+    }
+
+  protected:
+    void sink_it_(const spdlog::details::log_msg& message) override {
+        spdlog::memory_buf_t formatted;
+        formatter_->format(message, formatted);
+        std::string_view rest(formatted.data(), formatted.size());
+        while (!rest.empty()) {
+            pollfd polled{.fd = descriptor_, .events = POLLOUT, .revents = 0};
+            const int ready = ::poll(&polled, 1, kLookEveryMs);
+            if (ready == 0 || (ready < 0 && errno == EINTR)) {
+                if (late()) {
+                    return;
+                }
+                continue;
+            }
+            const ssize_t written = write(rest);
+            if (written >= 0) {
+                rest.remove_prefix(static_cast<std::size_t>(written));
+            } else if (errno != EINTR && errno != EAGAIN) {
+                return;  // a full disk, a reader that is gone: the mail goes on
+            }
+        }
+    }
+    void flush_() override {}
+
+  private:
+    static constexpr int kLookEveryMs = 100;
+
+    [[nodiscard]] bool late() const {
+        return std::chrono::steady_clock::now().time_since_epoch().count() >=
+               give_up_at_.load(std::memory_order_relaxed);
+    }
+    // A pipe that poll() calls writable takes a page without waiting.
+    [[nodiscard]] ssize_t write(std::string_view bytes) const {
+        if (is_socket_) {
+            return ::send(descriptor_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
+        if (!is_file_ && bytes.size() > PIPE_BUF) {
+            const std::size_t line_end = bytes.rfind('\n', PIPE_BUF - 1);
+            bytes = bytes.substr(0, line_end == bytes.npos ? PIPE_BUF : line_end + 1);
+        }
+        return ::write(descriptor_, bytes.data(), bytes.size());
+    }
+
+    const int descriptor_;
+    bool is_file_ = false;
+    bool is_socket_ = false;
+    std::atomic<std::int64_t> give_up_at_ = std::numeric_limits<std::int64_t>::max();
 };
 
 class ShardLog final : public mail::EventLog {
@@ -95,17 +163,14 @@ class Log::Thread {
   public:
     Thread(const LogConfig& config, std::uint32_t shards, std::FILE* out, std::size_t ring_bytes)
         : config_(config),
-          logger_("ringpost", std::make_shared<StreamSink>(out)),
-          dropped_(shards) {
+          sink_(std::make_shared<StreamSink>(out)),
+          logger_("ringpost", sink_),
+          sources_(shards) {
         for (std::uint32_t i = 0; i < shards; ++i) {
             shards_.push_back(std::make_unique<ShardLog>(lowest(config.level), ring_bytes));
         }
-        sigset_t all;
-        sigset_t before;
-        ::sigfillset(&all);  // signals are for the main thread
-        ::pthread_sigmask(SIG_SETMASK, &all, &before);
+        const SignalsBlocked blocked;
         thread_ = std::thread([this] { run(); });
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
     Thread(const Thread&) = delete;
     Thread& operator=(const Thread&) = delete;
@@ -114,6 +179,7 @@ class Log::Thread {
             const std::lock_guard lock(mutex_);
             stop_ = true;
         }
+        sink_->give_up_at(std::chrono::steady_clock::now() + kPatience);
         wake_.notify_all();
         thread_.join();
     }
@@ -140,7 +206,7 @@ class Log::Thread {
         std::unique_lock lock(mutex_);
         const std::uint64_t wanted = ++flush_wanted_;
         wake_.notify_all();
-        flushed_.wait(lock, [&] { return flush_done_ >= wanted; });
+        flushed_.wait_for(lock, kPatience, [&] { return flush_done_ >= wanted; });
     }
 
   private:
@@ -173,30 +239,68 @@ class Log::Thread {
         }
     }
 
-    // Writes what is there now. True when there was anything.
+    // The oldest record of a ring that is not written yet, and how much of the ring this round
+    // took.
+    struct Source {
+        std::optional<LogRecord> record;
+        std::size_t taken = 0;
+        std::uint64_t dropped = 0;  // as last reported
+    };
+
+    // Writes what is there now, all sources in the order of time. True when there was anything.
     bool write_round(const std::vector<Notice>& notices, std::uint64_t notices_dropped) {
         bool any = !notices.empty();
+        for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+            sources_[i].taken = 0;
+            look(i);
+        }
         for (const Notice& notice : notices) {
+            any = write_shards(notice.time) || any;
             put({.time = notice.time,
                  .event = NoticeEvent{.severity = notice.severity, .text = notice.text}},
                 {});
         }
+        any = write_shards(base::WallTime::max()) || any;
         put_dropped(notices_dropped, {});
         for (std::uint32_t i = 0; i < shards_.size(); ++i) {
-            LogRing& ring = shards_[i]->ring();
-            // No more than a ring holds, so that a busy shard cannot keep the others waiting.
-            std::size_t taken = 0;
-            for (auto bytes = ring.front(); bytes && taken < kRingBytes; bytes = ring.front()) {
-                taken += bytes->size();
-                put(decode_log_record(*bytes), i);
-                ring.pop();
-                any = true;
-            }
-            const std::uint64_t dropped = ring.dropped();
-            put_dropped(dropped - std::exchange(dropped_[i], dropped), i);
+            const std::uint64_t dropped = shards_[i]->ring().dropped();
+            put_dropped(dropped - std::exchange(sources_[i].dropped, dropped), i);
         }
         write();
         return any;
+    }
+
+    // Records of shards up to `time`.
+    bool write_shards(base::WallTime time) {
+        bool any = false;
+        for (;;) {
+            std::optional<std::uint32_t> oldest;
+            for (std::uint32_t i = 0; i < sources_.size(); ++i) {
+                const std::optional<LogRecord>& record = sources_[i].record;
+                if (record && record->time <= time &&
+                    (!oldest || record->time < sources_[*oldest].record->time)) {
+                    oldest = i;
+                }
+            }
+            if (!oldest) {
+                return any;
+            }
+            put(*sources_[*oldest].record, *oldest);
+            shards_[*oldest]->ring().pop();
+            look(*oldest);
+            any = true;
+        }
+    }
+
+    // In one round no more than a ring holds, so that a busy shard does not make it endless.
+    void look(std::uint32_t shard) {
+        Source& source = sources_[shard];
+        source.record.reset();
+        const std::optional<base::Bytes> bytes = shards_[shard]->ring().front();
+        if (bytes && source.taken < kRingBytes) {
+            source.taken += bytes->size();
+            source.record = decode_log_record(*bytes);
+        }
     }
 
     void put(const LogRecord& record, std::optional<std::uint32_t> shard) {
@@ -226,9 +330,10 @@ class Log::Thread {
     }
 
     const LogConfig config_;
+    const std::shared_ptr<StreamSink> sink_;
     spdlog::logger logger_;
     std::vector<std::unique_ptr<ShardLog>> shards_;
-    std::vector<std::uint64_t> dropped_;  // of each ring, as last reported
+    std::vector<Source> sources_;  // as shards_
     std::string batch_;
 
     std::mutex mutex_;  // guards what follows

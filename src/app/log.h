@@ -3,8 +3,9 @@
 // Made by the main thread before the shards, and destroyed after them. Each shard has an EventLog
 // of its own that copies events into a bounded ring (app/log_ring.h); the log's thread collects
 // them at least every 100 ms, formats, and writes whole batches. When a ring is full, events are
-// dropped, and a warning line says how many. A log that cannot be written (a full disk, a reader
-// that is gone) never stops the mail.
+// dropped, and a warning line says how many. Lines of one round are in the order of time. A log
+// that cannot be written (a full disk, a reader that is gone or does not read) never stops the
+// mail, and holds up the end of the server for 5 s at most; what was not written by then is lost.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,8 @@ class Log {
     // From any thread of the control plane: a line of its own. Takes a lock.
     void notice(mail::Severity severity, std::string_view text);
 
-    // Returns when all that was logged before by this thread is written. Off the shards only.
+    // Returns when all that was logged before by this thread is written, or after 5 s. Off the
+    // shards only.
     void flush();
 
   private:

@@ -33,12 +33,6 @@ std::string_view name_of(RecipientState state) {
     RP_PANIC("no such RecipientState");
 }
 
-// The control plane's own clock: ages are for people, and no simulated run has a control plane.
-base::WallTime wall_now() {
-    return base::WallTime(std::chrono::duration_cast<base::Duration>(
-        std::chrono::system_clock::now().time_since_epoch()));
-}
-
 std::int64_t seconds(base::Duration duration) {
     return std::chrono::floor<std::chrono::seconds>(duration).count();
 }

@@ -7,6 +7,11 @@
 
 namespace app {
 
+base::WallTime wall_now() {
+    return base::WallTime(std::chrono::duration_cast<base::Duration>(
+        std::chrono::system_clock::now().time_since_epoch()));
+}
+
 std::string iso8601(base::WallTime time) {
     const std::chrono::sys_time<std::chrono::milliseconds> instant(
         std::chrono::milliseconds(base::unix_ms(time)));

@@ -7,6 +7,10 @@
 
 namespace app {
 
+// The control plane's own clock: what it says is for people, and no simulated run has a control
+// plane.
+[[nodiscard]] base::WallTime wall_now();
+
 // ISO 8601 in UTC with milliseconds: "2026-11-22T02:08:11.123Z". Always 24 characters for years 0
 // to 9999.
 [[nodiscard]] std::string iso8601(base::WallTime time);

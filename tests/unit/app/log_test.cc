@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include <unistd.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -137,6 +139,50 @@ TEST(Log, SaysHowManyEventsWereDropped) {
     }
     EXPECT_GT(dropped, 0U);
     EXPECT_EQ(lines + dropped, kEvents);
+}
+
+// As when what reads standard error hangs: the pipe is full for good.
+TEST(Log, EndsThoughNobodyReads) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    std::FILE* file = ::fdopen(ends[1], "w");
+    {
+        Log log({}, 1, file);
+        mail::EventLog& shard = log.open_shard(0, fixed_time);
+        const std::string reply(900, 'x');
+        for (int i = 0; i < 500; ++i) {
+            shard.attempt(attempt(reply));
+        }
+        log.notice(mail::Severity::info, "stopped");
+    }
+    std::fclose(file);
+    ::close(ends[0]);
+}
+
+TEST(Log, WritesShardsAndNoticesInTheOrderOfTime) {
+    const Written written;
+    {
+        Log log({}, 2, written.file());
+        std::int64_t ms = 1000;
+        const auto clock = [&ms] { return base::wall_from_unix_ms(ms); };
+        mail::EventLog& first = log.open_shard(0, clock);
+        mail::EventLog& second = log.open_shard(1, clock);
+        for (int i = 0; i < 50; ++i, ++ms) {
+            (i % 3 == 0 ? first : second)
+                .notice(mail::Severity::info, "event " + std::to_string(i));
+        }
+        log.notice(mail::Severity::info, "stopped");
+        log.flush();
+    }
+    const std::string text = written.text();
+    std::size_t at = 0;
+    for (int i = 0; i < 50; ++i) {
+        const std::size_t next = text.find(" event " + std::to_string(i) + "\n");
+        ASSERT_NE(next, std::string::npos) << i;
+        EXPECT_GE(next, at) << i;
+        at = next;
+    }
+    EXPECT_THAT(text, testing::EndsWith(" stopped\n"));
 }
 
 TEST(Log, ManyThreadsMayFlushAndNotice) {
