@@ -132,12 +132,13 @@ class Sleep : public Timer {
     Promise* task_ = nullptr;
 };
 
-// Lets other ready tasks run first: for loops that could take long without waiting.
+// Ends the task's part in this turn: other tasks, timers and completions come first. For loops that
+// could take long without waiting.
 struct Yield {
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <typename P>
     void await_suspend(std::coroutine_handle<P> handle) const {
-        handle.promise().shard().make_ready(handle.promise());
+        handle.promise().shard().make_ready_next_turn(handle.promise());
     }
     void await_resume() const noexcept {}
 };

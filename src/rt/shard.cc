@@ -29,7 +29,7 @@ Shard::Shard(std::uint32_t number, io::Driver& driver)
       mailbox_(kMailboxLetters) {}
 
 Shard::~Shard() {
-    RP_ASSERT(ready_first_ == nullptr && scopes_.empty());
+    RP_ASSERT(ready_.first == nullptr && scopes_.empty());
 }
 
 void Shard::run() {
@@ -44,7 +44,7 @@ void Shard::turn() {
     // The flag goes up before the last look at the mailbox, and a writer looks at the flag after it
     // has written: so either this look sees the letter, or the writer sees the flag and rings.
     asleep_.store(true, std::memory_order_seq_cst);
-    const bool busy = ready_first_ != nullptr || !mailbox_.empty() || stopping();
+    const bool busy = ready_.first != nullptr || !mailbox_.empty() || stopping();
     const std::span<const io::Reaped> reaped = driver_.wait(busy ? now_ : deadline);
     now_ = driver_.now();
     // A wait that gave nothing before its time: a bell rang, or this is the simulator, whose wait
@@ -79,29 +79,56 @@ void Shard::stop() {
     driver_.wake();
 }
 
-void Shard::make_ready(Promise& promise) {
+void Shard::ReadyQueue::push_back(Promise& promise) {
     RP_ASSERT(!promise.ready_);
     promise.ready_ = true;
     promise.next_ready_ = nullptr;
-    if (ready_last_ == nullptr) {
-        ready_first_ = &promise;
+    if (last == nullptr) {
+        first = &promise;
     } else {
-        ready_last_->next_ready_ = &promise;
+        last->next_ready_ = &promise;
     }
-    ready_last_ = &promise;
+    last = &promise;
+}
+
+Promise& Shard::ReadyQueue::pop_front() {
+    Promise& promise = *first;
+    first = promise.next_ready_;
+    if (first == nullptr) {
+        last = nullptr;
+    }
+    promise.ready_ = false;
+    return promise;
+}
+
+void Shard::ReadyQueue::append(ReadyQueue& other) {
+    if (other.first == nullptr) {
+        return;
+    }
+    if (last == nullptr) {
+        first = other.first;
+    } else {
+        last->next_ready_ = other.first;
+    }
+    last = other.last;
+    other = {};
+}
+
+void Shard::make_ready(Promise& promise) {
+    ready_.push_back(promise);
+}
+
+void Shard::make_ready_next_turn(Promise& promise) {
+    yielded_.push_back(promise);
 }
 
 void Shard::run_ready() {
-    for (std::uint32_t count = 0; ready_first_ != nullptr && count < kTasksPerTurn; ++count) {
-        Promise& promise = *ready_first_;
-        ready_first_ = promise.next_ready_;
-        if (ready_first_ == nullptr) {
-            ready_last_ = nullptr;
-        }
-        promise.ready_ = false;
+    for (std::uint32_t count = 0; ready_.first != nullptr && count < kTasksPerTurn; ++count) {
+        Promise& promise = ready_.pop_front();
         promise.waits_for_ = nullptr;
         promise.self_.resume();
     }
+    ready_.append(yielded_);
 }
 
 void Shard::open_letters() {

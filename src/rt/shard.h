@@ -76,6 +76,8 @@ class Shard {
     // The task runs in this turn if the budget allows, else in the next. REQUIRES: not ready
     // already.
     void make_ready(Promise& promise);
+    // The task runs in the next turn, when the kernel had its say. REQUIRES: as above.
+    void make_ready_next_turn(Promise& promise);
 
     // Hands a letter to this shard and wakes it if it sleeps. False: its mailbox is full, the
     // caller keeps the letter. `from`: the shard that posts (called on its thread), or nullptr from
@@ -86,6 +88,14 @@ class Shard {
     [[nodiscard]] base::List<Scope>& scopes() { return scopes_; }
 
   private:
+    struct ReadyQueue {
+        Promise* first = nullptr;
+        Promise* last = nullptr;
+        void push_back(Promise& promise);
+        [[nodiscard]] Promise& pop_front();
+        void append(ReadyQueue& other);
+    };
+
     void open_letters();
     void run_ready();
     [[nodiscard]] base::MonoTime next_deadline();
@@ -100,8 +110,8 @@ class Shard {
     Mailbox mailbox_;
     base::List<TurnHook> hooks_;
     base::List<Scope> scopes_;
-    Promise* ready_first_ = nullptr;
-    Promise* ready_last_ = nullptr;
+    ReadyQueue ready_;
+    ReadyQueue yielded_;  // ready in the next turn
     base::MonoTime hook_deadline_ = base::kNever;
     std::atomic<bool> asleep_{false};
     std::atomic<bool> stop_{false};
