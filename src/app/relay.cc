@@ -39,6 +39,13 @@ Relay::~Relay() {
 }
 
 base::Status Relay::start() {
+    // First of all: else a taken address would be told of behind a spool made and filled in vain.
+    for (const RelaySettings::Listener& listener : settings_.listeners) {
+        const base::Status free = address_is_free(listener.address);
+        if (!free) {
+            return free;
+        }
+    }
     base::Status done = open();
     if (done) {
         done = listen();
@@ -76,12 +83,6 @@ base::Status Relay::open() {
 }
 
 base::Status Relay::listen() {
-    for (const RelaySettings::Listener& listener : settings_.listeners) {
-        const base::Status free = threads_.address_is_free(listener.address);
-        if (!free) {
-            return free;
-        }
-    }
     for (std::uint32_t i = 0; i < shards_.size(); ++i) {
         base::Status listening;
         threads_.run_now(i, [this, i, &listening] { listening = shards_[i]->listen(); });

@@ -25,7 +25,8 @@ class Relay {
     // Sessions, deliveries and stores come to an end; nothing acknowledged is lost.
     ~Relay();
 
-    // Opens the spool and every shard's store; binds every address; then accepts and delivers.
+    // Looks whether every address can be had; opens the spool and every shard's store; binds the
+    // addresses; then accepts and delivers.
     // Errors are sentences for the operator; destroy it then.
     [[nodiscard]] base::Status start();
 

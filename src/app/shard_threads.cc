@@ -1,13 +1,15 @@
 #include "app/shard_threads.h"
 
+#include <cerrno>
 #include <chrono>
 #include <string>
 #include <utility>
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
-
-#include "rt/awaiters.h"
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace app {
 namespace {
@@ -37,21 +39,30 @@ void pin_to(int core) {
     ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
 }
 
-// Whether nobody listens there. Ends with the probe's own socket surely closed, which takes a turn.
-rt::Task<base::Status> probe_address(rt::Shard& shard, const io::SocketAddress& address) {
-    const base::Result<io::Handle> probe =
-        shard.driver().listen(address, {.backlog = 1, .reuse_port = false});
-    if (!probe) {
-        co_return std::unexpected(probe.error());
-    }
-    shard.driver().close(*probe);
-    rt::AwaitableOp turn;
-    turn.prepare_nop();
-    static_cast<void>(co_await turn.submit(shard));
-    co_return base::Status();
+bool set(int descriptor, int level, int option) {
+    const int on = 1;
+    return ::setsockopt(descriptor, level, option, &on, sizeof on) == 0;
 }
 
 }  // namespace
+
+// Without SO_REUSEPORT, so that any listener is in the way; else as the driver listens.
+base::Status address_is_free(const io::SocketAddress& address) {
+    const int descriptor = ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool bound =
+        descriptor >= 0 && set(descriptor, SOL_SOCKET, SO_REUSEADDR) &&
+        (address.family() != AF_INET6 || set(descriptor, IPPROTO_IPV6, IPV6_V6ONLY)) &&
+        ::bind(descriptor, address.raw(), address.raw_size()) == 0;
+    const int error = errno;
+    if (descriptor >= 0) {
+        ::close(descriptor);
+    }
+    if (!bound) {
+        return base::fail(
+            error, "cannot listen on " + address.text() + ": " + base::Error(error).describe());
+    }
+    return {};
+}
 
 base::Result<std::unique_ptr<ShardThreads>> ShardThreads::start(std::uint32_t count) {
     const std::vector<int> cores = usable_cores();
@@ -128,10 +139,6 @@ void ShardThreads::run_now(std::uint32_t number, const std::function<void()>& wo
     Now now(work);
     post(number, now);
     now.wait();
-}
-
-base::Status ShardThreads::address_is_free(const io::SocketAddress& address) {
-    return run<base::Status>(0, [&] { return probe_address(shard(0), address); }).get();
 }
 
 }  // namespace app

@@ -22,6 +22,12 @@
 
 namespace app {
 
+// Fails with a sentence where somebody listens on the address already, or it cannot be had. Shards
+// share an address (SO_REUSEPORT), and so could a second process of the same user, and take half of
+// the connections: this is asked before the first shard listens. Binds for a moment and does not
+// listen, so no client can tell.
+[[nodiscard]] base::Status address_is_free(const io::SocketAddress& address);
+
 class ShardThreads {
   public:
     // `count` 0: one per core that the process may use. Threads inherit the caller's signal mask,
@@ -46,11 +52,6 @@ class ShardThreads {
     }
     // The same for what takes no time.
     void run_now(std::uint32_t number, const std::function<void()>& work);
-
-    // Fails with a sentence where somebody listens on the address already. Shards share an address
-    // (SO_REUSEPORT), and so could a second process of the same user, and take half of the
-    // connections: this is asked before the first shard listens.
-    [[nodiscard]] base::Status address_is_free(const io::SocketAddress& address);
 
   private:
     template <typename T>

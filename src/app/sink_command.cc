@@ -184,7 +184,7 @@ class SinkShards {
 
     base::Status listen(const io::SocketAddress& address, const smtp::SessionConfig& config,
                         const policy::Access& access) {
-        base::Status status = threads_.address_is_free(address);
+        base::Status status = address_is_free(address);
         for (std::uint32_t i = 0; status && i < threads_.size(); ++i) {
             threads_.run_now(i, [&] {
                 shards_.push_back(std::make_unique<SinkShard>(threads_.shard(i), access));
@@ -285,8 +285,8 @@ int run_sink(const SinkOptions& options) {
         if (!listening) {
             return fail(listening.error());
         }
-        std::printf("discarding mail on %s, %u shards\n", options.listen.c_str(),
-                    (*threads)->size());
+        std::printf("discarding mail on %s, %u %s\n", options.listen.c_str(), (*threads)->size(),
+                    (*threads)->size() == 1 ? "shard" : "shards");
         std::fflush(stdout);
         busy_s = report(shards, signals);
         shards.close();
