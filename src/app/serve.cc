@@ -1,5 +1,6 @@
 #include "app/serve.h"
 
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "app/relay_settings.h"
 #include "app/shard_threads.h"
 #include "app/signals.h"
+#include "app/spool_place.h"
 #include "app/version.h"
 
 namespace app {
@@ -59,7 +61,7 @@ void fit_sessions(RelaySettings& settings, std::uint64_t limit, Log& log) {
 
 // Runs until a signal; gives the program's exit code.
 int serve(const Config& config, const std::string& fingerprint, bool salvage) {
-    StopSignals signals;
+    StopSignals signals(StopSignals::Hangup::is_told);
     const std::uint64_t descriptors = raise_descriptor_limit();
     auto threads = ShardThreads::start(config.shards);
     if (!threads) {
@@ -88,12 +90,19 @@ int serve(const Config& config, const std::string& fingerprint, bool salvage) {
             log.flush();
             return could_not_start(control.error());
         }
+        for (const std::string& doubt : doubts_about_spool(config.spool)) {
+            log.notice(mail::Severity::warning, doubt);
+        }
         log.notice(mail::Severity::info, "started: listening on " + listening(*settings) + ", " +
                                              std::to_string((*threads)->size()) +
                                              ((*threads)->size() == 1 ? " shard" : " shards") +
                                              ", spool " + config.spool +
                                              ", configuration sha256=" + fingerprint);
-        signals.wait();
+        while (signals.wait() == SIGHUP) {
+            log.notice(mail::Severity::warning,
+                       "SIGHUP changes nothing: the configuration is read at the start alone; "
+                       "restart to have a changed one");
+        }
         log.notice(mail::Severity::info, "stopping; once more to stop at once");
         signals.unblock();
         queue.stop();

@@ -7,10 +7,13 @@
 
 namespace app {
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals(Hangup hangup) {
     ::sigemptyset(&set_);
     ::sigaddset(&set_, SIGINT);
     ::sigaddset(&set_, SIGTERM);
+    if (hangup == Hangup::is_told) {
+        ::sigaddset(&set_, SIGHUP);
+    }
     ::pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
 }
@@ -31,6 +34,7 @@ int StopSignals::wait_for(std::chrono::milliseconds time) {
 void StopSignals::unblock() {
     ::signal(SIGINT, SIG_DFL);
     ::signal(SIGTERM, SIG_DFL);
+    ::sigdelset(&set_, SIGHUP);
     ::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 #include <csignal>
 
@@ -13,15 +14,20 @@ namespace app {
 
 class StopSignals {
   public:
-    // Blocks both for this thread and all that it starts; ignores SIGPIPE, so that a peer that is
+    enum class Hangup : std::uint8_t {
+        stops,    // SIGHUP ends the process at once, as a terminal that goes does
+        is_told,  // wait() gives SIGHUP, too
+    };
+    // Blocks them for this thread and all that it starts; ignores SIGPIPE, so that a peer that is
     // gone is a result of a call and no death.
-    StopSignals();
+    explicit StopSignals(Hangup hangup = Hangup::stops);
 
     // Until one comes; gives its number.
     int wait();
     // The same for at most `time`; 0 when none came.
     int wait_for(std::chrono::milliseconds time);
-    // From now on a further one ends the process at once, for a stop that takes too long.
+    // From now on a further SIGINT or SIGTERM ends the process at once, for a stop that takes too
+    // long.
     void unblock();
 
   private:

@@ -1,10 +1,12 @@
-"""What is scarce: descriptors. Clients cannot take what deliveries need."""
+"""What stands in the way of a server: clients that take descriptors, a taken address, a stray signal."""
 
+import signal
 import smtplib
 import socket
+import subprocess
 import unittest
 
-from harness import WAIT_S, Recorder, Relay
+from harness import RINGPOST, WAIT_S, Recorder, Relay, wait_until
 
 BODY = b"Subject: limits\r\n\r\nHello.\r\n"
 
@@ -23,6 +25,22 @@ class Limits(unittest.TestCase):
                     connection.close()
             self.assertNotIn("status=deferred", relay.log())
             self.assertIn("the limit of open files (300) has room for ", relay.log())
+
+    def test_an_address_that_is_taken_is_told_before_the_spool_is_made(self):
+        with Relay(["127.0.0.1:1"]) as relay, socket.create_server(("127.0.0.1", relay.port)):
+            done = subprocess.run([RINGPOST, "serve", "--config", str(relay.config)],
+                                  capture_output=True, timeout=WAIT_S, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"cannot listen on 127.0.0.1:{relay.port}".encode(), done.stderr)
+            self.assertFalse(relay.spool.exists())
+
+    def test_a_hangup_ends_nothing(self):
+        with Relay(["127.0.0.1:1"], shards=1) as relay:
+            relay.start()
+            relay.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "SIGHUP changes nothing" in relay.log(), "a word about the signal")
+            self.assertEqual(relay.stop(), 0)
+            self.assertTrue(relay.log().endswith(" notice stopped\n"), relay.log()[-200:])
 
 
 if __name__ == "__main__":
