@@ -1,13 +1,17 @@
 // The only file that includes CLI11. Its exceptions stop here.
 #include "app/cli.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "app/config_reader.h"
 #include "app/config_value.h"
+#include "app/suggest.h"
 #include "app/version.h"
 #include "mail/queue_id.h"
 
@@ -27,6 +31,41 @@ std::string check_listen(const std::string& text) {
 
 std::string check_queue_id(const std::string& text) {
     return mail::QueueId::parse(text) ? "" : "is not a queue id; `ringpost queue list` shows them";
+}
+
+std::string check_count(const std::string& text) {
+    constexpr std::size_t kDigitsMax = 18;
+    const bool number = !text.empty() && text.size() <= kDigitsMax &&
+                        std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+    return number ? "" : shown(text) + " is not a number of messages";
+}
+
+// A word where a command belongs: CLI11 only says that a command is missing. Empty: it is no such
+// case.
+std::string unknown_command(const CLI::App& app) {
+    const std::vector<CLI::App*> chosen = app.get_subcommands();
+    const CLI::App& last = chosen.empty() ? app : *chosen.front();
+    const std::vector<std::string> left = last.remaining();
+    const std::vector<const CLI::App*> known =
+        last.get_subcommands([](const CLI::App*) { return true; });
+    if (known.empty() || !last.get_subcommands().empty() || left.empty() ||
+        left.front().starts_with('-')) {
+        return "";
+    }
+    std::vector<std::string> names;
+    for (const CLI::App* one : known) {
+        names.push_back(one->get_name());
+    }
+    const std::vector<std::string_view> candidates(names.begin(), names.end());
+    const std::string_view meant = nearest(left.front(), candidates);
+    std::string text = shown(left.front()) + " is no command";
+    if (!chosen.empty()) {
+        text += " of " + last.get_name();
+    }
+    if (!meant.empty()) {
+        text.append("; did you mean \"").append(meant).append("\"?");
+    }
+    return text;
 }
 
 struct Parsed {
@@ -127,7 +166,7 @@ QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
                    "fields");
     list->add_option("--limit", parsed.list.limit, "Stop after so many messages (0: none left out)")
         ->type_name("N")
-        ->check(CLI::NonNegativeNumber, "")
+        ->check(check_count, "")
         ->capture_default_str();
     add_server_place(list, parsed.list.server);
 
@@ -183,6 +222,12 @@ int run_command_line(int argc, const char* const* argv, const Commands& commands
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
+        if (const std::string text = unknown_command(app);
+            error.get_exit_code() != 0 && !text.empty()) {
+            std::fprintf(stderr, "ringpost: %s\nRun with --help for more information.\n",
+                         text.c_str());
+            return kExitUsage;
+        }
         return app.exit(error) == 0 ? 0 : kExitUsage;  // prints help, the version, or the fault
     }
     if (*serve) {

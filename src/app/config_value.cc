@@ -150,6 +150,9 @@ Result<base::Duration> parse_duration(std::string_view text) {
         }
         const std::string_view name = take_letters(rest);
         const Unit* unit = find_unit(kDurationUnits, name);
+        if (rest.starts_with('.') || rest.starts_with(',')) {
+            return wrong(shown(text), " has a fraction; write whole numbers, such as \"1h30m\"");
+        }
         if (name.empty()) {
             return wrong(shown(text),
                          " has no unit; write one of ms, s, m, h, d, w behind the number");
@@ -268,6 +271,12 @@ Result<HostPort> parse_host_port(std::string_view text) {
         return HostPort{.host = print_ip(ip->bytes, true), .port = *port};
     }
     if (parse_ip(text) && text.contains(':')) {
+        const std::size_t last = text.rfind(':');
+        const std::string_view head = text.substr(0, last);
+        if (parse_ip(head) && parse_port(text.substr(last + 1))) {
+            return wrong(shown(text), " needs brackets around its IPv6 address; write \"[", head,
+                         "]", text.substr(last), "\"");
+        }
         return wrong(shown(text), " is an IPv6 address without brackets and port; write \"[", text,
                      "]:25\"");
     }
@@ -298,7 +307,7 @@ Result<HostPort> parse_host_port(std::string_view text) {
 }
 
 Result<HostPort> parse_ip_port(std::string_view text) {
-    if (text.starts_with("*:") || text.starts_with(":")) {
+    if (text.starts_with("*:") || (text.starts_with(":") && !text.starts_with("::"))) {
         return wrong(shown(text), " names no address; write \"0.0.0.0", text.substr(text.find(':')),
                      "\" for every IPv4 address, and \"[::]", text.substr(text.find(':')),
                      "\" in a second listener for IPv6");

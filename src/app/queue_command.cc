@@ -1,6 +1,8 @@
 #include "app/queue_command.h"
 
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <unistd.h>
@@ -53,6 +55,20 @@ std::vector<std::string> control_paths(const ServerPlace& place, std::FILE* err)
         paths.push_back(config.control_path(!is_root));
     }
     return paths;
+}
+
+// Nothing when that failed, which was said on `err` then.
+std::optional<ControlClient> connect(const ServerPlace& place, std::FILE* err) {
+    const std::vector<std::string> paths = control_paths(place, err);
+    if (paths.empty()) {
+        return std::nullopt;
+    }
+    base::Result<ControlClient> client = ControlClient::connect(paths);
+    if (!client) {
+        complain(err, client.error().describe());
+        return std::nullopt;
+    }
+    return std::move(*client);
 }
 
 // Fields of a server's answer, whatever it holds.
@@ -139,13 +155,9 @@ std::string dump(const Json& json, int indent) {
 }  // namespace
 
 int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* err) {
-    const std::vector<std::string> paths = control_paths(options.server, err);
-    if (paths.empty()) {
-        return 1;
-    }
-    base::Result<ControlClient> client = ControlClient::connect(paths);
+    std::optional<ControlClient> client = connect(options.server, err);
     if (!client) {
-        return complain(err, client.error().describe());
+        return 1;
     }
     std::uint64_t messages = 0;
     std::uint64_t recipients = 0;
@@ -177,13 +189,9 @@ int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* e
 }
 
 int run_queue_show(const QueueShowOptions& options, std::FILE* out, std::FILE* err) {
-    const std::vector<std::string> paths = control_paths(options.server, err);
-    if (paths.empty()) {
-        return 1;
-    }
-    base::Result<ControlClient> client = ControlClient::connect(paths);
+    std::optional<ControlClient> client = connect(options.server, err);
     if (!client) {
-        return complain(err, client.error().describe());
+        return 1;
     }
     const auto item = [&](const Json& message) {
         if (options.json) {

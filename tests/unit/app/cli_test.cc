@@ -5,11 +5,17 @@
 #include <string>
 #include <vector>
 
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "app/config_reader.h"
 #include "app/digest.h"
+#include "app/spool_place.h"
 #include "app/timestamp.h"
 #include "app/version.h"
 
@@ -34,8 +40,9 @@ Outcome run(std::vector<const char*> arguments) {
     constexpr Commands kCommands{
         .serve =
             [](const ServeOptions& options) {
-                called = "serve " + (options.use_default ? "default " + options.default_spool
-                                                         : options.config_path) +
+                called = "serve " +
+                         (options.use_default ? "default " + options.default_spool
+                                              : options.config_path) +
                          (options.salvage ? " salvage" : "");
                 return 3;
             },
@@ -116,6 +123,13 @@ TEST(CommandLine, RefusesBadUsageWithTwo) {
         EXPECT_EQ(outcome.called, "") << testing::PrintToString(arguments);
         EXPECT_NE(outcome.err, "") << testing::PrintToString(arguments);
     }
+    EXPECT_THAT(run({"chekc"}).err, HasSubstr("\"chekc\" is no command; did you mean \"check\"?"));
+    EXPECT_THAT(run({"bogus"}).err, HasSubstr("\"bogus\" is no command"));
+    EXPECT_THAT(run({"queue", "lits"}).err,
+                HasSubstr("\"lits\" is no command of queue; did you mean \"list\"?"));
+    EXPECT_THAT(run({"queue", "list", "--limit", "-1"}).err,
+                HasSubstr("\"-1\" is not a number of messages"));
+    EXPECT_LT(run({"queue", "list", "--limit", "-1"}).err.size(), 200U);
     EXPECT_THAT(run({"queue", "show", "nonsense"}).err, HasSubstr("is not a queue id"));
     EXPECT_THAT(run({"sink", "--listen", "127.0.0.1"}).err, HasSubstr("lacks a port"));
 }
@@ -157,6 +171,22 @@ TEST(Digest, IsSha256) {
     EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     EXPECT_EQ(sha256_hex("abc"),
               "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Spool, APlaceInMemoryOrOpenToOthersIsDoubtful) {
+    std::string pattern = testing::TempDir() + "ringpost-spool-XXXXXX";
+    const std::string folder = ::mkdtemp(pattern.data());
+    const std::size_t usual = doubts_about_spool(folder).size();  // where tests run may be a tmpfs
+    EXPECT_LE(usual, 1U);
+    ASSERT_EQ(::chmod(folder.c_str(), 0770), 0);
+    const std::vector<std::string> doubts = doubts_about_spool(folder);
+    ASSERT_EQ(doubts.size(), usual + 1);
+    EXPECT_THAT(doubts.back(), HasSubstr("may be changed by others (mode 0770)"));
+    ::rmdir(folder.c_str());
+    struct statfs system{};
+    if (::statfs("/dev/shm", &system) == 0 && system.f_type == TMPFS_MAGIC) {
+        EXPECT_THAT(doubts_about_spool("/dev/shm").front(), HasSubstr("is in memory (tmpfs)"));
+    }
 }
 
 TEST(Timestamp, IsIso8601) {
