@@ -41,7 +41,6 @@ class OutcomeBuffer {
     void planned_done();
 
     [[nodiscard]] std::size_t bytes() const { return bytes_.size(); }
-    [[nodiscard]] std::size_t unplanned_bytes() const { return bytes_.size() - next_byte_; }
     void swap(OutcomeBuffer& other);
 
   private:
