@@ -42,8 +42,8 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     [[nodiscard]] std::uint32_t number() const { return files_.partition; }
     [[nodiscard]] Committer& committer() { return committer_; }
     [[nodiscard]] const SegmentPool& pool() const { return pool_; }
-    [[nodiscard]] mail::QueueId next_id();
     // Of the epoch; no id is left when it is used up, which takes centuries.
+    [[nodiscard]] mail::QueueId next_id();
     [[nodiscard]] base::MonoTime end_of_turn(base::MonoTime now, std::uint32_t others);
 
     [[nodiscard]] rt::Task<base::Status> read_message(MessageRef message, StoredMessage& into);
