@@ -66,6 +66,8 @@ class Stream : public base::ListNode<Stream, StarvedTag>, public base::ListNode<
     [[nodiscard]] std::string_view input();
     // REQUIRES: count ≤ input().size() as last given. Views stay as they are.
     void consume(std::size_t count);
+    // The peer has ended it, or it broke: known without a wait, as far as the kernel has told.
+    [[nodiscard]] bool ended() const { return ended_ <= 0; }
     // Waits until input() has something: positive. 0: end of stream. At once when there is input.
     [[nodiscard]] Wait receive(base::MonoTime deadline);
 

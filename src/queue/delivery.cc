@@ -51,6 +51,9 @@ rt::Task<void> Delivery::run() {
         }
         site_.arrived();
         client_.rested();
+        if (client_.server_left()) {
+            co_await disconnect();
+        }
     }
     co_await disconnect();
     crowded_ = false;

@@ -79,6 +79,9 @@ class Client {
     // Says that the connection was idle since the last transaction. That holds until the server's
     // next reply: a transaction that our own rules refuse whole says nothing to it.
     void rested() { rested_ = true; }
+    // The server has ended it meanwhile. What it offered once is no reason to refuse a message: it
+    // may offer something else now.
+    [[nodiscard]] bool server_left() const { return stream_.ended(); }
 
     // connect() gave false for want of something of our own (descriptors, memory, local ports):
     // nothing that the next hop is to blame for.

@@ -469,6 +469,21 @@ TEST_F(QueueTest, StaleConnectionIsNoAttempt) {
     EXPECT_EQ(server_.connections(), 2U);
 }
 
+TEST_F(QueueTest, WhatAClosedConnectionOnceOfferedRefusesNothing) {
+    options_.connection_idle_max = minutes(5);
+    server_.extensions = {"PIPELINING", "SIZE 300"};
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(seconds(5)));
+    server_.close_connections();
+    server_.extensions = {"PIPELINING", "SIZE 100000"};
+    relay_.run_for(seconds(1));
+    relay_.submit_now({.content = "Subject: x\r\n\r\n" + std::string(900, 'x') + "\r\n"});
+    ASSERT_TRUE(relay_.drain(seconds(5)));
+    EXPECT_THAT(statuses(), ElementsAre(Status::sent, Status::sent));
+    EXPECT_EQ(server_.connections(), 2U);
+}
+
 TEST_F(QueueTest, LostEndIsLoggedAsPossibleDuplicate) {
     bool once = true;
     server_.reply = [&](const std::string& line) -> std::string {

@@ -15,6 +15,7 @@ bool is_success(std::string_view reply) {
 void ScriptedServer::hook_up() {
     peer_.on_connect = [this](sim::Connection& connection) {
         connection.data = std::make_shared<State>();
+        accepted_.push_back(connection.id());
         if (peer_.connections() > connections_max) {
             connection.send("421 4.7.0 too many connections\r\n");
             connection.close();
@@ -29,6 +30,15 @@ void ScriptedServer::hook_up() {
         pieces.emplace_back(bytes);
         work(connection);
     };
+}
+
+void ScriptedServer::close_connections() {
+    for (const sim::EndpointId id : accepted_) {
+        if (sim::Connection* connection = peer_.find(id)) {
+            connection->close();
+        }
+    }
+    accepted_.clear();
 }
 
 void ScriptedServer::work(sim::Connection& connection) {

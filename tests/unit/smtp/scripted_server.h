@@ -26,6 +26,8 @@ class ScriptedServer {
 
     void listen(std::string_view address) { peer_.listen(address); }
     void stop_listening() { peer_.stop_listening(); }
+    // Of its own accord, without a word.
+    void close_connections();
 
     std::string greeting = "220 peer.test ESMTP\r\n";
     // Behind the first line of the reply to EHLO.
@@ -69,6 +71,7 @@ class ScriptedServer {
                               std::string usual, State& state);
 
     sim::Peer peer_;
+    std::vector<sim::EndpointId> accepted_;
 };
 
 }  // namespace smtp::test
