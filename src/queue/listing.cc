@@ -81,7 +81,7 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, PageLim
             co_return;
         }
         if (at % kSlotsPerTurn == kSlotsPerTurn - 1) {
-            co_await rt::Yield();
+            co_await rt::NextTurn();
         }
         const Entry& entry = scheduler.slot(at);
         if (entry.state() == EntryState::free) {
@@ -101,7 +101,7 @@ rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id, const std::a
     for (std::size_t at = 0; at < scheduler.slots() && !stop.load(std::memory_order_relaxed);
          ++at) {
         if (at % kSlotsPerTurn == kSlotsPerTurn - 1) {
-            co_await rt::Yield();
+            co_await rt::NextTurn();
         }
         const Entry& entry = scheduler.slot(at);
         if (entry.state() == EntryState::free || entry.message.id != id) {

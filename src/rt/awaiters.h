@@ -132,9 +132,19 @@ class Sleep : public Timer {
     Promise* task_ = nullptr;
 };
 
+// Lets other ready tasks run first, within the turn's budget.
+struct Yield {
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <typename P>
+    void await_suspend(std::coroutine_handle<P> handle) const {
+        handle.promise().shard().make_ready(handle.promise());
+    }
+    void await_resume() const noexcept {}
+};
+
 // Ends the task's part in this turn: other tasks, timers and completions come first. For loops that
 // could take long without waiting.
-struct Yield {
+struct NextTurn {
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <typename P>
     void await_suspend(std::coroutine_handle<P> handle) const {

@@ -119,7 +119,7 @@ void Shard::make_ready(Promise& promise) {
 }
 
 void Shard::make_ready_next_turn(Promise& promise) {
-    yielded_.push_back(promise);
+    next_turn_.push_back(promise);
 }
 
 void Shard::run_ready() {
@@ -128,7 +128,10 @@ void Shard::run_ready() {
         promise.waits_for_ = nullptr;
         promise.self_.resume();
     }
-    ready_.append(yielded_);
+    if (next_turn_.first != nullptr) {
+        ready_.append(next_turn_);
+        driver_.wake();  // whose wait began before, and may be for a later time (the simulator's)
+    }
 }
 
 void Shard::open_letters() {

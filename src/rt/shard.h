@@ -111,7 +111,7 @@ class Shard {
     base::List<TurnHook> hooks_;
     base::List<Scope> scopes_;
     ReadyQueue ready_;
-    ReadyQueue yielded_;  // ready in the next turn
+    ReadyQueue next_turn_;
     base::MonoTime hook_deadline_ = base::kNever;
     std::atomic<bool> asleep_{false};
     std::atomic<bool> stop_{false};

@@ -76,9 +76,16 @@ Task<void> count_up(int& count, int times) {
     }
 }
 
-TEST_F(Loop, AYieldEndsTheTurn) {
+Task<void> count_turns(int& count, int times) {
+    for (int i = 0; i < times; ++i) {
+        co_await NextTurn();
+        ++count;
+    }
+}
+
+TEST_F(Loop, ATaskMayWaitForTheNextTurn) {
     int count = 0;
-    scope_->spawn(count_up(count, 3));
+    scope_->spawn(count_turns(count, 3));
     for (int turn = 0; turn <= 3; ++turn) {
         EXPECT_EQ(count, std::max(turn - 1, 0));
         shard_->turn();
@@ -86,16 +93,10 @@ TEST_F(Loop, AYieldEndsTheTurn) {
     EXPECT_EQ(scope_->size(), 0U);
 }
 
-Task<void> add_up(int& count, int times) {
-    for (int i = 0; i < times; ++i) {
-        count = co_await add(count, 1);
-    }
-}
-
 // One that never waits for the kernel still lets the others, and the ring, have their turns.
 TEST_F(Loop, ATurnHasABudgetOfWork) {
     int count = 0;
-    scope_->spawn(add_up(count, 100000));
+    scope_->spawn(count_up(count, 100000));
     shard_->turn();
     EXPECT_LE(count, static_cast<int>(Shard::kTasksPerTurn));
     run();
