@@ -41,7 +41,7 @@ class Damage(unittest.TestCase):
                 self.assertIn(b"ringpost serve --salvage", refused.stderr)
 
             relay.start("--salvage")
-            self.assertIn("salvage lost ", relay.log())
+            wait_until(lambda: "salvage lost " in relay.log(), "a word about the loss")
             self.assertEqual(sorted(m["recipients"][0]["address"] for m in relay.queue()),
                              ["first@dst.test", "third@dst.test"])
             self.assertEqual(relay.stop(), 0)
