@@ -76,19 +76,21 @@ void SegmentPool::stop() {
 rt::Task<void> SegmentPool::run() {
     while (!stopping_ && !dead()) {
         base::Status status;
-        if (prepared_.size() < wanted_) {
+        if (prepared_.empty() || starved_) {
             status = co_await prepare();
-        } else if (free_.size() > kFreeKept) {
-            std::unique_ptr<Segment> segment = std::move(free_.front());
-            free_.pop_front();
-            status = co_await remove(std::move(segment));
-        } else if (reserve_.size() < kReserve && !starved_) {
+        } else if (reserve_.size() < kReserve) {
             base::Result<std::unique_ptr<Segment>> made = co_await create(small_bytes());
             if (made.has_value()) {
                 reserve_.push_back(std::move(*made));
             } else {
                 status = base::fail(made.error().number());
             }
+        } else if (prepared_.size() < wanted_) {
+            status = co_await prepare();
+        } else if (free_.size() > kFreeKept) {
+            std::unique_ptr<Segment> segment = std::move(free_.front());
+            free_.pop_front();
+            status = co_await remove(std::move(segment));
         } else {
             co_await wakeup_.woken("work for the segment pool");
             continue;

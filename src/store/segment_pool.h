@@ -70,7 +70,7 @@ class SegmentPool {
     [[nodiscard]] std::size_t prepared() const { return prepared_.size(); }
     [[nodiscard]] bool starved() const { return starved_; }
     [[nodiscard]] std::uint64_t small_bytes() const {
-        return std::max(options_.segment_bytes / 64, kSmallestBytes);
+        return std::max(options_.segment_bytes / 16, kSmallestBytes);
     }
     // REQUIRES: prepared() > 0.
     [[nodiscard]] std::unique_ptr<Segment> take();
