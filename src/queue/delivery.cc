@@ -292,6 +292,9 @@ rt::Task<void> Delivery::expire(Entry& entry) {
         const store::Location outcome = entry.recipients()[recipient].outcome;
         stored_outcome_.reply = {
             .code = 0, .status = {4, 4, 7}, .text = "no attempt was made in the time set for it"};
+        if (!site_.last_words().empty()) {
+            stored_outcome_.reply.text.assign("the next hop did not serve: " + site_.last_words());
+        }
         stored_outcome_.relay.clear();
         if (!outcome.nowhere()) {
             const base::Status read = co_await scheduler_.store().read_outcome(

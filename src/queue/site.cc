@@ -218,11 +218,12 @@ void Site::serves(std::size_t target, base::MonoTime now) {
 }
 
 void Site::failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng) {
+    last_words_ = words_of(reply);
     if (!dead_told_ && now >= next_dead_notice_) {
         dead_told_ = true;
         next_dead_notice_ = now + kNoticePause;
         scheduler_.log().notice(mail::Severity::warning,
-                                "no mail gets through to " + route_.name + " (" + words_of(reply) +
+                                "no mail gets through to " + route_.name + " (" + last_words_ +
                                     "); what is for it waits, and is tried from time to time");
     }
     if (now < cool_until_) {

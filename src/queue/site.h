@@ -10,9 +10,8 @@
 //                   delivery tries it at a time, until one was answered. What expires meanwhile is
 //                   looked for once a second.
 //   own shortage    where we lack descriptors, memory or ports for a connection, nobody is to
-//   blame:
-//                   nothing counts as tried, and connecting rests for a second. What is connected
-//                   goes on.
+//                   blame: nothing counts as tried, and connecting rests for a second. What is
+//                   connected goes on.
 //
 // Lives on its shard, owned by the scheduler.
 #pragma once
@@ -73,6 +72,8 @@ class Site {
     void serves(std::size_t target, base::MonoTime now);
     // Nobody answered; `reply` is the last word. The site cools down.
     void failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng);
+    // Why the site was last found dead; "" when it never was.
+    [[nodiscard]] const std::string& last_words() const { return last_words_; }
     // A connection failed for want of something of our own, as `reply` says.
     void short_of_means(const mail::Reply& reply, base::MonoTime now);
     // Nobody answered one connection while others are answered.
@@ -133,6 +134,7 @@ class Site {
     base::MonoTime short_until_ = base::MonoTime::min();  // we are short of means
     base::MonoTime next_shortage_notice_ = base::MonoTime::min();
     base::MonoTime next_dead_notice_ = base::MonoTime::min();
+    std::string last_words_;
     bool dead_told_ = false;
     std::vector<TargetState> targets_;  // as route_.targets
     HoldTimer hold_timer_;              // while it is dead, or holds, and entries wait

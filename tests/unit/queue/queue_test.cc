@@ -312,6 +312,10 @@ TEST_F(QueueTest, WhatWaitsForADeadSiteExpires) {
     EXPECT_EQ(
         std::ranges::count(relay_.log().attempts, Status::expired, &RecordingLog::Attempt::status),
         300);
+    // Whether it was ever tried or not, its sender learns why.
+    for (const RecordingLog::Attempt& attempt : relay_.log().attempts) {
+        EXPECT_THAT(attempt.reply, testing::HasSubstr("refused"));
+    }
 }
 
 TEST_F(QueueTest, AConnectionThatIsRefusedIsNoAttemptForTheRecipientsBehind) {
