@@ -294,7 +294,7 @@ void Recovery::settle() {
         }
     }
     // What is to be put aside goes first, before a new epoch can make anyone believe it was.
-    std::ranges::stable_partition(free_, [](const auto& segment) { return segment->damaged; });
+    std::ranges::partition(free_, [](const auto& segment) { return segment->damaged; });
     for (const Replay::Message& message : messages_) {
         ++segments_.find(message.oldest_segment)->live;
     }
