@@ -106,7 +106,10 @@ class [[nodiscard]] Task {
         void await_suspend(std::coroutine_handle<P> parent) const {
             Promise::start(child.promise(), child, parent.promise());
         }
-        T await_resume() const { return std::move(*child.promise().value_); }
+        T await_resume() const {
+            RP_ASSERT(child.promise().value_.has_value());
+            return std::move(*child.promise().value_);
+        }
     };
     Awaiter operator co_await() & { return Awaiter{handle_}; }
     // The temporary lives until the end of the full expression, and so until the child has ended.

@@ -60,7 +60,7 @@ void OutcomeBuffer::planned_done() {
     }
 }
 
-void OutcomeBuffer::swap(OutcomeBuffer& other) {
+void OutcomeBuffer::swap(OutcomeBuffer& other) noexcept {
     bytes_.swap(other.bytes_);
     entries_.swap(other.entries_);
     std::swap(done_, other.done_);

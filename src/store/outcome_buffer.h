@@ -41,7 +41,7 @@ class OutcomeBuffer {
     void planned_done();
 
     [[nodiscard]] std::size_t bytes() const { return bytes_.size(); }
-    void swap(OutcomeBuffer& other);
+    void swap(OutcomeBuffer& other) noexcept;
 
   private:
     std::vector<std::byte> bytes_;

@@ -76,16 +76,15 @@ void SegmentPool::stop() {
 rt::Task<void> SegmentPool::run() {
     while (!stopping_ && !dead()) {
         base::Status status;
-        if (prepared_.empty() || starved_) {
-            status = co_await prepare();
-        } else if (reserve_.size() < kReserve) {
+        const bool reserve_first = !prepared_.empty() && !starved_;
+        if (reserve_first && reserve_.size() < kReserve) {
             base::Result<std::unique_ptr<Segment>> made = co_await create(small_bytes());
             if (made.has_value()) {
                 reserve_.push_back(std::move(*made));
             } else {
                 status = base::fail(made.error().number());
             }
-        } else if (prepared_.size() < wanted_) {
+        } else if (!reserve_first || prepared_.size() < wanted_) {
             status = co_await prepare();
         } else if (free_.size() > kFreeKept) {
             std::unique_ptr<Segment> segment = std::move(free_.front());
