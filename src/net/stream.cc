@@ -29,11 +29,6 @@ io::SocketAddress Stream::peer_address() const {
     return net_.driver().peer_address(handle_);
 }
 
-io::SocketAddress Stream::local_address() const {
-    RP_ASSERT(is_open());
-    return net_.driver().local_address(handle_);
-}
-
 // --- waits ---
 
 void Stream::begin(Side side, const char* what, base::MonoTime deadline) {

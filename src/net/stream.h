@@ -59,7 +59,6 @@ class Stream : public base::ListNode<Stream, StarvedTag>, public base::ListNode<
                                base::MonoTime deadline);
     [[nodiscard]] bool is_open() const { return handle_ != io::kNoHandle; }
     [[nodiscard]] io::SocketAddress peer_address() const;
-    [[nodiscard]] io::SocketAddress local_address() const;
 
     // What has arrived and is not consumed, or the first piece of it; "" when there is none. The
     // view holds until the next call of input() or receive(), and not across any other wait.
