@@ -107,8 +107,9 @@ class [[nodiscard]] Task {
             Promise::start(child.promise(), child, parent.promise());
         }
         T await_resume() const {
-            RP_ASSERT(child.promise().value_.has_value());
-            return std::move(*child.promise().value_);
+            auto& value = child.promise().value_;
+            RP_ASSERT(value.has_value());
+            return std::move(*value);
         }
     };
     Awaiter operator co_await() & { return Awaiter{handle_}; }
