@@ -27,6 +27,7 @@ Relay::Relay(ShardThreads& threads, const RelaySettings& settings, Log& log)
 
 Relay::~Relay() {
     std::vector<std::future<void>> ends;
+    ends.reserve(shards_.size());
     for (std::uint32_t i = 0; i < shards_.size(); ++i) {
         ends.push_back(threads_.run<void>(i, [this, i] { return shards_[i]->close(); }));
     }
@@ -75,6 +76,7 @@ base::Status Relay::open() {
         });
     }
     std::vector<std::future<base::Status>> opened;
+    opened.reserve(threads_.size());
     for (std::uint32_t i = 0; i < threads_.size(); ++i) {
         opened.push_back(threads_.run<base::Status>(
             i, [this, i, id = *identity] { return shards_[i]->open(id); }));

@@ -381,7 +381,7 @@ void Delivery::record(Entry& entry, std::uint32_t recipient, const mail::Reply& 
                                        .dsn = reply.status,
                                        .reply = reply.text,
                                        .relay = relay,
-                                       .cookie = reinterpret_cast<std::uintptr_t>(&entry)});
+                                       .cookie = &entry});
 }
 
 void Delivery::log_attempt(const Entry& entry, std::uint32_t recipient, const mail::Reply& reply,

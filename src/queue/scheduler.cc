@@ -80,7 +80,7 @@ void Scheduler::committed(const store::CommittedMessage& message) {
 
 // The entry's slot may serve another message by now.
 void Scheduler::outcome_durable(const store::DurableOutcome& outcome) {
-    auto* entry = reinterpret_cast<Entry*>(static_cast<std::uintptr_t>(outcome.cookie));
+    auto* entry = static_cast<Entry*>(outcome.cookie);
     RP_ASSERT(entry != nullptr);
     if (entry->state() == EntryState::free || entry->message.id != outcome.id) {
         return;

@@ -53,12 +53,12 @@ void* FramePool::allocate(std::size_t size) {
 }
 
 void FramePool::free(void* frame, std::size_t size) {
-    const std::size_t block_size = base::round_up(size + sizeof(BlockHead), kStep);
     void* block = static_cast<std::byte*>(frame) - sizeof(BlockHead);
     FramePool* pool = static_cast<BlockHead*>(block)->pool;
     if (pool != nullptr) {
         --pool->in_use_;
-        if (kPooled && block_size <= kFrameMax) {
+        if (const std::size_t block_size = base::round_up(size + sizeof(BlockHead), kStep);
+            kPooled && block_size <= kFrameMax) {
             pool->give_back(block, block_size);
             return;
         }

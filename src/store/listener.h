@@ -40,7 +40,7 @@ struct DurableOutcome {
     mail::QueueId id;
     std::uint32_t recipient = 0;
     Location outcome;          // for Store::read_outcome(), while the message lives
-    std::uint64_t cookie = 0;  // as given to record_outcome()
+    void* cookie = nullptr;  // as given to record_outcome()
 };
 
 class StoreListener {

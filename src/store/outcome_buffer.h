@@ -18,7 +18,7 @@ class OutcomeBuffer {
   public:
     struct Entry {
         MessageRef message;
-        std::uint64_t cookie = 0;
+        void* cookie = nullptr;
         std::uint32_t recipient = 0;
         std::uint32_t bytes = 0;
         bool finish = false;

@@ -76,7 +76,7 @@ struct Outcome {
     mail::EnhancedStatus dsn;
     std::string_view reply;    // its text; cut at kReplyBytesMax
     std::string_view relay;    // the next hop that was tried
-    std::uint64_t cookie = 0;  // given back by StoreListener::outcome_durable()
+    void* cookie = nullptr;  // given back by StoreListener::outcome_durable()
 
     static constexpr std::size_t kReplyBytesMax = 1024;
     static constexpr std::size_t kRelayBytesMax = 256;
