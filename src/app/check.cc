@@ -45,21 +45,21 @@ std::string summary(const Config& config, bool is_root) {
     return text;
 }
 
-bool print_problems(const LoadedConfig& loaded, std::FILE* err) {
+const Config* print_problems(const LoadedConfig& loaded, std::FILE* err) {
     for (const Problem& problem : loaded.result.problems) {
         const std::string line = describe(loaded.name, problem) + "\n";
         std::fwrite(line.data(), 1, line.size(), err);
     }
-    return loaded.result.config.has_value();
+    return loaded.result.config ? &*loaded.result.config : nullptr;
 }
 
 int run_check(const CheckOptions& options, std::FILE* out, std::FILE* err) {
     const LoadedConfig loaded = load_config_file(options.config_path);
-    if (!print_problems(loaded, err)) {
+    const Config* const config = print_problems(loaded, err);
+    if (config == nullptr) {
         return 1;
     }
-    const std::string text =
-        loaded.name + ": ok\n" + summary(*loaded.result.config, ::geteuid() == 0);
+    const std::string text = loaded.name + ": ok\n" + summary(*config, ::geteuid() == 0);
     std::fwrite(text.data(), 1, text.size(), out);
     return 0;
 }

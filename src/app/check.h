@@ -19,7 +19,8 @@ struct CheckOptions {
 // What a valid configuration will do, in a few lines.
 [[nodiscard]] std::string summary(const Config& config, bool is_root);
 
-// Prints each problem on a line of its own. True when the configuration can be used.
-bool print_problems(const LoadedConfig& loaded, std::FILE* err);
+// Prints each problem on a line of its own. Gives the configuration, or nullptr when it cannot be
+// used.
+[[nodiscard]] const Config* print_problems(const LoadedConfig& loaded, std::FILE* err);
 
 }  // namespace app

@@ -53,6 +53,7 @@ std::string unknown_command(const CLI::App& app) {
         return "";
     }
     std::vector<std::string> names;
+    names.reserve(known.size());
     for (const CLI::App* one : known) {
         names.push_back(one->get_name());
     }

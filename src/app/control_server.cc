@@ -310,7 +310,7 @@ class ControlServer::Acceptor {
         try {
             peers_.emplace_back(std::move(socket), commands_, request_time_);
         } catch (const std::system_error&) {
-            // No thread to be had: this peer sees its connection closed; the server goes on.
+            return;  // no thread to be had: this peer sees its connection closed
         }
     }
 

@@ -274,20 +274,22 @@ class Log::Thread {
     bool write_shards(base::WallTime time) {
         bool any = false;
         for (;;) {
-            std::optional<std::uint32_t> oldest;
+            const LogRecord* oldest = nullptr;
+            std::uint32_t shard = 0;
             for (std::uint32_t i = 0; i < sources_.size(); ++i) {
                 const std::optional<LogRecord>& record = sources_[i].record;
                 if (record && record->time <= time &&
-                    (!oldest || record->time < sources_[*oldest].record->time)) {
-                    oldest = i;
+                    (oldest == nullptr || record->time < oldest->time)) {
+                    oldest = &*record;
+                    shard = i;
                 }
             }
-            if (!oldest) {
+            if (oldest == nullptr) {
                 return any;
             }
-            put(*sources_[*oldest].record, *oldest);
-            shards_[*oldest]->ring().pop();
-            look(*oldest);
+            put(*oldest, shard);
+            shards_[shard]->ring().pop();
+            look(shard);
             any = true;
         }
     }

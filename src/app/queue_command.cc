@@ -42,17 +42,17 @@ std::vector<std::string> control_paths(const ServerPlace& place, std::FILE* err)
         return {place.spool + "/control.sock"};
     }
     const LoadedConfig loaded = load_config_file(place.config_path);
-    if (!print_problems(loaded, err)) {
+    const Config* const config = print_problems(loaded, err);
+    if (config == nullptr) {
         complain(err,
                  "the configuration would have told where the server is; --control PATH or --spool "
                  "DIR does too");
         return {};
     }
-    const Config& config = *loaded.result.config;
     const bool is_root = ::geteuid() == 0;
-    std::vector<std::string> paths = {config.control_path(is_root)};
-    if (config.control.empty()) {  // the server may run as another user than the one who asks
-        paths.push_back(config.control_path(!is_root));
+    std::vector<std::string> paths = {config->control_path(is_root)};
+    if (config->control.empty()) {  // the server may run as another user than the one who asks
+        paths.push_back(config->control_path(!is_root));
     }
     return paths;
 }

@@ -98,12 +98,13 @@ base::Status show(QueueView& view, const nlohmann::json& request, ControlReply& 
     if (!message) {
         return std::unexpected(message.error());
     }
-    if (!*message) {
+    const std::optional<QueueMessage>& found = *message;
+    if (!found) {
         return base::fail(ENOENT,
                           "no message " + std::string(mail::view(id->text())) +
                               " is in the queue; it may have left it, as the log will tell");
     }
-    static_cast<void>(reply.item(queue_message_json(**message, wall_now())));
+    static_cast<void>(reply.item(queue_message_json(*found, wall_now())));
     return {};
 }
 

@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include "app/check.h"
 #include "app/config_reader.h"
 #include "app/control_server.h"
 #include "app/descriptors.h"
@@ -114,15 +115,13 @@ int serve(const Config& config, const std::string& fingerprint, bool salvage) {
 }  // namespace
 
 int run_serve(const ServeOptions& options) {
-    LoadedConfig loaded = options.use_default ? load_default_config(options.default_spool)
-                                              : load_config_file(options.config_path);
-    for (const Problem& problem : loaded.result.problems) {
-        std::fprintf(stderr, "%s\n", describe(loaded.name, problem).c_str());
-    }
-    if (!loaded.result.config) {
+    const LoadedConfig loaded = options.use_default ? load_default_config(options.default_spool)
+                                                    : load_config_file(options.config_path);
+    const Config* const config = print_problems(loaded, stderr);
+    if (config == nullptr) {
         return kCouldNotStart;
     }
-    return serve(*loaded.result.config, sha256_hex(loaded.text), options.salvage);
+    return serve(*config, sha256_hex(loaded.text), options.salvage);
 }
 
 }  // namespace app

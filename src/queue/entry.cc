@@ -124,7 +124,8 @@ Entry& EntrySlab::slot(std::size_t number) {
 
 void* EntrySlab::owner_of(const Entry& entry) {
     const auto address = reinterpret_cast<std::uintptr_t>(&entry);
-    return reinterpret_cast<const Chunk*>(address & ~(kChunkBytes - 1))->owner;
+    const auto* chunk = reinterpret_cast<const std::byte*>(&entry) - address % kChunkBytes;
+    return reinterpret_cast<const Chunk*>(chunk)->owner;
 }
 
 }  // namespace queue

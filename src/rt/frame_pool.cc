@@ -57,10 +57,12 @@ void FramePool::free(void* frame, std::size_t size) {
     FramePool* pool = static_cast<BlockHead*>(block)->pool;
     if (pool != nullptr) {
         --pool->in_use_;
-        if (const std::size_t block_size = base::round_up(size + sizeof(BlockHead), kStep);
-            kPooled && block_size <= kFrameMax) {
-            pool->give_back(block, block_size);
-            return;
+        if constexpr (kPooled) {
+            const std::size_t block_size = base::round_up(size + sizeof(BlockHead), kStep);
+            if (block_size <= kFrameMax) {
+                pool->give_back(block, block_size);
+                return;
+            }
         }
     }
     ::operator delete(block);

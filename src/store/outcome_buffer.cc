@@ -25,7 +25,7 @@ void OutcomeBuffer::add_finish(MessageRef message) {
     RecordWriter writer(base::MutableBytes(bytes_).subspan(at));
     writer.put_record(format::RecordType::finish,
                       format::Finish{message.id.value(), message.location.value()});
-    entries_.push_back({message, 0, 0, static_cast<std::uint32_t>(size), true});
+    entries_.push_back({message, nullptr, 0, static_cast<std::uint32_t>(size), true});
 }
 
 void OutcomeBuffer::wake_all() {

@@ -27,6 +27,7 @@ constexpr std::uint64_t kTagMask = 7;
 }
 template <typename T>
 [[nodiscard]] T* pointer_of(std::uint64_t user_data) {
+    // The kernel gives back 64 bits. NOLINTNEXTLINE(performance-no-int-to-ptr)
     return reinterpret_cast<T*>(static_cast<std::uintptr_t>(user_data & ~kTagMask));
 }
 

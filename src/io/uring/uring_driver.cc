@@ -30,9 +30,6 @@
 #endif
 #ifdef RP_TSAN
 #include <sanitizer/tsan_interface.h>
-#else
-static void __tsan_acquire(void*) {}
-static void __tsan_release(void*) {}
 #endif
 
 namespace io {
@@ -47,6 +44,18 @@ constexpr std::uint64_t kTrackedDescriptorsMax = 1U << 20;
 // linux/errno.h, which is not for programs.
 constexpr int kFirstRestart = 512;
 constexpr int kLastRestart = 516;
+
+void doorbell_leaves([[maybe_unused]] UringDriver* target) {
+#ifdef RP_TSAN
+    __tsan_release(target);
+#endif
+}
+
+void doorbell_came([[maybe_unused]] UringDriver* target) {
+#ifdef RP_TSAN
+    __tsan_acquire(target);
+#endif
+}
 
 std::chrono::nanoseconds read_clock(clockid_t clock) {
     timespec time{};
@@ -204,7 +213,7 @@ void UringDriver::ring_doorbell(Driver& other) {
     io_uring_prep_msg_ring(&sqe, target.ring_->descriptor(), 0, tagged(Tag::doorbell), 0);
     sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
     sqe.user_data = tagged(Tag::doorbell_out, &target);
-    __tsan_release(&target);
+    doorbell_leaves(&target);
 }
 
 // Also called by other threads.
@@ -307,7 +316,7 @@ Completion UringDriver::finish(const Op& op, const io_uring_cqe& cqe) {
 void UringDriver::reap_internal(const io_uring_cqe& cqe) {
     switch (tag_of(cqe.user_data)) {
         case Tag::doorbell:
-            __tsan_acquire(this);
+            doorbell_came(this);
             return;
         case Tag::doorbell_out:
             // Its ring is off still, or its queue is full: by the other way then.
