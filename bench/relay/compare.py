@@ -1,202 +1,127 @@
 #!/usr/bin/env python3
 """Relays compared in one run: smtp-source → relay → smtp-sink, sides interleaved round by round.
 
-  bench/relay/compare.py [--rounds 5] [--messages 5000] [--size 10240] [--sessions 50] [--reuse] [--dir DIR]
+  tools/dev bench relay [--disk loop] [--size 1,10,100] [--reuse no,yes] [--recipients 1,10,50] [--sessions 50,200]
+                        [--plan main] [--rounds 5] [--counted 2] [--seconds 3] [--json FILE]
 
-The sides: ringpost (build/release/ringpost) and a stock Postfix out of its Debian package (tools/dev peer postfix),
-which runs in an overlay of its own and is never installed. Needs root, for the overlay and the CPU account (cgroup v1
-cpuacct). Both sync a message before they answer 250. DIR is where both spools lie.
+Sides: ringpost; postfix, stock out of its Debian package; floor, the bare loop of bench/floor; direct, source to sink
+with no relay. Each side gets as many messages a pass as take it about --seconds; sides take turns in each round. After
+the timed rounds come counted ones, with perf beside (bench/relay/meters.py says what each figure counts).
 
-Each round gives the rate from the first connection of the source to the last message at the sink, and the CPU seconds
-of all the relay's processes per 1,000 messages. Quote ratios of medians: the machine may be shared.
+Cells are all combinations of the options, or those of a plan: `main` changes one thing at a time from 10 KB, one message
+per connection, one recipient, 50 sessions. Needs root, Debian's linux-perf, and a calm machine.
 """
 
 import argparse
-import os
+import itertools
+import json
 import pathlib
-import platform
-import shutil
-import signal
-import socket
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
+import traceback
 
-HERE = pathlib.Path(__file__).resolve().parent
-TOP = HERE.parent.parent
-CPUACCT = pathlib.Path("/sys/fs/cgroup/cpuacct")
+from disks import DISKS, open_disk
+from load import Cell, counted_pass, timed_pass, warm_up
+from meters import has_hardware_counters
+from sides import TOP, close_sides, fetch_peers, open_sides
+from tables import cell_text, heading, provenance
+
+BASE = Cell(size=10240, reuse=False, recipients=1, sessions=50)
+PLANS = {
+    "main": [BASE, Cell(10240, True, 1, 50), Cell(1024, False, 1, 50), Cell(1024, True, 1, 50),
+             Cell(102400, False, 1, 50), Cell(10240, False, 10, 50), Cell(10240, False, 50, 50),
+             Cell(10240, False, 1, 200)],
+}
+MESSAGES_MAX = 25000  # a pass with one connection each must not run out of local ports
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def progress(text):
+    print(text, file=sys.stderr, flush=True)
 
 
-def answers(port):
+def run_cell(cell, sides, options, hardware):
+    """One cell over all sides: {"name", "timed": {side: [figures]}, "counted": …}."""
+    messages = {}
+    for side in sides:
+        messages[side.name] = options.messages or warm_up(side, cell, options.seconds, MESSAGES_MAX)
+    result = {"cell": vars(cell), "name": cell.name(), "timed": {side.name: [] for side in sides},
+              "counted": {side.name: [] for side in sides}}
+    for number in range(options.rounds):
+        at = number % len(sides)
+        for side in sides[at:] + sides[:at]:
+            figures = timed_pass(side, cell, messages[side.name])
+            result["timed"][side.name].append(figures)
+            progress(f"{cell.name()}; round {number + 1}, {side.name}: " +
+                     ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+    for _ in range(options.counted):
+        for side in sides:
+            if side.group:
+                result["counted"][side.name].append(counted_pass(side, cell, messages[side.name], hardware))
+    return result
+
+
+def run_cells(cells, names, disk_name, options):
+    """All cells on one disk. A cell that fails is said and left out; the rest goes on."""
+    disk = open_disk(disk_name)
+    sides = []
+    results = []
+    hardware = has_hardware_counters()
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as probe:
-            return probe.recv(3) == b"220"
-    except OSError:
-        return False
-
-
-def wait_for(condition, what, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            sys.exit(f"{what}: not within {seconds} s")
-        time.sleep(0.05)
-
-
-class Account:
-    """The CPU time of a process and all its descendants."""
-
-    def __init__(self, name):
-        self.folder = CPUACCT / f"ringpost-bench-{os.getpid()}-{name}"
-        self.folder.mkdir()
-
-    def join(self):
-        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
-
-    def seconds(self):
-        return int((self.folder / "cpuacct.usage").read_text()) / 1e9
-
-    def close(self):
-        for _ in range(100):
+        facts = provenance(disk)
+        if not hardware:
+            facts["not there"] = "instructions and cycles: this machine gives no hardware counters"
+        facts["rounds"] = f"{options.rounds} timed, {options.counted} counted; medians (least–most)"
+        sides = open_sides(names, disk, options)
+        for cell in cells:
             try:
-                self.folder.rmdir()
-                return
-            except OSError:
-                time.sleep(0.1)
+                results.append(run_cell(cell, sides, options, hardware))
+            except Exception:  # the other cells are worth having
+                traceback.print_exc()
+    finally:
+        close_sides(sides)
+        disk.close()
+    return facts, results
 
 
-class Side:
-    def __init__(self, name, spool):
-        self.name = name
-        self.port = free_port()
-        self.sink_port = free_port()
-        self.spool = spool
-        self.account = Account(name)
-        self.process = None
-
-    def launch(self, command):
-        log = open(self.spool.parent / f"{self.name}.log", "wb")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=self.account.join)
-        wait_for(lambda: answers(self.port), f"{self.name} on port {self.port}")
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
-        self.account.close()
+def numbers(text):
+    return [int(part) for part in text.split(",")]
 
 
-class Ringpost(Side):
-    def __init__(self, folder, options):
-        super().__init__("ringpost", folder / "ringpost")
-        self.spool.mkdir()
-        config = folder / "ringpost.toml"
-        config.write_text(f"""hostname = "relay.example.test"
-spool = "{self.spool}/spool"
-control = "{folder}/control.sock"
-[[listener]]
-protocol = "smtp"
-address = "127.0.0.1:{self.port}"
-[relay]
-networks = ["127.0.0.0/8"]
-[[route]]
-hosts = ["127.0.0.1:{self.sink_port}"]
-""")
-        self.launch([options.binary, "serve", "--config", str(config)])
-
-
-class Postfix(Side):
-    def __init__(self, folder, options):
-        super().__init__("postfix", folder / "postfix")
-        self.spool.mkdir()
-        work = folder / "postfix-root"
-        self.launch([str(HERE / "postfix_in_overlay.sh"), str(TOP / "build/peers/postfix"), str(self.spool),
-                     str(work), str(self.port), str(self.sink_port)])
-
-
-def peer_command(name, *arguments):
-    return [str(TOP / "build/peers/postfix/usr/sbin" / name), *map(str, arguments)]
-
-
-def one_round(side, options):
-    environment = dict(os.environ, LD_LIBRARY_PATH=str(TOP / "build/peers/postfix/usr/lib/postfix"))
-    sink = subprocess.Popen(peer_command("smtp-sink", "-u", "nobody", "-M", options.messages,
-                                         f"127.0.0.1:{side.sink_port}", 1000), env=environment)
-    time.sleep(0.3)
-    cpu = side.account.seconds()
-    start = time.monotonic()
-    reuse = ["-d"] if options.reuse else []
-    subprocess.run(peer_command("smtp-source", *reuse, "-s", options.sessions, "-m", options.messages, "-l", options.size,
-                                "-f", "a@src.test", "-t", "b@dst.test", f"127.0.0.1:{side.port}"),
-                   env=environment, check=True)
-    accepted = time.monotonic() - start
-    sink.wait(600)
-    elapsed = time.monotonic() - start
-    time.sleep(0.5)  # outcome records, and Postfix's queue files going away
-    cpu = side.account.seconds() - cpu
-    return {"accepted": options.messages / accepted, "relayed": options.messages / elapsed,
-            "cpu": 1000 * cpu / options.messages}
-
-
-def file_system(path):
-    return subprocess.run(["findmnt", "-no", "FSTYPE,OPTIONS", "-T", str(path)], capture_output=True,
-                          text=True).stdout.strip()
+def add_common(parser):
+    parser.add_argument("--rounds", type=int, default=5, help="timed rounds")
+    parser.add_argument("--counted", type=int, default=2, help="rounds with counters")
+    parser.add_argument("--seconds", type=float, default=3, help="about how long a pass takes")
+    parser.add_argument("--messages", type=int, help="messages a pass, the same for all sides, instead of --seconds")
+    parser.add_argument("--binary", default=str(TOP / "build/release/ringpost"))
+    parser.add_argument("--floor-binary", default=str(TOP / "build/release/bench/floor/ringpost_floor"))
+    parser.add_argument("--json", help="write all figures of all rounds there")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--messages", type=int, default=5000)
-    parser.add_argument("--size", type=int, default=10240)
-    parser.add_argument("--sessions", type=int, default=50)
-    parser.add_argument("--reuse", action="store_true", help="many messages per connection (smtp-source -d)")
-    parser.add_argument("--dir", default=str(TOP / "build"))
-    parser.add_argument("--binary", default=str(TOP / "build/release/ringpost"))
+    add_common(parser)
+    parser.add_argument("--disk", default="loop", help=f"several with commas: {', '.join(DISKS)}")
+    parser.add_argument("--sides", default="ringpost,postfix,floor,direct", help="the first is compared with the others")
+    parser.add_argument("--plan", choices=PLANS)
+    parser.add_argument("--size", type=numbers, default=[10], help="KB")
+    parser.add_argument("--reuse", default="no", help="no, yes or no,yes: many messages per connection")
+    parser.add_argument("--recipients", type=numbers, default=[1])
+    parser.add_argument("--sessions", type=numbers, default=[50])
     options = parser.parse_args()
-    subprocess.run([str(TOP / "tools/dev"), "peer", "postfix"], check=True, stdout=subprocess.DEVNULL)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="relay-bench-", dir=options.dir))
-    sides = []
-    figures = {}
-    try:
-        for kind in (Ringpost, Postfix):
-            sides.append(kind(folder, options))
-        for side in sides:
-            one_round(side, argparse.Namespace(**{**vars(options), "messages": min(500, options.messages)}))  # warm-up
-        for number in range(options.rounds):
-            for side in sides if number % 2 == 0 else reversed(sides):
-                figure = one_round(side, options)
-                figures.setdefault(side.name, []).append(figure)
-                print(f"round {number + 1} {side.name:9}" + "".join(f"  {k} {v:.4g}" for k, v in figure.items()),
-                      file=sys.stderr)
-    finally:
-        for side in sides:
-            side.close()
-        shutil.rmtree(folder, ignore_errors=True)
-    commit = subprocess.run(["git", "-C", str(TOP), "rev-parse", "--short", "HEAD"], capture_output=True,
-                            text=True).stdout.strip()
-    print(f"commit {commit}, kernel {platform.release()}, {os.cpu_count()} cores, {file_system(options.dir)}; "
-          f"{options.messages} messages of {options.size} bytes, {options.sessions} sessions, "
-          f"{'connections reused' if options.reuse else 'one message per connection'}, {options.rounds} rounds; "
-          "medians (min–max)")
-    print("| side | accepted, messages/s | relayed, messages/s | CPU s per 1,000 |\n| --- | --- | --- | --- |")
-
-    def cell(rows, key):
-        values = [row[key] for row in rows]
-        return f"{statistics.median(values):.4g} ({min(values):.4g}–{max(values):.4g})"
-
-    for name, rows in figures.items():
-        print(f"| {name} | {cell(rows, 'accepted')} | {cell(rows, 'relayed')} | {cell(rows, 'cpu')} |")
-    medians = {name: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
-               for name, rows in figures.items()}
-    print("| ringpost ÷ postfix | " + " | ".join(
-        f"{medians['ringpost'][key] / medians['postfix'][key]:.3g}" for key in ("accepted", "relayed", "cpu")) + " |")
+    cells = PLANS[options.plan] if options.plan else [
+        Cell(size * 1024, reuse == "yes", recipients, sessions)
+        for size, reuse, recipients, sessions in itertools.product(
+            options.size, options.reuse.split(","), options.recipients, options.sessions)]
+    fetch_peers()
+    everything = []
+    for disk in options.disk.split(","):
+        facts, results = run_cells(cells, options.sides.split(","), disk, options)
+        everything.append({"facts": facts, "cells": results})
+        print(f"## {facts['file system']}\n\n{heading(facts)}\n")
+        for result in results:
+            print(cell_text(result) + "\n")
+        sys.stdout.flush()
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(everything, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Says of every floor and goal that the relay's speed is held to whether it holds, with the figures.
+
+  tools/dev bench floors [--rounds 5] [--counted 2] [--seconds 3] [--quick] [--json FILE]
+
+Measures what it needs on the journaled ext4 of a loop device, and on a disk where a sync takes 2 ms. Ends with 1 when a
+floor does not hold; goals are only told.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+import latency
+from compare import BASE, Cell, add_common, progress, run_cell
+from disks import open_disk
+from meters import has_hardware_counters
+from sides import close_sides, fetch_peers, open_sides
+from tables import cell_text, heading, median, provenance
+
+REUSE = Cell(10240, True, 1, 50)
+MANY = Cell(10240, False, 50, 50)
+CROWD = Cell(10240, False, 1, 200)
+SMALL = Cell(1024, True, 1, 50)
+
+
+class Findings:
+    def __init__(self):
+        self.rows = []
+
+    def add(self, kind, text, value, limit, most):
+        """most: value must not exceed limit; otherwise it must reach it. None: not measured."""
+        holds = None if value is None else value <= limit if most else value >= limit
+        self.rows.append({"kind": kind, "text": text, "value": value, "limit": limit, "most": most, "holds": holds})
+
+    def failed(self):
+        return [row for row in self.rows if row["kind"] == "floor" and not row["holds"]]
+
+    def table(self):
+        lines = ["| | what | measured | asked | holds |", "| --- | --- | --- | --- | --- |"]
+        for row in self.rows:
+            value = "not measured" if row["value"] is None else f"{row['value']:.3g}"
+            asked = ("at most " if row["most"] else "at least ") + f"{row['limit']:.3g}"
+            holds = {True: "yes", False: "**no**", None: "?"}[row["holds"]]
+            lines.append(f"| {row['kind']} | {row['text']} | {value} | {asked} | {holds} |")
+        return "\n".join(lines)
+
+
+class Figures:
+    """Medians by cell and side."""
+
+    def __init__(self, results):
+        self.results = results
+
+    def of(self, cell, side, key, kind="timed"):
+        result = self.results.get(cell)
+        return median(result[kind].get(side, []), key) if result else None
+
+    def ratio(self, cell, key, side, other_side, other_key=None, other_cell=None):
+        above = self.of(cell, side, key)
+        below = self.of(other_cell or cell, other_side, other_key or key)
+        return above / below if above and below else None
+
+
+def judge(figures, slow, milliseconds):
+    found = Findings()
+    for cell, cpu_limit in ((BASE, 1 / 10), (REUSE, 1 / 15), (MANY, 1 / 15)):
+        found.add("floor", f"rate ÷ Postfix's; {cell.name()}",
+                  figures.ratio(cell, "relayed_per_s", "ringpost", "postfix"), 5, False)
+        found.add("floor", f"CPU ÷ Postfix's; {cell.name()}", figures.ratio(cell, "cpu", "ringpost", "postfix"),
+                  cpu_limit, True)
+        found.add("floor", f"CPU ÷ that of source and sink in a direct run; {cell.name()}",
+                  figures.ratio(cell, "cpu", "ringpost", "direct", "load_cpu"), 1.3, True)
+    found.add("floor", "durable batches per message; 50 sessions", figures.of(BASE, "ringpost", "batches", "counted"),
+              0.3, True)
+    found.add("floor", "durable batches per message; 50 sessions, a sync takes 2 ms",
+              slow.of(BASE, "ringpost", "batches", "counted"), 0.1, True)
+    found.add("floor", "rate at 200 sessions ÷ that at 50",
+              figures.ratio(CROWD, "relayed_per_s", "ringpost", "ringpost", other_cell=BASE), 0.9, False)
+    serial = milliseconds["ringpost"][50]["all"] / milliseconds["postfix"][50]["all"]
+    found.add("floor", "one serial connection: p50 from final dot to 250 ÷ Postfix's", serial, 1, True)
+    found.add("goal", f"CPU ÷ the bare loop's; {BASE.name()}", figures.ratio(BASE, "cpu", "ringpost", "floor"), 2, True)
+    found.add("goal", f"CPU ÷ the bare loop's; {REUSE.name()}", figures.ratio(REUSE, "cpu", "ringpost", "floor"), 2,
+              True)
+    found.add("goal", f"CPU s per 1,000; {BASE.name()}", figures.of(BASE, "ringpost", "cpu"), 0.08, True)
+    found.add("goal", f"CPU s per 1,000; {REUSE.name()}", figures.of(REUSE, "ringpost", "cpu"), 0.04, True)
+    found.add("goal", f"messages/s; {SMALL.name()}", figures.of(SMALL, "ringpost", "relayed_per_s"), 20000, False)
+    return found
+
+
+def on_disk(name, names, cells, options, also=lambda sides: None):
+    disk = open_disk(name)
+    sides = []
+    try:
+        facts = provenance(disk)
+        sides = open_sides(names, disk, options)
+        hardware = has_hardware_counters()
+        results = {cell: run_cell(cell, sides, options, hardware) for cell in cells}
+        return facts, results, also(sides)
+    finally:
+        close_sides(sides)
+        disk.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_common(parser)
+    parser.add_argument("--quick", action="store_true", help="one short round: a look, no figures to quote")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.counted, options.seconds = 1, 1, 1
+    fetch_peers()
+
+    def serial(sides):
+        progress("one serial connection")
+        relays = [side for side in sides if side.name in ("ringpost", "postfix")]
+        return latency.measure(relays, 10240, options.rounds, 100 if options.quick else 300)
+
+    facts, results, milliseconds = on_disk("loop", ["ringpost", "postfix", "floor", "direct"],
+                                           [BASE, REUSE, MANY, CROWD, SMALL], options, serial)
+    slow_facts, slow_results, _ = on_disk("slow", ["ringpost"], [BASE], options)
+    found = judge(Figures(results), Figures(slow_results), milliseconds)
+    print(f"{heading(facts)}\n- slow disk: {slow_facts['file system']}\n\n{found.table()}\n")
+    print(latency.table(milliseconds) + "\n")
+    for result in [*results.values(), *slow_results.values()]:
+        print(cell_text(result) + "\n")
+    if options.json:
+        everything = {"facts": facts, "floors": found.rows, "cells": list(results.values()),
+                      "slow": list(slow_results.values()), "milliseconds": milliseconds}
+        pathlib.Path(options.json).write_text(json.dumps(everything, indent=1))
+    sys.exit(1 if found.failed() else 0)
+
+
+if __name__ == "__main__":
+    main()

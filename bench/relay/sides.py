@@ -1,0 +1,194 @@
+"""The relays that are compared, each started once for a run, with a sink of its own behind it.
+
+All of them answer 250 only when the message is on disk. Logs and counters go to memory, spools to the disk that is
+measured.
+"""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from meters import Group
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+PEERS = TOP / "build/peers"
+POSTFIX = PEERS / "postfix"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as probe:
+            return probe.recv(3) == b"220"
+    except OSError:
+        return False
+
+
+def wait_for(condition, what, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit(f"{what}: not within {seconds} s")
+        time.sleep(0.01)
+
+
+def postfix_tool(name, *arguments):
+    return ["env", f"LD_LIBRARY_PATH={POSTFIX}/usr/lib/postfix", str(POSTFIX / "usr/sbin" / name),
+            *map(str, arguments)]
+
+
+class Sink:
+    """Postfix's smtp-sink, for as long as the side runs: relays keep their connections from pass to pass. It counts
+    into a file in memory (told to end by a count of its own, it would lose its last reply)."""
+
+    def __init__(self, port, group):
+        self.port = port
+        self.log = tempfile.NamedTemporaryFile(prefix="ringpost-sink-", dir="/dev/shm")
+        self.process = subprocess.Popen(
+            postfix_tool("smtp-sink", "-c", "-m", "1000", "-u", "nobody", f"127.0.0.1:{port}", 1000),
+            stdout=self.log, stderr=subprocess.DEVNULL, preexec_fn=group.join)
+        wait_for(lambda: answers(port), "smtp-sink")
+
+    def messages(self):
+        """How many it has taken in all."""
+        size = os.fstat(self.log.fileno()).st_size
+        tail = os.pread(self.log.fileno(), 200, max(0, size - 200)).decode()
+        counts = re.findall(r"mesg=(\d+)\s*\r", tail)
+        return int(counts[-1]) if counts else 0
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
+class Side:
+    """A relay between a source and a sink. `group` is its own CPU account, `load` that of source and sink."""
+
+    name = ""
+
+    def __init__(self, disk):
+        self.disk = disk
+        self.port = free_port()
+        self.sink_port = free_port()
+        self.group = Group(self.name)
+        self.load = Group(self.name + "-load")
+        self.scratch = tempfile.TemporaryDirectory(prefix="ringpost-bench-", dir="/dev/shm")
+        self.spool = disk.folder / self.name
+        self.spool.mkdir()
+        self.process = None
+        self.sink = Sink(self.sink_port, self.load)
+
+    def launch(self, command):
+        with open(pathlib.Path(self.scratch.name) / "log", "wb") as log:
+            self.process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log,
+                                            preexec_fn=self.group.join)
+        wait_for(lambda: answers(self.port), f"{self.name} on port {self.port}")
+
+    def file(self, name, text):
+        path = pathlib.Path(self.scratch.name) / name
+        path.write_text(text)
+        return path
+
+    def close(self):
+        if self.process:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.sink.close()
+        self.group.close()
+        self.load.close()
+        self.scratch.cleanup()
+
+
+class Ringpost(Side):
+    name = "ringpost"
+
+    def __init__(self, disk, binary, sections="", top=""):
+        super().__init__(disk)
+        config = self.file("ringpost.toml", f"""hostname = "relay.example.test"
+spool = "{self.spool}/spool"
+control = "{self.scratch.name}/control.sock"
+{top}[[listener]]
+protocol = "smtp"
+address = "127.0.0.1:{self.port}"
+[relay]
+networks = ["127.0.0.0/8"]
+[[route]]
+hosts = ["127.0.0.1:{self.sink_port}"]
+{sections}""")
+        self.launch([binary, "serve", "--config", config])
+
+
+class Postfix(Side):
+    """Stock, out of its Debian package (tools/dev peer postfix), in an overlay of its own."""
+
+    name = "postfix"
+
+    def __init__(self, disk):
+        super().__init__(disk)
+        self.launch([HERE / "postfix_in_overlay.sh", POSTFIX, self.spool, self.scratch.name + "/root", self.port,
+                     self.sink_port])
+
+
+class Floor(Side):
+    """bench/floor: what the kernel alone costs."""
+
+    name = "floor"
+
+    def __init__(self, disk, binary):
+        super().__init__(disk)
+        self.launch([binary, self.port, self.sink_port, self.spool])
+
+
+class Direct:
+    """No relay: the source talks to the sink."""
+
+    name = "direct"
+
+    def __init__(self):
+        self.group = None
+        self.load = Group("direct-load")
+        self.port = free_port()
+        self.sink = Sink(self.port, self.load)
+
+    def close(self):
+        self.sink.close()
+        self.load.close()
+
+
+def fetch_peers():
+    subprocess.run([str(TOP / "tools/dev"), "peer", "postfix"], check=True, stdout=subprocess.DEVNULL)
+
+
+def open_sides(names, disk, options):
+    """As many as can be opened, or none: what was opened is closed again when one fails."""
+    makers = {"ringpost": lambda: Ringpost(disk, options.binary), "postfix": lambda: Postfix(disk),
+              "floor": lambda: Floor(disk, options.floor_binary), "direct": Direct}
+    sides = []
+    try:
+        for name in names:
+            sides.append(makers[name]())
+    except BaseException:
+        close_sides(sides)
+        raise
+    return sides
+
+
+def close_sides(sides):
+    for side in sides:
+        side.close()
