@@ -1,12 +1,13 @@
 """Where a spool lies: the build folder, a journaled ext4 on a loop device made for the run, or a slow disk."""
 
 import contextlib
-import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
+
+import meters
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 IMAGE_BYTES = 4 << 30
@@ -90,6 +91,6 @@ DISKS = {"root": BuildFolder, "loop": LoopExt4, "slow": SlowDisk}
 
 
 def open_disk(name):
-    if os.geteuid() != 0:
-        raise SystemExit("the benchmarks need root: for cgroups, tracepoints and the loop device")
+    if missing := meters.why_not():
+        raise SystemExit(missing)
     return DISKS[name](TOP / "build")

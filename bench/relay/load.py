@@ -55,16 +55,16 @@ def drive(side, cell, messages):
 
 
 def timed_pass(side, cell, messages):
-    load, busy = side.load.cpu_seconds(), busy_seconds()
+    load, busy, own = side.load.cpu_seconds(), busy_seconds(), time.process_time()
     relay = side.group.cpu_seconds() if side.group else 0
     accepted, relayed = drive(side, cell, messages)
     time.sleep(SETTLE_S)
-    load, busy = side.load.cpu_seconds() - load, busy_seconds() - busy
+    load, busy, own = side.load.cpu_seconds() - load, busy_seconds() - busy, time.process_time() - own
     figures = {"messages": messages, "accepted_per_s": messages / accepted, "relayed_per_s": messages / relayed,
                "load_cpu": 1000 * load / messages}
     if side.group:
         figures["cpu"] = 1000 * (side.group.cpu_seconds() - relay) / messages
-        figures["busy_cpu"] = 1000 * (busy - load) / messages
+        figures["busy_cpu"] = 1000 * (busy - load - own) / messages
     return figures
 
 

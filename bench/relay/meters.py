@@ -7,6 +7,7 @@ start and end and nothing between; a counted pass runs two `perf stat` beside it
 import os
 import pathlib
 import platform
+import shutil
 import signal
 import subprocess
 import threading
@@ -44,6 +45,19 @@ class Group:
                     break
                 except OSError:
                     time.sleep(0.1)
+
+
+def why_not():
+    """A sentence about what is missing here, or None."""
+    if os.geteuid() != 0:
+        return "the benchmarks need root: for cgroups, tracepoints and the loop device"
+    for folder, what in ((CPUACCT, "cgroup v1's cpuacct"), (UNIFIED, "cgroup v2"),
+                         (pathlib.Path("/sys/kernel/tracing/events"), "tracefs")):
+        if not folder.is_dir():
+            return f"the benchmarks need {what} at {folder}: mount it"
+    if shutil.which("perf") is None:
+        return "the benchmarks need perf: tools/dev deps dev"
+    return None
 
 
 def busy_seconds():
