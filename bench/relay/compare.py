@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Relays compared in one run: smtp-source → relay → smtp-sink, sides interleaved round by round.
+"""Relays compared in one run: smtp-source → relay → smtp-sink; sides, and cells, take turns round by round.
 
   tools/dev bench relay [--disk loop] [--size 1,10,100] [--reuse no,yes] [--recipients 1,10,50] [--sessions 50,200]
                         [--plan main] [--rounds 5] [--counted 2] [--seconds 3] [--json FILE]
@@ -38,48 +38,71 @@ def progress(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def run_cell(cell, sides, options, hardware):
-    """One cell over all sides: {"name", "timed": {side: [figures]}, "counted": …}."""
-    messages = {}
-    for side in sides:
-        messages[side.name] = options.messages or warm_up(side, cell, options.seconds, MESSAGES_MAX)
-    result = {"cell": vars(cell), "name": cell.name(), "timed": {side.name: [] for side in sides},
-              "counted": {side.name: [] for side in sides}}
-    for number in range(options.rounds):
-        at = number % len(sides)
-        for side in sides[at:] + sides[:at]:
-            figures = timed_pass(side, cell, messages[side.name])
-            result["timed"][side.name].append(figures)
-            progress(f"{cell.name()}; round {number + 1}, {side.name}: " +
-                     ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
-    for _ in range(options.counted):
-        for side in sides:
-            if side.group:
-                result["counted"][side.name].append(counted_pass(side, cell, messages[side.name], hardware))
-    return result
+class Run:
+    """All cells over all sides of one disk, round by round, so that what the machine does meanwhile meets them all. A
+    cell that fails is said and left out; the rest goes on."""
 
+    def __init__(self, cells, sides, options):
+        self.sides = sides
+        self.options = options
+        self.hardware = has_hardware_counters()
+        self.messages = {}
+        self.results = {cell: {"cell": vars(cell), "name": cell.name(), "timed": {side.name: [] for side in sides},
+                               "counted": {side.name: [] for side in sides}} for cell in cells}
 
-def run_cells(cells, names, disk_name, options):
-    """All cells on one disk. A cell that fails is said and left out; the rest goes on."""
-    disk = open_disk(disk_name)
-    sides = []
-    results = []
-    hardware = has_hardware_counters()
-    try:
-        facts = provenance(disk)
-        if not hardware:
-            facts["not there"] = "instructions and cycles: this machine gives no hardware counters"
-        facts["rounds"] = f"{options.rounds} timed, {options.counted} counted; medians (least–most)"
-        sides = open_sides(names, disk, options)
-        for cell in cells:
+    def run(self):
+        """{cell: {"cell", "name", "timed": {side: [figures]}, "counted": …}}"""
+        self._each_cell(self._warm_up)
+        for number in range(self.options.rounds):
+            self._each_cell(lambda cell, at=number: self._timed_round(cell, at))
+        for _ in range(self.options.counted):
+            self._each_cell(self._counted_round)
+        return self.results
+
+    def _each_cell(self, work):
+        for cell in list(self.results):
             try:
-                results.append(run_cell(cell, sides, options, hardware))
+                work(cell)
             except Exception:  # the other cells are worth having
                 traceback.print_exc()
+                del self.results[cell]
+
+    def _warm_up(self, cell):
+        for side in self.sides:
+            messages = warm_up(side, cell, self.options.seconds, MESSAGES_MAX)
+            self.messages[cell, side.name] = self.options.messages or messages
+
+    def _timed_round(self, cell, number):
+        at = number % len(self.sides)
+        for side in self.sides[at:] + self.sides[:at]:
+            figures = timed_pass(side, cell, self.messages[cell, side.name])
+            self.results[cell]["timed"][side.name].append(figures)
+            progress(f"{cell.name()}; round {number + 1}, {side.name}: " +
+                     ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+
+    def _counted_round(self, cell):
+        for side in self.sides:
+            if side.group:
+                figures = counted_pass(side, cell, self.messages[cell, side.name], self.hardware)
+                self.results[cell]["counted"][side.name].append(figures)
+
+
+def run_cells(cells, names, disk_name, options, also=None):
+    """All cells on one disk, and what `also` does with the sides. Gives where it was, {cell: result}, and what `also`
+    gave."""
+    disk = open_disk(disk_name)
+    sides = []
+    try:
+        facts = provenance(disk)
+        facts["rounds"] = f"{options.rounds} timed, {options.counted} counted; medians (least–most)"
+        sides = open_sides(names, disk, options)
+        run = Run(cells, sides, options)
+        if not run.hardware:
+            facts["not there"] = "instructions and cycles: this machine gives no hardware counters"
+        return facts, run.run(), also(sides) if also else None
     finally:
         close_sides(sides)
         disk.close()
-    return facts, results
 
 
 def numbers(text):
@@ -114,10 +137,10 @@ def main():
     fetch_peers()
     everything = []
     for disk in options.disk.split(","):
-        facts, results = run_cells(cells, options.sides.split(","), disk, options)
-        everything.append({"facts": facts, "cells": results})
+        facts, results, _ = run_cells(cells, options.sides.split(","), disk, options)
+        everything.append({"facts": facts, "cells": list(results.values())})
         print(f"## {facts['file system']}\n\n{heading(facts)}\n")
-        for result in results:
+        for result in results.values():
             print(cell_text(result) + "\n")
         sys.stdout.flush()
     if options.json:

@@ -13,10 +13,9 @@ import pathlib
 import sys
 
 import latency
-from compare import BASE, Cell, add_common, progress, run_cell
-from disks import open_disk
-from meters import has_hardware_counters
-from sides import close_sides, fetch_peers, open_sides
+from compare import BASE, add_common, progress, run_cells
+from load import Cell
+from sides import fetch_peers
 from tables import cell_text, heading, median, provenance
 
 REUSE = Cell(10240, True, 1, 50)
@@ -83,24 +82,13 @@ def judge(figures, slow, milliseconds):
     found.add("goal", f"CPU ÷ the bare loop's; {BASE.name()}", figures.ratio(BASE, "cpu", "ringpost", "floor"), 2, True)
     found.add("goal", f"CPU ÷ the bare loop's; {REUSE.name()}", figures.ratio(REUSE, "cpu", "ringpost", "floor"), 2,
               True)
-    found.add("goal", f"CPU s per 1,000; {BASE.name()}", figures.of(BASE, "ringpost", "cpu"), 0.08, True)
-    found.add("goal", f"CPU s per 1,000; {REUSE.name()}", figures.of(REUSE, "ringpost", "cpu"), 0.04, True)
+    for cell, cpu_limit, direct_then in ((BASE, 0.08, 0.12), (REUSE, 0.04, 0.05)):
+        found.add("goal", f"CPU s per 1,000; {cell.name()}", figures.of(cell, "ringpost", "cpu"), cpu_limit, True)
+        # The machine is not always as fast; source and sink slow down with it.
+        found.add("goal", f"the same ÷ that of source and sink in a direct run, {direct_then} when the goal was set",
+                  figures.ratio(cell, "cpu", "ringpost", "direct", "load_cpu"), cpu_limit / direct_then, True)
     found.add("goal", f"messages/s; {SMALL.name()}", figures.of(SMALL, "ringpost", "relayed_per_s"), 20000, False)
     return found
-
-
-def on_disk(name, names, cells, options, also=lambda sides: None):
-    disk = open_disk(name)
-    sides = []
-    try:
-        facts = provenance(disk)
-        sides = open_sides(names, disk, options)
-        hardware = has_hardware_counters()
-        results = {cell: run_cell(cell, sides, options, hardware) for cell in cells}
-        return facts, results, also(sides)
-    finally:
-        close_sides(sides)
-        disk.close()
 
 
 def main():
@@ -117,9 +105,9 @@ def main():
         relays = [side for side in sides if side.name in ("ringpost", "postfix")]
         return latency.measure(relays, 10240, options.rounds, 100 if options.quick else 300)
 
-    facts, results, milliseconds = on_disk("loop", ["ringpost", "postfix", "floor", "direct"],
-                                           [BASE, REUSE, MANY, CROWD, SMALL], options, serial)
-    slow_facts, slow_results, _ = on_disk("slow", ["ringpost"], [BASE], options)
+    facts, results, milliseconds = run_cells([BASE, REUSE, MANY, CROWD, SMALL], ["ringpost", "postfix", "floor", "direct"],
+                                             "loop", options, serial)
+    slow_facts, slow_results, _ = run_cells([BASE], ["ringpost"], "slow", options)
     found = judge(Figures(results), Figures(slow_results), milliseconds)
     print(f"{heading(facts)}\n- slow disk: {slow_facts['file system']}\n\n{found.table()}\n")
     print(latency.table(milliseconds) + "\n")

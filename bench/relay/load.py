@@ -56,7 +56,7 @@ def drive(side, cell, messages):
 
 def timed_pass(side, cell, messages):
     load, busy, own = side.load.cpu_seconds(), busy_seconds(), time.process_time()
-    relay = side.group.cpu_seconds() if side.group else 0
+    relay, user = (side.group.cpu_seconds(), side.group.user_seconds()) if side.group else (0, 0)
     accepted, relayed = drive(side, cell, messages)
     time.sleep(SETTLE_S)
     load, busy, own = side.load.cpu_seconds() - load, busy_seconds() - busy, time.process_time() - own
@@ -64,6 +64,7 @@ def timed_pass(side, cell, messages):
                "load_cpu": 1000 * load / messages}
     if side.group:
         figures["cpu"] = 1000 * (side.group.cpu_seconds() - relay) / messages
+        figures["user_cpu"] = 1000 * (side.group.user_seconds() - user) / messages
         figures["busy_cpu"] = 1000 * (busy - load - own) / messages
     return figures
 

@@ -34,6 +34,11 @@ class Group:
     def cpu_seconds(self):
         return int((self.folders[0] / "cpuacct.usage").read_text()) / 1e9
 
+    def user_seconds(self):
+        """Of these, in user space: sampled by the clock's tick."""
+        user = (self.folders[0] / "cpuacct.stat").read_text().split()[1]
+        return int(user) / os.sysconf("SC_CLK_TCK")
+
     def processes(self):
         return [int(line) for line in (self.folders[0] / "cgroup.procs").read_text().split()]
 

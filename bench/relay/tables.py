@@ -11,7 +11,8 @@ from meters import machine
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 
 TIMED = {"accepted_per_s": "accepted, messages/s", "relayed_per_s": "relayed, messages/s",
-         "cpu": "CPU s per 1,000", "busy_cpu": "machine busy less source and sink, CPU s per 1,000",
+         "cpu": "CPU s per 1,000", "user_cpu": "of it in user space, sampled",
+         "busy_cpu": "machine busy less source and sink, CPU s per 1,000",
          "load_cpu": "source and sink, CPU s per 1,000"}
 COUNTED = {"user_instructions": "instructions, user", "kernel_instructions": "instructions, kernel",
            "user_cycles": "cycles, user", "kernel_cycles": "cycles, kernel",
