@@ -36,6 +36,7 @@ class Lost(RuntimeError):
 
 def drive(side, cell, messages):
     """Sends them and waits until the sink has them all. Seconds to the last 250 of the relay, and to the sink's."""
+    side.sink.trim()
     wanted = side.sink.messages() + messages
     start = time.monotonic()
     subprocess.run(cell.source(side.port, messages), preexec_fn=side.load.join, check=True,

@@ -19,7 +19,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 PEERS = TOP / "build/peers"
 POSTFIX = PEERS / "postfix"
-COUNTS_BYTES_MAX = 16 << 20
 
 
 def free_port():
@@ -64,13 +63,16 @@ class Sink:
 
     def messages(self):
         """How many it has taken in all."""
-        file = os.fstat(self.log.fileno())
-        tail = os.pread(self.log.fileno(), 200, max(0, file.st_size - 200)).decode()
+        size = os.fstat(self.log.fileno()).st_size
+        tail = os.pread(self.log.fileno(), 200, max(0, size - 200)).decode()
         if counts := re.findall(r"mesg=(\d+)\s*\r", tail):
             self.seen = int(counts[-1])
-        if file.st_blocks * 512 > COUNTS_BYTES_MAX:
-            os.ftruncate(self.log.fileno(), 0)  # the sink goes on where it was, behind a hole
         return self.seen
+
+    def trim(self):
+        """Between passes: gives back the file's memory. The sink goes on where it was, behind a hole."""
+        self.messages()
+        os.ftruncate(self.log.fileno(), 0)
 
     def close(self):
         self.process.kill()
