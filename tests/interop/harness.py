@@ -51,10 +51,10 @@ class Relay:
     """A ringpost of its own: configuration, spool, log. Start it with start(), end it with stop() or kill()."""
 
     def __init__(self, hosts, shards=2, extra="", queue=None, domains='["dst.test"]', networks=None,
-                 listener="", folder=None):
+                 listener="", folder=None, spool=None):
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="ringpost-interop-"))
         self.port = free_port()
-        self.spool = self.folder / "spool"
+        self.spool = pathlib.Path(spool or self.folder / "spool")
         self.config = self.folder / "ringpost.toml"
         self.control = self.folder / "control.sock"
         self.log_path = self.folder / "log"
@@ -144,12 +144,14 @@ hosts = [{quoted}]
 
 
 class Message:
-    """What a Recorder got in one transaction: the paths as sent, and the bytes of the content without dot-stuffing."""
+    """What a Recorder got in one transaction, and when: the paths as sent, and the bytes of the content without
+    dot-stuffing."""
 
     def __init__(self, sender, recipients, content):
         self.sender = sender
         self.recipients = recipients
         self.content = content
+        self.time_ns = time.monotonic_ns()
 
     def without_trace(self):
         """The content behind the Received header that ringpost put on top."""
@@ -171,6 +173,7 @@ class Recorder:
         self.refuse = refuse or {}
         self.messages = []
         self.commands = []
+        self.connections = 0
         self.answers = {verb: list(replies) for verb, replies in (answers or {}).items()}
         self.lock = threading.Lock()
         outer = self
@@ -179,10 +182,13 @@ class Recorder:
             rbufsize = 1 << 20
 
             def handle(self):
+                outer._count(1)
                 try:
                     outer._converse(self.rfile, self.wfile)
                 except (ConnectionError, BrokenPipeError):
                     pass
+                finally:
+                    outer._count(-1)
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
@@ -204,6 +210,16 @@ class Recorder:
 
     def __exit__(self, *_):
         self.close()
+
+    def take(self):
+        """What came since the last take()."""
+        with self.lock:
+            messages, self.messages = self.messages, []
+        return messages
+
+    def _count(self, change):
+        with self.lock:
+            self.connections += change
 
     def wait_for(self, count):
         wait_until(lambda: len(self.messages) >= count, f"{count} messages at the next hop")
