@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Power cuts under load: every message that got 250 arrives at least once, unchanged.
+
+    tests/powercut/powercut_test.py [--rounds 50] [--relay ringpost|postfix] [--seed N] [--rate N] [--expect-losses]
+
+Each round: a relay whose spool is on a VolatileDisk takes mail from many senders and delivers it; the power fails, with
+a commit in flight if it can; the relay is killed, the disk restarted (ext4 replays its journal), and the relay started
+again. What the next hop took after the cut does not count: the wire would be dead too. At the end the queue drains, and
+the ledger is held against what arrived. Every fifth round a sync fails first.
+
+--relay postfix: the same with a stock Postfix (tools/dev peer postfix), to compare the extra copies.
+--expect-losses: with a program that syncs too little (ringpost_without_dsync), fails if nothing is lost.
+$RINGPOST: the program. Ends with 77 where it cannot run.
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+sys.path.insert(0, str(TOP / "tests/interop"))
+
+from disk import VolatileDisk, dies_with_parent, ends_on_sigterm, own_mounts, why_not
+from harness import Recorder, Relay, connects, free_port, wait_until
+from load import Ledger, Load
+
+SENDERS = 16
+SIZES = [0, 10, 1000, 5000, 20000, 70000, 70000, 300000]
+DRAIN_S = 300
+
+
+class Ringpost(Relay):
+    ends_when_a_sync_fails = True
+
+    def __init__(self, spool, recorder):
+        super().__init__([recorder.host], spool=spool / "spool")
+        self.options = []
+
+    def start(self):
+        return super().start(*self.options)
+
+    def ended(self):
+        return self.process.poll() is not None
+
+
+class Postfix:
+    """Out of its Debian package, in a process namespace of its own, so that all of it dies at once."""
+
+    ends_when_a_sync_fails = False
+
+    def __init__(self, spool, recorder):
+        self.port = free_port()
+        self.next_hop = recorder.port
+        self.spool = spool / "postfix"
+        self.spool.mkdir()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="powercut-postfix-"))
+        self.process = None
+
+    def start(self):
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                ["unshare", "--pid", "--fork", "--kill-child", str(TOP / "bench/relay/postfix_in_overlay.sh"),
+                 str(TOP / "build/peers/postfix"), str(self.spool), str(self.folder / "root"), str(self.port),
+                 str(self.next_hop), "maillog_file="],  # what is said before its own logger runs has nowhere to go
+                stdout=log, stderr=log, preexec_fn=dies_with_parent)
+        wait_until(self._up, "Postfix's port")
+
+    def _up(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"Postfix ended with {self.process.returncode}:\n{self.log()}")
+        return connects(self.port)
+
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")
+
+    def kill(self):
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)  # the namespace's init: all others go before it is gone
+        self.process.wait()
+
+    def queue(self):
+        return [file for name in ("maildrop", "incoming", "active", "deferred")
+                for _, _, files in os.walk(self.spool / name) for file in files
+                if "." not in file]  # with a dot: cut off before it was a message
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            print(f"--- log of Postfix\n{self.log()[-8000:]}\n---", file=sys.stderr)
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.folder)
+
+
+class Rounds:
+    def __init__(self, options, disk, relay, recorder):
+        self.options = options
+        self.rng = random.Random(options.seed)
+        self.disk = disk
+        self.relay = relay
+        self.recorder = recorder
+        self.ledger = Ledger()
+        self.cuts = []
+        self.in_flight = 0
+
+    def one(self, number):
+        rng = self.rng
+        self.disk.delay_syncs(rng.choice([0, 0.5, 2, 5]))
+        self.relay.start()
+        begin_ns = time.monotonic_ns()
+        load = Load(self.ledger, self.relay.port, str(number), SENDERS, SIZES, self.options.rate).start()
+        time.sleep(rng.uniform(0.1, 1.0))
+        moment, count = rng.choice(["now", "write", "sync"]), rng.randint(1, 8)
+        if number % 5 == 4:
+            self.disk.fail_syncs(1)
+            moment = "now"
+            if self.relay.ends_when_a_sync_fails:
+                wait_until(self.relay.ended, "the end of a relay whose sync failed")
+            else:
+                time.sleep(0.1)
+        cut = self.disk.cut(rng.getrandbits(60), "any", moment, count)
+        self.relay.kill()
+        load.stop()
+        wait_until(lambda: self.recorder.connections == 0, "the last bytes at the next hop")
+        waiting = self.ledger.waiting_at(cut["time_ns"], begin_ns)
+        unsynced = cut["kept"] + cut["dropped"] + cut["torn"]
+        in_flight = waiting > 0 and (unsynced > 0 or cut["syncs_in_progress"] > 0)
+        self.in_flight += in_flight
+        self.cuts.append(cut)
+        copies = self.ledger.copies()
+        self.count_arrived(cut["time_ns"])
+        print(f"round {number + 1}: {'a sync failed, then ' if number % 5 == 4 else ''}cut at {count if moment != 'now' else ''}"
+              f" {moment}, syncs of {self.disk.sync_delay_ms} ms; {waiting} senders waiting, "
+              f"{unsynced} blocks not durable: {cut['kept']} kept, {cut['dropped']} dropped, {cut['torn']} torn; "
+              f"{len(self.ledger.acknowledged)} acknowledged, {self.ledger.copies() - copies} more copies", flush=True)
+        self.disk.restart()
+
+    def count_arrived(self, until_ns):
+        for message in self.recorder.take():
+            if message.time_ns <= until_ns:
+                self.ledger.arrive(message)
+
+    def drain(self):
+        self.disk.delay_syncs(0)
+        self.relay.start()
+        wait_until(lambda: not self.relay.queue(), "an empty queue", DRAIN_S)
+        self.relay.kill()
+        wait_until(lambda: self.recorder.connections == 0, "the last bytes at the next hop")
+        self.count_arrived(time.monotonic_ns())
+
+    def verdict(self):
+        ledger = self.ledger
+        lost, copies = ledger.lost(), ledger.copies()
+        total = {key: sum(cut[key] for cut in self.cuts) for key in ("kept", "dropped", "torn")}
+        print(f"{self.options.relay}: {len(self.cuts)} power cuts, {self.in_flight} with a commit in flight; not durable: "
+              f"{total['kept']} blocks kept, {total['dropped']} dropped, {total['torn']} torn; "
+              f"{len(ledger.acknowledged)} acknowledged, {len(ledger.arrived)} arrived, "
+              f"{copies} extra copies ({100 * copies / max(1, len(ledger.arrived)):.2f} %), "
+              f"{len(lost)} lost, {len(ledger.changed)} changed, "
+              f"{len(ledger.refused_yet_arrived())} refused yet arrived")
+        if self.options.expect_losses:
+            return [] if lost else ["nothing was lost, so this test could not find a missing sync"]
+        faults = []
+        if lost:
+            faults.append(f"acknowledged and lost: {lost[:20]}")
+        if ledger.changed:
+            faults.append(f"changed: {sorted(ledger.changed)[:20]}")
+        if self.relay.ends_when_a_sync_fails and ledger.refused_yet_arrived():
+            faults.append(f"refused, yet arrived: {ledger.refused_yet_arrived()[:20]}")
+        if len(ledger.acknowledged) < len(self.cuts):
+            faults.append("too few acknowledged to say anything")
+        if self.in_flight == 0:
+            faults.append("no commit was in flight at any cut")
+        return faults
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--relay", choices=("ringpost", "postfix"), default="ringpost")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, help="messages per second, to load two relays alike (default: all they take)")
+    parser.add_argument("--expect-losses", action="store_true")
+    parser.add_argument("--size-mib", type=int, default=3072, help="of the disk; memory is used for what is written")
+    options = parser.parse_args()
+    if missing := why_not():
+        print(f"skipped: {missing}")
+        return 77
+    ends_on_sigterm()
+    own_mounts()
+    if options.relay == "postfix":
+        subprocess.run([str(TOP / "tools/dev"), "peer", "postfix"], check=True, stdout=subprocess.DEVNULL)
+    kind = {"ringpost": Ringpost, "postfix": Postfix}[options.relay]
+    with VolatileDisk(options.size_mib) as disk, Recorder() as recorder, kind(disk.folder, recorder) as relay:
+        if options.expect_losses:
+            relay.options = ["--salvage"]  # it sees that something is missing, and must go on
+            relay.ends_when_a_sync_fails = False
+        rounds = Rounds(options, disk, relay, recorder)
+        for number in range(options.rounds):
+            rounds.one(number)
+        rounds.drain()
+        faults = rounds.verdict()
+    for fault in faults:
+        print(f"FAULT: {fault}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
