@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE.parent / "relay"))
 from clients import connect, reply  # noqa: E402
 from disks import open_disk  # noqa: E402
 from meters import private_kib, resident_kib  # noqa: E402
-from sides import TOP, Ringpost, close_sides, fetch_peers  # noqa: E402
+from sides import TOP, Ringpost, close_sides, prepare  # noqa: E402
 from tables import heading, provenance  # noqa: E402
 
 FLOOR_KIB = 4
@@ -146,7 +146,7 @@ def main():
     parser.add_argument("--binary", default=str(TOP / "build/release/ringpost"))
     parser.add_argument("--json")
     options = parser.parse_args()
-    fetch_peers()
+    prepare()
     # The kernel spreads connections by a hash, so each shard's limit is a little above its even share.
     limit = options.connections // options.shards * 102 // 100 + 100 // options.shards
     disk = open_disk("root")
@@ -156,6 +156,7 @@ def main():
         facts["limits.sessions"] = f"{limit}, {options.shards} shards"
         side = Ringpost(disk, options.binary, f"[limits]\nsessions = {limit}\n", f"shards = {options.shards}\n")
         sides.append(side)
+        side.start()
         figures = measure(side, options, 2 * (limit * options.shards - options.connections) + 200)
     finally:
         close_sides(sides)

@@ -22,7 +22,7 @@ import traceback
 from disks import DISKS, open_disk
 from load import Cell, counted_pass, timed_pass, warm_up
 from meters import has_hardware_counters
-from sides import TOP, close_sides, fetch_peers, open_sides
+from sides import TOP, close_sides, open_sides, prepare
 from tables import cell_text, heading, provenance
 
 BASE = Cell(size=10240, reuse=False, recipients=1, sessions=50)
@@ -134,7 +134,7 @@ def main():
         Cell(size * 1024, reuse == "yes", recipients, sessions)
         for size, reuse, recipients, sessions in itertools.product(
             options.size, options.reuse.split(","), options.recipients, options.sessions)]
-    fetch_peers()
+    prepare()
     everything = []
     for disk in options.disk.split(","):
         facts, results, _ = run_cells(cells, options.sides.split(","), disk, options)

@@ -15,7 +15,7 @@ import sys
 import latency
 from compare import BASE, add_common, progress, run_cells
 from load import Cell
-from sides import fetch_peers
+from sides import prepare
 from tables import cell_text, heading, median, provenance
 
 REUSE = Cell(10240, True, 1, 50)
@@ -98,7 +98,7 @@ def main():
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.counted, options.seconds = 1, 1, 1
-    fetch_peers()
+    prepare()
 
     def serial(sides):
         progress("one serial connection")

@@ -14,7 +14,7 @@ import statistics
 import time
 
 from disks import DISKS, open_disk
-from sides import TOP, close_sides, fetch_peers, open_sides, wait_for
+from sides import TOP, close_sides, open_sides, prepare, wait_for
 from tables import heading, provenance
 
 QUANTILES = (50, 90, 99, 99.9)
@@ -113,7 +113,7 @@ def main():
     parser.add_argument("--floor-binary", default=str(TOP / "build/release/bench/floor/ringpost_floor"))
     parser.add_argument("--json")
     options = parser.parse_args()
-    fetch_peers()
+    prepare()
     disk = open_disk(options.disk)
     sides = []
     try:

@@ -4,12 +4,14 @@ All of them answer 250 only when the message is on disk. Logs and counters go to
 measured.
 """
 
+import abc
 import os
 import pathlib
 import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -59,7 +61,9 @@ class Sink:
         self.process = subprocess.Popen(
             postfix_tool("smtp-sink", "-c", "-m", "1000", "-u", "nobody", f"127.0.0.1:{port}", 1000),
             stdout=self.log, stderr=subprocess.DEVNULL, preexec_fn=group.join)
-        wait_for(lambda: answers(port), "smtp-sink")
+
+    def wait(self):
+        wait_for(lambda: answers(self.port), "smtp-sink")
 
     def messages(self):
         """How many it has taken in all."""
@@ -80,8 +84,9 @@ class Sink:
         self.log.close()
 
 
-class Side:
-    """A relay between a source and a sink. `group` is its own CPU account, `load` that of source and sink."""
+class Side(abc.ABC):
+    """A relay between a source and a sink. `group` is its own CPU account, `load` that of source and sink. Made, then
+    started; close() undoes as much as was done."""
 
     name = ""
 
@@ -89,19 +94,25 @@ class Side:
         self.disk = disk
         self.port = free_port()
         self.sink_port = free_port()
+        self.spool = disk.folder / self.name
+        self.scratch = tempfile.TemporaryDirectory(prefix="ringpost-bench-", dir="/dev/shm")
         self.group = Group(self.name)
         self.load = Group(self.name + "-load")
-        self.scratch = tempfile.TemporaryDirectory(prefix="ringpost-bench-", dir="/dev/shm")
-        self.spool = disk.folder / self.name
-        self.spool.mkdir()
         self.process = None
-        self.sink = Sink(self.sink_port, self.load)
+        self.sink = None
 
-    def launch(self, command):
+    def start(self):
+        self.spool.mkdir()
+        self.sink = Sink(self.sink_port, self.load)
         with open(pathlib.Path(self.scratch.name) / "log", "wb") as log:
-            self.process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=log,
+            self.process = subprocess.Popen(list(map(str, self.command())), stdout=log, stderr=log,
                                             preexec_fn=self.group.join)
+        self.sink.wait()
         wait_for(lambda: answers(self.port), f"{self.name} on port {self.port}")
+
+    @abc.abstractmethod
+    def command(self):
+        """What runs it, in the foreground."""
 
     def file(self, name, text):
         path = pathlib.Path(self.scratch.name) / name
@@ -116,29 +127,37 @@ class Side:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self.sink.close()
+        if self.sink:
+            self.sink.close()
         self.group.close()
         self.load.close()
         self.scratch.cleanup()
 
 
 class Ringpost(Side):
+    """`top` and `sections` go into its configuration: keys of the top level, and whole sections."""
+
     name = "ringpost"
 
     def __init__(self, disk, binary, sections="", top=""):
         super().__init__(disk)
+        self.binary = binary
+        self.sections = sections
+        self.top = top
+
+    def command(self):
         config = self.file("ringpost.toml", f"""hostname = "relay.example.test"
 spool = "{self.spool}/spool"
 control = "{self.scratch.name}/control.sock"
-{top}[[listener]]
+{self.top}[[listener]]
 protocol = "smtp"
 address = "127.0.0.1:{self.port}"
 [relay]
 networks = ["127.0.0.0/8"]
 [[route]]
 hosts = ["127.0.0.1:{self.sink_port}"]
-{sections}""")
-        self.launch([binary, "serve", "--config", config])
+{self.sections}""")
+        return [self.binary, "serve", "--config", config]
 
 
 class Postfix(Side):
@@ -146,10 +165,9 @@ class Postfix(Side):
 
     name = "postfix"
 
-    def __init__(self, disk):
-        super().__init__(disk)
-        self.launch([HERE / "postfix_in_overlay.sh", POSTFIX, self.spool, self.scratch.name + "/root", self.port,
-                     self.sink_port])
+    def command(self):
+        return [HERE / "postfix_in_overlay.sh", POSTFIX, self.spool, self.scratch.name + "/root", self.port,
+                self.sink_port]
 
 
 class Floor(Side):
@@ -159,7 +177,10 @@ class Floor(Side):
 
     def __init__(self, disk, binary):
         super().__init__(disk)
-        self.launch([binary, self.port, self.sink_port, self.spool])
+        self.binary = binary
+
+    def command(self):
+        return [self.binary, self.port, self.sink_port, self.spool]
 
 
 class Direct:
@@ -171,25 +192,33 @@ class Direct:
         self.group = None
         self.load = Group("direct-load")
         self.port = free_port()
+        self.sink = None
+
+    def start(self):
         self.sink = Sink(self.port, self.load)
+        self.sink.wait()
 
     def close(self):
-        self.sink.close()
+        if self.sink:
+            self.sink.close()
         self.load.close()
 
 
-def fetch_peers():
+def prepare():
+    """First of all: what is told to end cleans up, and Postfix's package is there."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     subprocess.run([str(TOP / "tools/dev"), "peer", "postfix"], check=True, stdout=subprocess.DEVNULL)
 
 
 def open_sides(names, disk, options):
-    """As many as can be opened, or none: what was opened is closed again when one fails."""
+    """All of them, or none: when one fails, the others are closed again."""
     makers = {"ringpost": lambda: Ringpost(disk, options.binary), "postfix": lambda: Postfix(disk),
               "floor": lambda: Floor(disk, options.floor_binary), "direct": Direct}
     sides = []
     try:
         for name in names:
             sides.append(makers[name]())
+            sides[-1].start()
     except BaseException:
         close_sides(sides)
         raise
