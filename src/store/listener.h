@@ -39,7 +39,7 @@ struct CommittedMessage {
 struct DurableOutcome {
     mail::QueueId id;
     std::uint32_t recipient = 0;
-    Location outcome;          // for Store::read_outcome(), while the message lives
+    Location outcome;        // for Store::read_outcome(), while the message lives
     void* cookie = nullptr;  // as given to record_outcome()
 };
 

@@ -112,19 +112,24 @@ void Partition::report_damage(const StoredMessage& message, const Piece& piece, 
 
 rt::Task<base::Status> Partition::read_message(MessageRef message, StoredMessage& into) {
     if (CachedMessage* cached = links_.cache.pin(message); cached != nullptr) {
-        ++links_.counters.cache_hits;
-        const Record record{format::RecordType::commit, 0, 1, cached->record()};
-        const bool good = decode_commit(record, into);
-        RP_ASSERT(good);
+        decode(*cached, into);
+        into.keep();
         links_.cache.unpin(*cached);
         co_return base::Status();
     }
-    ++links_.counters.cache_misses;
     const base::Status status = co_await read_commit(message, into);
     co_return status;
 }
 
+void Partition::decode(const CachedMessage& cached, StoredMessage& into) {
+    ++links_.counters.cache_hits;
+    const Record record{format::RecordType::commit, 0, 1, cached.record()};
+    const bool good = decode_commit(record, into);
+    RP_ASSERT(good);
+}
+
 rt::Task<base::Status> Partition::read_commit(MessageRef message, StoredMessage& into) {
+    ++links_.counters.cache_misses;
     Segment* oldest = pin(oldest_of(message));
     if (oldest == nullptr) {
         co_return base::fail(ENOENT);
@@ -141,6 +146,7 @@ rt::Task<base::Status> Partition::read_commit(MessageRef message, StoredMessage&
         } else if (!decode_commit(*record, into) || into.id != message.id) {
             status = base::fail(EUCLEAN);
         }
+        into.keep();
     }
     unpin(*oldest);
     co_return status;
@@ -181,7 +187,11 @@ rt::Task<base::Result<ReaderHandle>> Partition::open_source(MessageRef message) 
     CachedMessage* cached = links_.cache.pin(message);
     reader.open(cached, *oldest);
     ReaderHandle handle(&reader);
-    const base::Status status = co_await read_message(message, reader.stored());
+    if (cached != nullptr) {
+        decode(*cached, reader.stored());
+        co_return std::move(handle);
+    }
+    const base::Status status = co_await read_commit(message, reader.stored());
     if (!status.has_value()) {
         co_return base::fail(status.error().number());
     }

@@ -75,6 +75,8 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     [[nodiscard]] std::uint64_t oldest_of(MessageRef message) const;
     [[nodiscard]] Segment* pin(std::uint64_t segment);
     void unpin(Segment& segment);
+    // added_headers is a view of `cached` then.
+    void decode(const CachedMessage& cached, StoredMessage& into);
     [[nodiscard]] rt::Task<base::Status> read_commit(MessageRef message, StoredMessage& into);
 
     PartitionLinks links_;

@@ -53,7 +53,7 @@ bool take_commit_field(const FieldReader::Field& field, const format::Commit& fi
             into.protocol.assign(base::as_text(field.value));
             return true;
         case Field::added_headers:
-            into.added_headers.assign(base::as_text(field.value));
+            into.added_headers = base::as_text(field.value);
             return true;
         case Field::pieces:
             if (field.value.size() != std::uint64_t{fixed.pieces} * sizeof(Piece)) {
@@ -78,8 +78,14 @@ void StoredMessage::clear() {
     client_address.clear();
     helo.clear();
     protocol.clear();
-    added_headers.clear();
+    added_headers = {};
+    kept_headers.clear();
     pieces.clear();
+}
+
+void StoredMessage::keep() {
+    kept_headers.assign(added_headers);
+    added_headers = kept_headers;
 }
 
 std::optional<Record> RecordReader::next() {

@@ -74,8 +74,8 @@ struct Outcome {
     base::WallTime next_attempt;  // deferred only
     std::uint16_t code = 0;       // the reply's code; 0 when there was no reply
     mail::EnhancedStatus dsn;
-    std::string_view reply;    // its text; cut at kReplyBytesMax
-    std::string_view relay;    // the next hop that was tried
+    std::string_view reply;  // its text; cut at kReplyBytesMax
+    std::string_view relay;  // the next hop that was tried
     void* cookie = nullptr;  // given back by StoreListener::outcome_durable()
 
     static constexpr std::size_t kReplyBytesMax = 1024;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -25,6 +26,11 @@ struct Piece {
 static_assert(sizeof(Piece) == 16);
 
 struct StoredMessage {
+    StoredMessage() = default;
+    // added_headers may be a view of kept_headers.
+    StoredMessage(const StoredMessage&) = delete;
+    StoredMessage& operator=(const StoredMessage&) = delete;
+
     mail::QueueId id;
     base::WallTime arrival;
     mail::ContentFacts facts;
@@ -32,10 +38,13 @@ struct StoredMessage {
     std::string client_address;
     std::string helo;
     std::string protocol;
-    std::string added_headers;
+    std::string_view added_headers;  // of the record that was decoded, until keep()
+    std::string kept_headers;
     std::vector<Piece> pieces;
 
     void clear();
+    // For when the record goes away.
+    void keep();
 };
 
 // A recipient's state, as it is on disk (do not renumber).
