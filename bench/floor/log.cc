@@ -12,7 +12,7 @@
 namespace bench {
 namespace {
 
-constexpr std::size_t kFileBytes = 256U << 20U;
+constexpr std::size_t kFileBytes = 64U << 20U;
 constexpr std::size_t kAreaBytes = 1U << 20U;
 constexpr std::size_t kBatchBytes = 1U << 20U;
 constexpr std::size_t kPiecesMax = 1000;
