@@ -1,6 +1,7 @@
 #include "rt/timer_wheel.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace rt {
 
@@ -32,7 +33,9 @@ void TimerWheel::place(Timer& timer) {
     while (level + 1 < kLevels && difference >> (kBits * (level + 1)) != 0) {
         ++level;
     }
-    slots_[level][timer.tick_ >> (kBits * level) & (kSlots - 1)].push_back(timer);
+    const std::uint64_t slot = timer.tick_ >> (kBits * level) & (kSlots - 1);
+    slots_[level][slot].push_back(timer);
+    taken_[level] |= 1ULL << slot;
 }
 
 void TimerWheel::cascade(unsigned level) {
@@ -80,11 +83,20 @@ base::MonoTime TimerWheel::next() const {
         const std::uint64_t current = now_ >> (kBits * level);
         const std::uint64_t index = current & (kSlots - 1);
         const std::uint64_t span = level + 1 == kLevels ? kSlots : kSlots - 1 - index;
-        for (std::uint64_t step = 1; step <= span; ++step) {
-            if (!slots_[level][(index + step) & (kSlots - 1)].empty()) {
+        while (taken_[level] != 0) {
+            // From the slot behind the current one on.
+            const auto shift = static_cast<int>((index + 1) & (kSlots - 1));
+            const auto step =
+                static_cast<std::uint64_t>(std::countr_zero(std::rotr(taken_[level], shift)) + 1);
+            const std::uint64_t slot = (index + step) & (kSlots - 1);
+            if (step > span) {
+                break;
+            }
+            if (!slots_[level][slot].empty()) {
                 return start_ +
                        tick_ * static_cast<std::int64_t>((current + step) << (kBits * level));
             }
+            taken_[level] &= ~(1ULL << slot);
         }
     }
     return base::kNever;

@@ -56,6 +56,9 @@ class TimerWheel {
     base::MonoTime start_;
     std::uint64_t now_ = 0;  // ticks since start_ that were handled
     std::array<std::array<Slot, kSlots>, kLevels> slots_;
+    // A bit for each slot that may hold a timer. A timer leaves its slot without a word, so next()
+    // clears the bit of one that it finds empty.
+    mutable std::array<std::uint64_t, kLevels> taken_{};
 };
 
 }  // namespace rt
