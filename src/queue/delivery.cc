@@ -137,9 +137,7 @@ rt::Task<void> Delivery::try_recipients(Entry& entry) {
             continue;
         }
         take_results(entry);
-        if (!client_.usable()) {
-            co_await disconnect();
-        }
+        co_await close_if_worn();
     }
 }
 

@@ -55,7 +55,7 @@ Entry* Site::take(bool connected) {
     if (!expired_.empty()) {
         entry = &static_cast<Entry&>(expired_.pop_front());
         --expired_count_;
-    } else if (!ready_.empty() && (connected || !holds(scheduler_.shard().now()))) {
+    } else if (!ready_.empty() && (connected || may_connect(scheduler_.shard().now()))) {
         entry = &static_cast<Entry&>(ready_.pop_front());
         --ready_count_;
     } else {

@@ -84,6 +84,11 @@ class Site {
         return now < std::max(cool_until_, short_until_);
     }
 
+    // … or all that there may be are made: what gives up the expired ones while the site is dead
+    // runs beside the delivery that tries it.
+    [[nodiscard]] bool may_connect(base::MonoTime now) const {
+        return !holds(now) && engaged_ < route_.connections_max;
+    }
     // Deliveries tell when they connect, and when they have no connection any more.
     void engage() { ++engaged_; }
     void disengage() { --engaged_; }

@@ -318,6 +318,27 @@ TEST_F(QueueTest, WhatWaitsForADeadSiteExpires) {
     }
 }
 
+// What gives up the expired ones needs no connection, and makes none beyond the limit.
+TEST_F(QueueTest, ExpiryWhileASiteIsDeadMakesNoSecondConnection) {
+    options_.retry = RetryPolicy({seconds(5)}, seconds(20));
+    options_.routes[0].connections_max = 1;
+    server_.stop_listening();
+    relay_.start();
+    for (int i = 0; i < 3; ++i) {
+        relay_.submit({.from = ""});
+    }
+    relay_.run_for(seconds(3));
+    server_.greeting = "";  // whoever connects now waits
+    server_.listen("10.0.0.1:25");
+    relay_.run_for(seconds(12));
+    relay_.submit_now({.from = ""});
+    relay_.run_for(seconds(15));
+    EXPECT_GE(
+        std::ranges::count(relay_.log().attempts, Status::expired, &RecordingLog::Attempt::status),
+        1);
+    EXPECT_EQ(server_.connections(), 1U);
+}
+
 TEST_F(QueueTest, AConnectionThatIsRefusedIsNoAttemptForTheRecipientsBehind) {
     options_.recipients_per_transaction = 10;
     server_.stop_listening();
@@ -436,6 +457,16 @@ TEST_F(QueueTest, ManyRecipientsGoInSeveralTransactions) {
     EXPECT_EQ(std::ranges::unique(all).begin(), all.end());
     EXPECT_EQ(all.size(), 250U);
     EXPECT_EQ(server_.connections(), 1U);
+}
+
+TEST_F(QueueTest, AConnectionServesNoMoreTransactionsThanItMay) {
+    options_.recipients_per_transaction = 1;
+    options_.transactions_per_connection = 2;
+    relay_.start();
+    relay_.submit_now({.to = recipients_numbered(5)});
+    ASSERT_TRUE(relay_.drain(seconds(10)));
+    EXPECT_EQ(server_.taken.size(), 5U);
+    EXPECT_EQ(server_.connections(), 3U);
 }
 
 TEST_F(QueueTest, OnlyTheDeferredRecipientsAreTriedAgain) {
