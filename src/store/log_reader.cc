@@ -19,10 +19,13 @@ rt::Task<base::Status> read_fully(rt::Shard& shard, rt::AwaitableOp& op, io::Han
         if (result < 0) {
             co_return base::fail(-result);
         }
-        // Direct reads go on in whole blocks; the file is a whole number of them.
-        const std::size_t got = static_cast<std::size_t>(result) / format::kBlock * format::kBlock;
-        if (got == 0) {
+        if (result == 0) {
             co_return base::fail(ENODATA);
+        }
+        // Direct reads go on in whole blocks, and give them: the file is a whole number of them.
+        std::size_t got = static_cast<std::size_t>(result);
+        if (got > format::kBlock) {
+            got = got / format::kBlock * format::kBlock;
         }
         into = into.subspan(got);
         offset += got;

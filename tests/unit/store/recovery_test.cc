@@ -263,6 +263,17 @@ TEST_F(RecoveryTest, AReadErrorDuringRecoveryRefusesTheStart) {
     run(nothing);
 }
 
+// Buffered reads may come short anywhere, not in whole blocks alone.
+TEST_F(RecoveryTest, ShortReadsAreGoneOnWith) {
+    options_.store.direct_io = false;
+    run(three_letters);
+    for (std::uint32_t skip = 0; skip < 6; ++skip) {
+        world().host().inject({.code = io::OpCode::read, .skip = skip, .bytes = 100});
+        run(nothing);
+        EXPECT_EQ(world().host().injections_left(), 0U) << skip;
+    }
+}
+
 rt::Task<void> one_letter(StoreProgram& program) {
     co_await program.put(letter_of(4, 500), 500);
 }
