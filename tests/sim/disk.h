@@ -174,6 +174,9 @@ class Disk {
     // The same, as another disk's state; this one stays as it is.
     [[nodiscard]] State crashed(base::Prng& prng, CrashCounts* counts = nullptr) const;
     [[nodiscard]] const State& state() const { return state_; }
+    // What even the worst power cut leaves: the bytes of all files whose names are durable, one
+    // behind another, without the parts that are zero.
+    [[nodiscard]] std::string durable_bytes() const;
     // REQUIRES: nothing is open.
     void restore(State state);
 

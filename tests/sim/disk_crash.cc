@@ -168,6 +168,20 @@ Disk::State Disk::crashed(base::Prng& prng, CrashCounts* counts) const {
     return after;
 }
 
+std::string Disk::durable_bytes() const {
+    std::string bytes;
+    std::vector<Inode> next{kRoot};
+    while (!next.empty()) {
+        const File& in = state_.files.at(next.back());
+        next.pop_back();
+        in.content.append_durable(bytes);
+        for (const auto& [name, entry] : in.durable_entries) {
+            next.push_back(entry);
+        }
+    }
+    return bytes;
+}
+
 Disk::CrashCounts Disk::crash(base::Prng& prng) {
     CrashCounts counts;
     State after = crashed(prng, &counts);

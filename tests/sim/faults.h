@@ -72,8 +72,8 @@ class Faults {
     std::array<std::uint32_t, kFaults> rates_{};
 };
 
-// How often each fault met each state. A state is what the world's probe says at that moment, else
-// the name of the operation that was hit.
+// How often each fault met each state: the label of the connection that was hit, where it has one
+// (Network::set_label), else the name of the operation; or what the world's probe makes of that.
 class Meetings {
   public:
     using Counts = std::map<std::pair<Fault, std::string>, std::uint64_t>;

@@ -106,6 +106,16 @@ void SparseBytes::cut(std::uint64_t size) {
     }
 }
 
+void SparseBytes::append_to(std::string& out, std::uint64_t size) const {
+    for (const auto& [number, page] : pages_) {
+        const std::uint64_t at = number * kPage;
+        if (at >= size) {
+            return;
+        }
+        out += base::as_text(base::Bytes(*page).first(std::min<std::uint64_t>(kPage, size - at)));
+    }
+}
+
 std::size_t FileContent::read(std::uint64_t offset, base::MutableBytes into) const {
     if (offset >= size_) {
         return 0;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/bytes.h"
@@ -24,6 +25,8 @@ class SparseBytes {
     void copy_from(const SparseBytes& other, std::uint64_t from, std::uint64_t to);
     // Everything from `size` on becomes zero.
     void cut(std::uint64_t size);
+    // All pages below `size` that are not zero.
+    void append_to(std::string& out, std::uint64_t size) const;
 
   private:
     static constexpr std::size_t kPage = 4096;
@@ -60,6 +63,8 @@ class FileContent {
     void fail_sync(std::uint64_t covers, std::uint32_t sector, base::Prng& prng);
     void drop_cache();
 
+    // What is durable for certain.
+    void append_durable(std::string& out) const { durable_.append_to(out, durable_size_); }
     // As the medium holds it after a power cut.
     [[nodiscard]] FileContent crashed(base::Prng& prng, std::uint32_t sector, bool tear_inside,
                                       TearCounts& counts) const;

@@ -1,5 +1,6 @@
 #include "sim/host.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
@@ -180,6 +181,22 @@ std::size_t Host::operations_in_flight() const {
         }
     }
     return sum;
+}
+
+std::size_t Host::open_sockets() const {
+    return process_ == nullptr ? 0
+                               : static_cast<std::size_t>(
+                                     std::ranges::count_if(process_->entries, [](const auto& item) {
+                                         return item.second.endpoint != kNoEndpoint;
+                                     }));
+}
+
+EndpointId Host::endpoint_of(io::Handle handle) const {
+    if (process_ == nullptr) {
+        return kNoEndpoint;
+    }
+    const auto found = process_->entries.find(handle);
+    return found == process_->entries.end() ? kNoEndpoint : found->second.endpoint;
 }
 
 std::size_t Host::open_handles() const {

@@ -107,12 +107,16 @@ class Host {
     // Faults at chosen operations, in the order given.
     void inject(const Injection& injection) { injections_.push_back(injection); }
     [[nodiscard]] std::size_t injections_left() const { return injections_.size(); }
-    // Looks at each operation as it is handed to the kernel; for counting and for directed crashes.
+    // Looks at each operation as it is handed to the kernel; for counting, for directed crashes,
+    // and for oracles that must know before a peer does.
     std::function<void(const io::Op&)> on_start;
 
     // At rest nothing is left over: no operation, no handle, no lease.
     [[nodiscard]] std::size_t operations_in_flight() const;
     [[nodiscard]] std::size_t open_handles() const;
+    [[nodiscard]] std::size_t open_sockets() const;
+    // Of a socket of the running program; kNoEndpoint when it is none.
+    [[nodiscard]] EndpointId endpoint_of(io::Handle handle) const;
 
   private:
     friend class SimDriver;

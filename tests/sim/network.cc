@@ -231,6 +231,7 @@ void Network::arrive_syn(EndpointId from, const io::SocketAddress& to, std::uint
     server.local = to;
     server.peer_address = client->local;
     server.other = from;
+    server.server_side = true;
     server.out.capacity = draw_capacity();
     server.out.last_arrival = world_.now() + back;  // no data overtakes the handshake
     client->other = id;
@@ -294,7 +295,7 @@ void Network::close(EndpointId id) {
     }
     if (!endpoint.write_shut) {
         endpoint.write_shut = true;
-        push(id, {{}, true});
+        push(id, {{}, true, world_.now()});
     }
     endpoint.closed = true;
     forget_if_done(id);
@@ -364,6 +365,35 @@ io::SocketAddress Network::local(EndpointId endpoint) const {
 io::SocketAddress Network::peer(EndpointId endpoint) const {
     const Endpoint& of = get(endpoint);
     return of.state == State::connected ? of.peer_address : io::SocketAddress();
+}
+
+void Network::set_label(EndpointId endpoint, const char* label) {
+    Endpoint* one = find(endpoint);
+    if (one == nullptr) {
+        return;
+    }
+    one->label = label;
+    if (Endpoint* other = find(one->other)) {
+        other->label = label;
+    }
+}
+
+const char* Network::label(EndpointId endpoint, const char* otherwise) const {
+    const auto found = endpoints_.find(endpoint);
+    const char* label = found == endpoints_.end() ? nullptr : found->second.label;
+    return label == nullptr ? otherwise : label;
+}
+
+base::MonoTime Network::newest_sent(EndpointId endpoint) const {
+    return get(endpoint).newest_sent;
+}
+
+std::size_t Network::clients_of(const io::SocketAddress& server) const {
+    return static_cast<std::size_t>(std::ranges::count_if(endpoints_, [&](const auto& item) {
+        const Endpoint& one = item.second;
+        return (one.state == State::connecting || one.state == State::connected) && !one.closed &&
+               !one.vanished && !one.server_side && one.peer_address == server;
+    }));
 }
 
 bool Network::is_listener(EndpointId endpoint) const {

@@ -70,6 +70,16 @@ class Network {
     [[nodiscard]] io::SocketAddress peer(EndpointId endpoint) const;
     [[nodiscard]] bool is_listener(EndpointId endpoint) const;
 
+    // What the connection is doing, for the count of the faults that it meets; a literal. Of both
+    // ends.
+    void set_label(EndpointId endpoint, const char* label);
+    // The label, or `otherwise` where there is none.
+    [[nodiscard]] const char* label(EndpointId endpoint, const char* otherwise) const;
+    // When the newest bytes were sent that have arrived here.
+    [[nodiscard]] base::MonoTime newest_sent(EndpointId endpoint) const;
+    // Sockets that somebody owns who connects, or is connected, to that address.
+    [[nodiscard]] std::size_t clients_of(const io::SocketAddress& server) const;
+
     // Of an address where nobody listens. REQUIRES: `address` is not a wildcard.
     void set_silence(const io::SocketAddress& address, Silence silence);
     // Sockets that somebody still owns.
@@ -80,6 +90,7 @@ class Network {
     struct Piece {
         std::string bytes;
         bool end = false;  // FIN
+        base::MonoTime sent{};
     };
     // One direction: from its owner to the other end.
     struct Pipe {
@@ -97,12 +108,15 @@ class Network {
         EndpointId other = kNoEndpoint;  // none when that end is gone for good
         Changed changed;
         bool change_noted = false;
+        bool server_side = false;
+        const char* label = nullptr;
         // Sending.
         Pipe out;
         bool write_shut = false;
         // Receiving.
         std::string inbox;
         std::size_t inbox_at = 0;
+        base::MonoTime newest_sent{};
         bool end_seen = false;
         bool read_shut = false;
         int error = 0;        // reported once, by the next operation

@@ -48,12 +48,12 @@ base::Result<std::size_t> Network::send(EndpointId id, base::Bytes bytes) {
     if (n == 0) {
         return base::fail(EAGAIN);
     }
-    if (n > 1 && world_.fault(Fault::short_send, "send")) {
+    if (n > 1 && world_.fault(Fault::short_send, label(id, "send"))) {
         n = 1 + world_.prng().below(n - 1);
     }
     bytes = bytes.first(n);
     world_.trace_bytes("net.send", bytes);
-    const bool split = n > 1 && world_.fault(Fault::split, "send");
+    const bool split = n > 1 && world_.fault(Fault::split, label(id, "send"));
     const std::array<std::size_t, 4> scales{2, 64, 1024, n};
     const std::size_t scale = split ? scales[world_.prng().below(scales.size())] : n;
     for (int pieces = 1; !bytes.empty(); ++pieces) {
@@ -61,7 +61,7 @@ base::Result<std::size_t> Network::send(EndpointId id, base::Bytes bytes) {
         if (split && pieces < kPiecesMax) {
             size = 1 + world_.prng().below(std::min(scale, size));
         }
-        push(id, {std::string(base::as_text(bytes.first(size))), false});
+        push(id, {std::string(base::as_text(bytes.first(size))), false, world_.now()});
         bytes = bytes.subspan(size);
     }
     return n;
@@ -70,7 +70,7 @@ base::Result<std::size_t> Network::send(EndpointId id, base::Bytes bytes) {
 void Network::push(EndpointId from, Piece piece) {
     Pipe& pipe = get(from).out;
     base::MonoTime arrival = world_.now() + world_.draw(world_.options().network_latency);
-    if (world_.fault(Fault::stall, "send")) {
+    if (world_.fault(Fault::stall, label(from, "send"))) {
         arrival += world_.draw(world_.options().stall_time);
     }
     pipe.last_arrival = std::max(pipe.last_arrival, arrival);
@@ -104,7 +104,7 @@ void Network::arrive(EndpointId from) {
                 endpoints_.erase(sender->other);
             }
         }
-    } else if (world_.fault(Fault::reset, "arrive")) {
+    } else if (world_.fault(Fault::reset, label(from, "arrive"))) {
         const EndpointId to = sender->other;
         reset_reaches(from);
         break_end(to);
@@ -112,6 +112,7 @@ void Network::arrive(EndpointId from) {
     } else if (!receiver->broken) {
         if (!receiver->read_shut) {
             receiver->inbox += piece.bytes;
+            receiver->newest_sent = piece.bytes.empty() ? receiver->newest_sent : piece.sent;
         }
         receiver->end_seen = receiver->end_seen || piece.end;
         note_change(sender->other);
@@ -131,7 +132,7 @@ base::Result<std::size_t> Network::receive(EndpointId id, base::MutableBytes int
         Endpoint* other = find(endpoint.other);
         const bool was_full = other != nullptr && room(*other) == 0;
         std::size_t n = std::min<std::uint64_t>(into.size(), unread(endpoint));
-        if (n > 1 && world_.fault(Fault::short_receive, "receive")) {
+        if (n > 1 && world_.fault(Fault::short_receive, label(id, "receive"))) {
             n = 1 + world_.prng().below(n - 1);
         }
         std::memcpy(into.data(), endpoint.inbox.data() + endpoint.inbox_at, n);
@@ -167,7 +168,7 @@ base::Status Network::shutdown(EndpointId id, int how) {
     }
     if (how != SHUT_RD && !endpoint.write_shut) {
         endpoint.write_shut = true;
-        push(id, {{}, true});
+        push(id, {{}, true, world_.now()});
     }
     note_change(id);
     return {};

@@ -349,7 +349,7 @@ base::Result<io::BufferRingId> SimDriver::add_buffer_ring(std::uint32_t count, s
     }
     auto ring = std::make_unique<BufferRing>();
     ring->size = size;
-    ring->memory.resize(std::size_t{count} * size);
+    ring->memory.resize(count);
     ring->out.resize(count);
     for (std::uint32_t i = 0; i < count; ++i) {
         ring->free.push_back(static_cast<std::int32_t>(i));
@@ -358,10 +358,18 @@ base::Result<io::BufferRingId> SimDriver::add_buffer_ring(std::uint32_t count, s
     return static_cast<io::BufferRingId>(rings_.size() - 1);
 }
 
+base::MutableBytes SimDriver::BufferRing::bytes(std::int32_t id) {
+    std::unique_ptr<std::byte[]>& one = memory[static_cast<std::size_t>(id)];
+    if (one == nullptr) {
+        one = std::make_unique<std::byte[]>(size);
+    }
+    return {one.get(), size};
+}
+
 base::MutableBytes SimDriver::buffer(io::BufferRingId ring, std::int32_t id) {
     BufferRing& of = *rings_.at(ring);
     RP_ASSERT(id >= 0 && of.out.at(static_cast<std::size_t>(id)));
-    return base::MutableBytes(of.memory).subspan(static_cast<std::size_t>(id) * of.size, of.size);
+    return of.bytes(id);
 }
 
 void SimDriver::return_buffer(io::BufferRingId ring, std::int32_t id) {

@@ -87,9 +87,10 @@ class SimDriver final : public io::Driver {
     };
     struct BufferRing {
         std::uint32_t size;
-        std::vector<std::byte> memory;
+        std::vector<std::unique_ptr<std::byte[]>> memory;  // each made when it is first used
         std::deque<std::int32_t> free;
         std::vector<bool> out;
+        [[nodiscard]] base::MutableBytes bytes(std::int32_t id);
     };
     struct Done {
         FlightId id;

@@ -231,14 +231,12 @@ void SimDriver::attempt_receive_multishot(FlightId id, Flight& flight, EndpointI
     BufferRing* ring =
         flight.parameters.ring < rings_.size() ? rings_[flight.parameters.ring].get() : nullptr;
     if (ring == nullptr || ring->free.empty() ||
-        world_.fault(Fault::no_buffers, "receive_multishot")) {
+        world_.fault(Fault::no_buffers, network.label(endpoint, "receive_multishot"))) {
         complete(id, -ENOBUFS);
         return;
     }
     const std::int32_t buffer_id = ring->free.front();
-    const auto place = static_cast<std::size_t>(buffer_id) * ring->size;
-    const auto n =
-        network.receive(endpoint, base::MutableBytes(ring->memory).subspan(place, ring->size));
+    const auto n = network.receive(endpoint, ring->bytes(buffer_id));
     if (!n) {
         if (n.error().number() != EAGAIN) {
             complete(id, -n.error().number());
@@ -251,8 +249,9 @@ void SimDriver::attempt_receive_multishot(FlightId id, Flight& flight, EndpointI
     }
     ring->free.pop_front();
     ring->out[static_cast<std::size_t>(buffer_id)] = true;
-    complete_more(id, static_cast<std::int32_t>(*n), buffer_id,
-                  !world_.fault(Fault::multishot_end, "receive_multishot"));
+    complete_more(
+        id, static_cast<std::int32_t>(*n), buffer_id,
+        !world_.fault(Fault::multishot_end, network.label(endpoint, "receive_multishot")));
 }
 
 base::Result<io::Handle> SimDriver::listen(const io::SocketAddress& address,

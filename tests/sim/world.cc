@@ -127,7 +127,7 @@ bool World::fault(Fault fault, std::string_view state) {
 
 void World::count(Fault fault, std::string_view state) {
     trace(name_of(fault));
-    meetings_.add(fault, probe_ ? probe_() : std::string(state));
+    meetings_.add(fault, probe_ ? probe_(fault, state) : std::string(state));
 }
 
 base::Duration World::draw(const Span& span) {

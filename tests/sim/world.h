@@ -116,10 +116,11 @@ class World {
     void trace_bytes(const char* label, base::Bytes bytes);
     [[nodiscard]] std::uint64_t trace_hash() const { return hash_; }
 
-    // True with the fault's rate; counted against `state`, or against what the probe says.
+    // True with the fault's rate; counted against `state`, or against what the probe makes of it.
     [[nodiscard]] bool fault(Fault fault, std::string_view state);
     void count(Fault fault, std::string_view state);
-    void set_probe(std::function<std::string()> probe) { probe_ = std::move(probe); }
+    using Probe = std::function<std::string(Fault fault, std::string_view state)>;
+    void set_probe(Probe probe) { probe_ = std::move(probe); }
     [[nodiscard]] const Meetings& meetings() const { return meetings_; }
 
     [[nodiscard]] base::Duration draw(const Span& span);
@@ -147,7 +148,7 @@ class World {
     std::vector<std::unique_ptr<Host>> hosts_;
     std::vector<PlannedCrash> planned_crashes_;
     Meetings meetings_;
-    std::function<std::string()> probe_;
+    Probe probe_;
     std::uint64_t events_ = 0;
     std::uint64_t hash_ = 0;
 };

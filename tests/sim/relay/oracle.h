@@ -1,0 +1,188 @@
+// Oracle: what must be true of the relay, judged from outside: by what clients sent and were told,
+// what next hops were offered and answered, and what the disk holds. Of the relay itself it
+// believes only two things, and holds them against the rest: the log's lines of attempts, one per
+// recorded outcome and in the same order, and the store's count of outcomes that are durable. It
+// survives crashes; it is told of each instant as it happens, and says what is wrong to the
+// journal.
+//
+//  - what got 250 was durable before the 250 left, and is delivered, bounced or queued ever after,
+//    with its bytes, its sender and its recipients;
+//  - what was refused, broken off or not ended is never offered to anyone;
+//  - a final recipient is not tried again, unless a power cut or kill came before that was durable,
+//    or the next hop's answer could have been lost;
+//  - nobody is tried before the wait is over, or long after the message expired;
+//  - who failed is named by one notification; none goes to the null path;
+//  - the counts of attempts survive; ids never recur.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "mail/log_event.h"
+#include "sim/network.h"
+#include "sim/relay/journal.h"
+#include "sim/relay/letter.h"
+#include "sim/relay/plan.h"
+#include "sim/world.h"
+
+namespace sim::relay {
+
+// A message that a next hop was given to its last byte.
+struct Given {
+    std::string reverse_path;
+    std::vector<std::string> recipients;  // those that it accepted
+    std::string content;
+    bool eight_bit = false;  // it offered 8BITMIME
+    EndpointId connection = kNoEndpoint;
+    base::MonoTime sent{};  // when its last byte was
+};
+
+class Oracle {
+  public:
+    Oracle(World& world, const Plan& plan, Journal& journal)
+        : world_(world), plan_(plan), journal_(journal) {}
+    Oracle(const Oracle&) = delete;
+    Oracle& operator=(const Oracle&) = delete;
+
+    // Clients. `client` is the address that the relay sees.
+    void composing(const Letter& letter, const std::string& client);
+    void recipient_answered(std::uint64_t letter, const std::string& path, bool accepted);
+    // All of it has been sent: from now on the relay may take it.
+    void end_sent(std::uint64_t letter);
+    void acknowledged(std::uint64_t letter, const std::string& id);
+    void refused(std::uint64_t letter);
+    // It will not be ended. Says nothing of one whose end was sent.
+    void withdrawn(std::uint64_t letter);
+
+    // The program. `durable`: the store's count of durable outcomes, by shard.
+    void started(std::uint32_t shards);
+    void died(const std::vector<std::uint64_t>& durable);
+    void stopped(const std::vector<std::uint64_t>& durable);
+    void attempt(std::uint32_t shard, const mail::AttemptEvent& event);
+    void reception(const mail::ReceptionEvent& event);
+    // A 250 with that id is handed to the kernel; `durable` is what the worst power cut would
+    // leave.
+    void ack_leaves(const std::string& client, const std::string& id, const std::string& durable);
+    // Ids of all that is queued.
+    void check_queue(const std::set<std::string>& ids);
+
+    // Next hops. `sent`: when the relay sent the command.
+    void offered(const std::string& path, base::MonoTime sent);
+    void never(const std::vector<std::string>& paths);  // 5xx
+    void part(const std::vector<std::string>& paths, std::string_view content, bool eight_bit);
+    // Checks what was given, whatever the answer.
+    void given(const Given& message);
+    // It is taken: the next hop has it. `withheld`: no answer will leave.
+    void taken(const Given& message, bool withheld);
+    // Another command came behind the answer: the relay has seen it. Or none came: it ended.
+    void confirmed(EndpointId connection);
+    void broken(EndpointId connection);
+
+    // At the end: the queue is empty.
+    void settle();
+
+    [[nodiscard]] std::size_t acknowledged_count() const { return acknowledged_; }
+    [[nodiscard]] std::size_t taken_count() const { return taken_; }
+    [[nodiscard]] std::size_t notified_count() const { return notified_; }
+    [[nodiscard]] std::size_t copies() const { return copies_; }
+    // Every acknowledged letter from that number on has reached all its recipients.
+    [[nodiscard]] bool all_taken_from(std::uint64_t letter) const;
+    [[nodiscard]] bool outcome_waits() const;
+
+  private:
+    using Status = mail::AttemptEvent::Status;
+    enum class Phase : std::uint8_t { composing, ended, acknowledged, refused, withdrawn };
+    enum class Fate : std::uint8_t { open, durable, uncertain };
+    struct Outcome {
+        Status status;
+        Fate fate = Fate::open;
+        std::uint32_t attempts = 0;
+        std::uint32_t shard = 0;
+        std::uint64_t index = 0;  // among those of its shard since the start, from 1
+        base::MonoTime at{};
+        base::WallTime wall{};
+        bool possible_duplicate = false;
+    };
+    struct Take {
+        EndpointId connection;
+        std::uint64_t generation;
+        base::MonoTime at{};
+        bool withheld = false;
+        bool confirmed = false;
+        bool broken = false;
+        bool claimed = false;  // the log has told of it
+    };
+    struct Recipient {
+        bool accepted = false;
+        bool refused = false;
+        bool never = false;
+        std::vector<Outcome> outcomes;
+        std::vector<Take> takes;
+        std::set<std::string> notifications;
+        std::uint32_t open_deaths = 0;  // of the program, while its end was not durable
+    };
+    struct Message {
+        Letter letter;
+        std::string client;
+        Phase phase = Phase::composing;
+        std::string id;
+        bool seen = false;  // by a next hop, or in the log
+        base::WallTime composed{};
+        base::WallTime ended{};
+    };
+
+    [[nodiscard]] Message* known(std::string_view path, const char* what);
+    // A letter's recipients go by their path; those of notifications by id and path.
+    [[nodiscard]] static std::string key_of(const std::string& id, const std::string& path);
+    [[nodiscard]] Recipient& recipient(const std::string& key) { return recipients_[key]; }
+    void bind(const std::string& id, const std::string& owner);
+    [[nodiscard]] static bool is_final(Status status) { return status != Status::deferred; }
+    // The last outcome that surely stands; nullptr when there is none.
+    [[nodiscard]] static const Outcome* certain(const Recipient& recipient);
+    [[nodiscard]] bool has_final(const Recipient& recipient) const;
+    void check_count(const std::string& key, const Recipient& recipient,
+                     const mail::AttemptEvent& event);
+    void check_sent(const std::string& key, Recipient& recipient);
+    void check_copy(const std::string& key, const Recipient& recipient, base::MonoTime sent);
+    void check_letter(const Given& message);
+    void check_notification(const Given& message);
+    void named(const std::string& path, const std::string& id);
+    [[nodiscard]] bool is_durable(const Message& message, const std::string& id,
+                                  const std::string& durable) const;
+    void settle_recipient(const Message& message, const std::string& path);
+    void end_generation(const std::vector<std::uint64_t>& durable, bool in_order);
+
+    World& world_;
+    const Plan& plan_;
+    Journal& journal_;
+    std::map<std::uint64_t, Message> messages_;
+    std::map<std::string, Recipient> recipients_;
+    std::map<std::string, std::string> owners_;         // of ids
+    std::set<std::string> accepted_;                    // ids that the log said were accepted
+    std::map<std::string, std::string> notifications_;  // their content by id
+    std::set<std::string> lost_senders_;                // whose notification was refused for good
+    std::map<std::string, std::set<std::uint64_t>>
+        leaves_;                         // letters that were durable then, by id
+    std::vector<std::uint64_t> logged_;  // outcomes by shard, of this program
+    std::uint64_t generation_ = 0;
+    std::size_t acknowledged_ = 0;
+    std::size_t taken_ = 0;
+    std::size_t notified_ = 0;
+    std::size_t copies_ = 0;
+};
+
+// What the relay puts before the content, and the id in it; the rest of `content` behind it. ""
+// where it is not whole.
+struct TraceHeader {
+    std::string_view text;
+    std::string id;
+    std::string_view rest;
+};
+[[nodiscard]] TraceHeader trace_header(std::string_view content);
+
+}  // namespace sim::relay

@@ -1,0 +1,300 @@
+#include "sim/relay/plan.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace sim::relay {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr const char* kHopAddresses[] = {"10.0.1.1:25", "10.0.1.2:25", "10.0.1.3:25"};
+
+class Dice {
+  public:
+    explicit Dice(base::Prng& prng) : prng_(prng) {}
+    // Off in most seeds; else one of a few rates.
+    std::uint32_t odds(std::uint32_t most, std::uint32_t on_of_8 = 3) {
+        if (!prng_.chance(on_of_8, 8)) {
+            return 0;
+        }
+        const std::uint32_t shares[] = {most, most, most / 3, most / 10};
+        return std::max(1U, shares[prng_.below(4)]);
+    }
+    template <typename T>
+    T one_of(std::initializer_list<T> choices) {
+        return *(choices.begin() + prng_.below(choices.size()));
+    }
+    bool chance(std::uint64_t numerator, std::uint64_t denominator) {
+        return prng_.chance(numerator, denominator);
+    }
+    std::uint64_t between(std::uint64_t least, std::uint64_t most) {
+        return least + prng_.below(most - least + 1);
+    }
+    base::Duration between(base::Duration least, base::Duration most) {
+        return base::Duration(static_cast<std::int64_t>(between(
+            static_cast<std::uint64_t>(least.count()), static_cast<std::uint64_t>(most.count()))));
+    }
+
+  private:
+    base::Prng& prng_;
+};
+
+Faults draw_faults(Dice& dice) {
+    Faults faults;
+    // What only cuts and delays may be frequent.
+    for (const Fault fault :
+         {Fault::split, Fault::short_send, Fault::short_receive, Fault::cancel_loses,
+          Fault::multishot_end, Fault::no_buffers, Fault::slow_doorbell, Fault::short_read}) {
+        faults.set(fault, 100 * dice.odds(2000));
+    }
+    for (const Fault fault : {Fault::connect_refused, Fault::connect_silent, Fault::accept_error}) {
+        faults.set(fault, 100 * dice.odds(1000, 2));
+    }
+    faults.set(Fault::reset, 10 * dice.odds(1000));
+    faults.set(Fault::stall, 10 * dice.odds(1000));
+    faults.set(Fault::slow_disk, 10 * dice.odds(1000));
+    // What ends the process.
+    for (const Fault fault :
+         {Fault::read_error, Fault::write_error, Fault::sync_error, Fault::short_write}) {
+        faults.set(fault, 10 * dice.odds(600, 1));
+    }
+    faults.set(Fault::no_space, 100 * dice.odds(3000, 1));
+    faults.set(Fault::wall_step, dice.odds(500, 1));
+    return faults;
+}
+
+void draw_world(Dice& dice, Plan& plan) {
+    Options& world = plan.world;
+    world.faults = draw_faults(dice);
+    world.disk.sector_bytes = dice.one_of({512U, 4096U});
+    world.disk.names = dice.one_of({NameOrder::prefix, NameOrder::independent});
+    world.disk.tear_inside_sectors = dice.chance(1, 4);
+    world.disk_latency = {std::chrono::microseconds(5),
+                          dice.one_of<base::Duration>(
+                              {std::chrono::microseconds(100), milliseconds(2), milliseconds(20)})};
+    world.network_latency = {std::chrono::microseconds(10),
+                             dice.one_of<base::Duration>({std::chrono::microseconds(200),
+                                                          milliseconds(2), milliseconds(60)})};
+    world.restart_delay = {milliseconds(100), seconds(2)};
+    world.slow_disk_time = {milliseconds(5), seconds(2)};
+    world.stall_time = {milliseconds(100), kStallMost};
+    world.connect_timeout = seconds(40);
+    world.socket_buffer_least = dice.one_of({512U, 4096U, 65536U});
+    world.socket_buffer_most = world.socket_buffer_least * 4;
+    // Now and then room for a handful of segments.
+    if (dice.chance(1, 8)) {
+        world.disk.capacity_bytes = dice.between(1200, 3000) << 10U;
+        plan.may_be_short = true;
+    }
+}
+
+void draw_limits(Dice& dice, Plan& plan, smtp::Limits& limits) {
+    limits.recipients_max = dice.one_of({4U, 8U});
+    limits.message_bytes_max = 160'000;
+    limits.command_timeout = seconds(60);
+    limits.content_timeout = seconds(60);
+    limits.reply_timeout = seconds(60);
+    limits.connect_timeout = seconds(10);
+    limits.banner_timeout = limits.helo_timeout = seconds(30);
+    limits.mail_timeout = limits.rcpt_timeout = seconds(30);
+    limits.data_timeout = limits.block_timeout = seconds(30);
+    limits.final_dot_timeout = seconds(60);
+    limits.quit_timeout = seconds(5);
+    plan.content_bytes_max = dice.one_of({2'000U, 20'000U, 120'000U});
+}
+
+void draw_relay(Dice& dice, Plan& plan) {
+    smtp::Limits limits;
+    draw_limits(dice, plan, limits);
+    app::RelaySettings& settings = plan.settings;
+
+    smtp::SessionConfig session;
+    session.hostname = kRelayName;
+    session.relay_networks.add(*net::Network::parse("10.0.0.0/8"));
+    session.limits = limits;
+    settings.listeners.push_back({*io::SocketAddress::parse(kRelayAddress), std::move(session)});
+    settings.sessions_max = dice.one_of({2U, 30U, 30U});
+
+    queue::Options& queue = settings.queue;
+    queue.hostname = kRelayName;
+    queue.retry = queue::RetryPolicy(
+        dice.one_of<std::vector<base::Duration>>(
+            {{seconds(1)}, {seconds(2), seconds(5), seconds(9)}, {seconds(4), seconds(20)}}),
+        dice.one_of<base::Duration>({seconds(40), minutes(3), minutes(30)}));
+    queue.smtp = limits;
+    queue.recipients_per_transaction = dice.one_of({1U, 2U, 100U});
+    queue.transactions_per_connection = dice.one_of({1U, 3U, 1000U});
+    queue.connection_age_max = dice.one_of<base::Duration>({seconds(3), seconds(300)});
+    queue.connection_idle_max = dice.one_of<base::Duration>({milliseconds(500), seconds(5)});
+    queue.cool_down_least = seconds(1);
+    queue.cool_down_most = dice.one_of<base::Duration>({seconds(2), seconds(10)});
+
+    store::StoreOptions& store = settings.store;
+    store.spool = "/spool";
+    store.shards = dice.one_of({2U, 2U, 3U});
+    store.segment_bytes = dice.one_of({64ULL, 128ULL, 256ULL}) << 10U;
+    store.chunk_bytes_max = dice.one_of({1ULL, 8ULL}) << 20U;
+    store.cache_bytes_max = dice.one_of({0ULL, 64ULL << 10U, 1ULL << 20U});
+    store.transactions_max = dice.one_of({3U, 100U});
+    store.batch_bytes_max = dice.one_of({64ULL << 10U, 1ULL << 20U});
+    store.commit_delay =
+        dice.one_of<base::Duration>({milliseconds(1), milliseconds(1), milliseconds(20)});
+    store.direct_io = dice.chance(3, 4);
+
+    queue::Route route;
+    route.name = "next hops";
+    for (const HopPlan& hop : plan.hops) {
+        route.targets.push_back({hop.address, *io::SocketAddress::parse(hop.address)});
+    }
+    route.connections_max = dice.one_of({2U, 4U, 12U});
+    queue.routes.push_back(std::move(route));
+    if (plan.on(Fault::no_space) || store.transactions_max < 100 ||
+        store.chunk_bytes_max < (8ULL << 20U)) {
+        plan.may_be_short = true;
+    }
+}
+
+void draw_clients(Dice& dice, Plan& plan) {
+    plan.sessions = static_cast<std::uint32_t>(dice.between(2, 10));
+    ClientOdds& odds = plan.client;
+    odds.pipelining = dice.odds(800, 6);
+    odds.chunks = dice.odds(800, 4);
+    odds.stranger = dice.odds(400);
+    odds.noise = dice.odds(500, 4);
+    odds.reset = dice.odds(200);
+    odds.abort = dice.odds(300);
+    odds.vanish = dice.odds(300);
+    odds.null_path = dice.odds(300);
+    odds.eight_bit = dice.odds(300);
+    odds.large = dice.odds(300, 5);
+    odds.too_large = dice.odds(60, 1);
+    odds.many_recipients = dice.odds(200, 2);
+    odds.bad_recipient = dice.odds(200, 2);
+    odds.slow = dice.odds(500);
+}
+
+void draw_hops(Dice& dice, Plan& plan) {
+    const std::uint64_t count = dice.between(1, 3);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        HopPlan hop;
+        hop.address = kHopAddresses[i];
+        hop.pipelining = dice.chance(2, 3);
+        hop.chunking = dice.chance(1, 2);
+        hop.eight_bit = dice.chance(3, 4);
+        hop.extended = dice.chance(7, 8);
+        HopOdds& odds = hop.odds;
+        odds.greeting = dice.odds(200, 2);
+        odds.hello = dice.odds(200, 1);
+        odds.later = dice.odds(300, 4);
+        odds.never = dice.odds(200, 4);
+        odds.closing = dice.odds(60, 2);
+        odds.close = dice.odds(60, 2);
+        odds.close_inside = dice.odds(200, 2);
+        odds.lost_answer = dice.odds(300, 2);
+        odds.slow = dice.odds(300, 2);
+        odds.too_slow = dice.odds(50, 1);
+        odds.too_many = dice.odds(200, 1);
+        plan.hops.push_back(std::move(hop));
+    }
+    plan.hop_changes =
+        dice.chance(1, 3) ? dice.between(seconds(1), seconds(20)) : base::Duration::zero();
+}
+
+void draw_ends(Dice& dice, Plan& plan) {
+    plan.storm = dice.between(seconds(4), seconds(40));
+    const std::uint64_t count = dice.chance(1, 4) ? 0 : dice.between(1, 4);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        PlannedEnd end;
+        end.at = dice.between(base::Duration::zero(), plan.storm);
+        end.kind = dice.one_of({EndKind::power, EndKind::power_at_write, EndKind::power_at_write,
+                                EndKind::power_at_ack, EndKind::power_at_taken, EndKind::kill,
+                                EndKind::stop});
+        end.again_after_events = dice.chance(1, 3) ? dice.between(1, 250) : 0;
+        plan.ends.push_back(end);
+    }
+}
+
+std::string name_of(EndKind kind) {
+    switch (kind) {
+        case EndKind::power:
+            return "power";
+        case EndKind::power_at_write:
+            return "power at a write";
+        case EndKind::power_at_ack:
+            return "power at a 250";
+        case EndKind::power_at_taken:
+            return "power at a next hop's 250";
+        case EndKind::kill:
+            return "kill";
+        case EndKind::stop:
+            return "stop";
+    }
+    RP_PANIC("no such EndKind");
+}
+
+std::string seconds_text(base::Duration duration) {
+    return std::to_string(duration / milliseconds(1)) + " ms";
+}
+
+}  // namespace
+
+Plan Plan::of(std::uint64_t seed) {
+    base::Prng prng(seed ^ 0x706c616eU);
+    Dice dice(prng);
+    policy::DomainSet domains;
+    domains.add("dst.test");
+    domains.add("src.test");
+    Plan plan{.seed = seed,
+              .world = {},
+              .settings = {.access = policy::Access(kRelayName, std::move(domains)),
+                           .listeners = {},
+                           .queue = {},
+                           .store = {},
+                           .sessions_max = 0},
+              .sessions = 0,
+              .client = {},
+              .content_bytes_max = 0,
+              .hops = {},
+              .hop_changes = {},
+              .ends = {},
+              .storm = {},
+              .may_be_short = false};
+    draw_world(dice, plan);
+    draw_hops(dice, plan);
+    draw_relay(dice, plan);
+    draw_clients(dice, plan);
+    draw_ends(dice, plan);
+    return plan;
+}
+
+std::string Plan::text() const {
+    const queue::Options& queue = settings.queue;
+    std::string text = std::to_string(settings.store.shards) + " shards, " +
+                       std::to_string(sessions) + " sessions, " + std::to_string(hops.size()) +
+                       " next hops, storm of " + seconds_text(storm) + ", segments of " +
+                       std::to_string(settings.store.segment_bytes) + ", " +
+                       (settings.store.direct_io ? "direct" : "buffered") + ", expiry " +
+                       seconds_text(queue.retry.expires_at({}) - base::WallTime()) + ", disk of " +
+                       std::to_string(world.disk.capacity_bytes) + "; faults:";
+    for (std::size_t i = 0; i < kFaults; ++i) {
+        const Fault fault = static_cast<Fault>(i);
+        if (on(fault)) {
+            text += std::string(" ") + sim::name_of(fault) + "=" +
+                    std::to_string(world.faults.rate(fault));
+        }
+    }
+    text += "; ends:";
+    for (const PlannedEnd& end : ends) {
+        text += " " + name_of(end.kind) + " at " + seconds_text(end.at) +
+                (end.again_after_events > 0
+                     ? ", again after " + std::to_string(end.again_after_events) + " events;"
+                     : ";");
+    }
+    return text;
+}
+
+}  // namespace sim::relay

@@ -1,0 +1,322 @@
+#include "sim/relay/program.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/assert.h"
+#include "store/spool.h"
+
+namespace sim::relay {
+namespace {
+
+constexpr int kUnwindTurnsMax = 20'000;
+
+}  // namespace
+
+// What a dead program says no longer counts.
+class Program::Log final : public mail::EventLog {
+  public:
+    Log(Program& program, std::uint32_t shard, SimDriver& driver)
+        : program_(program), shard_(shard), driver_(driver) {}
+    void reception(const mail::ReceptionEvent& event) override {
+        if (!driver_.dead()) {
+            program_.oracle_.reception(event);
+        }
+    }
+    void attempt(const mail::AttemptEvent& event) override {
+        if (!driver_.dead()) {
+            program_.oracle_.attempt(shard_, event);
+        }
+    }
+    void removal(const mail::RemovalEvent&) override {}
+    void notice(mail::Severity, std::string_view text) override {
+        if (driver_.dead()) {
+            return;
+        }
+        program_.journal_.note("shard " + std::to_string(shard_) + ": " + std::string(text));
+        const bool unreadable = text.find("cannot be read from the spool") != text.npos;
+        if (text.find("report this as a fault") != text.npos ||
+            (unreadable && !program_.plan_.on(Fault::read_error))) {
+            program_.journal_.fault(std::string(text));
+        }
+    }
+
+  private:
+    Program& program_;
+    std::uint32_t shard_;
+    SimDriver& driver_;
+};
+
+// A piece of work that the main thread hands to a shard.
+class Program::Job final : public rt::Letter {
+  public:
+    Job(Host& host, std::function<void()> work) : host_(host), work_(std::move(work)) {}
+    void open() override {
+        if (host_.running()) {
+            work_();
+        }
+    }
+
+  private:
+    Host& host_;
+    std::function<void()> work_;
+};
+
+Program::Program(Host& host, const Plan& plan, Oracle& oracle, Journal& journal)
+    : host_(host), plan_(plan), oracle_(oracle), journal_(journal) {
+    host_.set_program({.start = [this] { build(); }, .end = [this] { tear_down(); }});
+}
+
+Program::~Program() = default;
+
+void Program::build() {
+    journal_.note("the relay starts");
+    stage_ = Stage::opening;
+    spool_open_ = false;
+    const std::uint32_t count = plan_.settings.store.shards;
+    oracle_.started(count);
+    if (on_start) {
+        on_start();
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        SimDriver& driver = host_.add_driver();
+        auto one = std::make_unique<Shard>();
+        one->log = std::make_unique<Log>(*this, i, driver);
+        one->shard = std::make_unique<rt::Shard>(i, driver);
+        one->scope = std::make_unique<rt::Scope>(*one->shard, "control");
+        driver.set_turn([shard = one->shard.get()] { shard->turn(); });
+        shards_.push_back(std::move(one));
+    }
+    waits_for_ = 1;
+    post(0, [this] { shards_[0]->scope->spawn(open_spool(*this)); });
+}
+
+void Program::post(std::size_t shard, std::function<void()> work) {
+    jobs_.push_back(std::make_unique<Job>(host_, std::move(work)));
+    const bool posted = shards_[shard]->shard->post(*jobs_.back(), nullptr);
+    RP_ASSERT(posted);
+}
+
+// The main thread hears of it a moment later.
+void Program::finished_one() {
+    RP_ASSERT(waits_for_ > 0);
+    --waits_for_;
+    if (waits_for_ == 0 && host_.running()) {
+        host_.world().after({}, "main", [this, starts = host_.starts()] {
+            if (host_.running() && host_.starts() == starts) {
+                go_on();
+            }
+        });
+    }
+}
+
+void Program::go_on() {
+    switch (stage_) {
+        case Stage::opening:
+            if (!spool_open_) {
+                spool_open_ = true;
+                spool_ ? open_all() : could_not_start(spool_.error());
+            } else {
+                listen_all();
+            }
+            return;
+        case Stage::closing:
+            ended();
+            return;
+        case Stage::down:
+        case Stage::up:
+        case Stage::closed:
+            RP_PANIC("nothing to go on with");
+    }
+}
+
+rt::Task<void> Program::open_spool(Program& program) {
+    base::Result<store::SpoolIdentity> identity =
+        co_await store::open_spool(*program.shards_[0]->shard, program.plan_.settings.store.spool,
+                                   program.plan_.settings.store.shards);
+    program.spool_ = {};
+    if (identity) {
+        program.identity_ = *identity;
+    } else {
+        program.spool_ = std::unexpected(identity.error());
+    }
+    program.finished_one();
+}
+
+void Program::open_all() {
+    waits_for_ = shards_.size();
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+        post(i, [this, i] {
+            Shard& shard = *shards_[i];
+            shard.relay =
+                std::make_unique<app::RelayShard>(*shard.shard, plan_.settings, *shard.log);
+            shard.scope->spawn(open(*this, shard));
+        });
+    }
+}
+
+rt::Task<void> Program::open(Program& program, Shard& shard) {
+    shard.status = co_await shard.relay->open(program.identity_);
+    shard.opened = shard.status.has_value();
+    program.finished_one();
+}
+
+void Program::listen_all() {
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        if (!shard->status) {
+            could_not_start(shard->status.error());
+            return;
+        }
+    }
+    // Between turns, which is as good as a letter.
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        const base::Status listening = shard->relay->listen();
+        if (!listening) {
+            could_not_start(listening.error());
+            return;
+        }
+    }
+    waits_for_ = shards_.size();
+    stage_ = Stage::up;
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+        post(i, [this, i] { shards_[i]->relay->start(); });
+    }
+    journal_.note("the relay is up");
+    if (on_up) {
+        on_up();
+    }
+}
+
+// The program would end with that sentence; whoever watches it starts it again.
+void Program::could_not_start(const base::Error& error) {
+    const int number = error.number();
+    journal_.note("the relay cannot start: " + error.describe());
+    const bool excused =
+        (number == EIO && (plan_.on(Fault::read_error) || plan_.on(Fault::write_error) ||
+                           plan_.on(Fault::sync_error) || plan_.on(Fault::short_write))) ||
+        (error.describe().find("No space left") != std::string::npos &&
+         (plan_.may_be_short || plan_.on(Fault::short_write)));
+    if (!excused) {
+        journal_.fault("the relay cannot start: " + error.describe());
+    }
+    host_.drivers().front()->fatal(error.describe());
+}
+
+void Program::stop() {
+    RP_ASSERT(up());
+    journal_.note("the relay is stopped");
+    ++disturbances_;
+    close_all();
+}
+
+void Program::close_all() {
+    stage_ = Stage::closing;
+    waits_for_ = shards_.size();
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+        post(i, [this, i] { shards_[i]->scope->spawn(close(*this, *shards_[i])); });
+    }
+}
+
+rt::Task<void> Program::close(Program& program, Shard& shard) {
+    co_await shard.relay->close();
+    shard.closed = true;
+    program.finished_one();
+}
+
+void Program::ended() {
+    stage_ = Stage::closed;
+    host_.stop();
+    if (on_stopped) {
+        on_stopped();
+    }
+}
+
+std::vector<std::uint64_t> Program::durable_outcomes() {
+    std::vector<std::uint64_t> counts;
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        counts.push_back(shard->opened ? shard->relay->store().counters().outcomes : 0);
+    }
+    return counts;
+}
+
+// The world calls it: the program is dead, or has closed.
+void Program::tear_down() {
+    if (stage_ == Stage::closed) {
+        oracle_.stopped(durable_outcomes());
+        for (const std::unique_ptr<Shard>& shard : shards_) {
+            const auto& driver = static_cast<SimDriver&>(shard->shard->driver());
+            if (driver.leases_out() != 0 || driver.in_flight() != 0) {
+                journal_.fault("a stopped shard holds buffers or operations");
+            }
+        }
+    } else {
+        journal_.note("the relay is dead: " + host_.fatal_sentence());
+        oracle_.died(durable_outcomes());
+        ++disturbances_;
+    }
+    unwind();
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        shard->relay.reset();
+    }
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        shard->scope.reset();
+        shard->shard.reset();
+    }
+    shards_.clear();
+    jobs_.clear();
+    stage_ = Stage::down;
+}
+
+// All tasks come to their end: first those that open, since close() needs that; then close().
+void Program::unwind() {
+    const auto turn_until_quiet = [this] {
+        for (int turn = 0;; ++turn) {
+            const bool quiet = std::ranges::all_of(
+                shards_, [](const auto& shard) { return shard->scope->size() == 0; });
+            if (quiet) {
+                return;
+            }
+            RP_ASSERT(turn < kUnwindTurnsMax);
+            for (const std::unique_ptr<Shard>& shard : shards_) {
+                shard->shard->turn();
+            }
+        }
+    };
+    turn_until_quiet();
+    if (stage_ != Stage::closed) {
+        for (const std::unique_ptr<Shard>& shard : shards_) {
+            if (shard->relay != nullptr && !shard->closed) {
+                waits_for_ = shards_.size();
+                shard->scope->spawn(close(*this, *shard));
+            }
+        }
+        turn_until_quiet();
+    }
+}
+
+std::set<std::string> Program::queued() {
+    RP_ASSERT(up());
+    std::set<std::string> ids;
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        queue::Scheduler& scheduler = shard->relay->scheduler();
+        for (std::size_t i = 0; i < scheduler.slots(); ++i) {
+            const queue::Entry& entry = scheduler.slot(i);
+            if (entry.state() != queue::EntryState::free) {
+                ids.emplace(mail::view(entry.message.id.text()));
+            }
+        }
+    }
+    return ids;
+}
+
+std::size_t Program::queue_size() {
+    RP_ASSERT(up());
+    std::size_t sum = 0;
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        sum += shard->relay->scheduler().counts().total();
+    }
+    return sum;
+}
+
+}  // namespace sim::relay

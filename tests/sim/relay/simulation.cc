@@ -1,0 +1,413 @@
+#include "sim/relay/simulation.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "sim/network.h"
+
+namespace sim::relay {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+// Of one partition, at rest: the active segment and one that is sealed, those prepared, the free
+// ones that are kept, and the reserve.
+constexpr std::size_t kSegmentsMost = 12;
+
+sim::Options world_options(const Plan& plan, std::FILE* events) {
+    sim::Options options = plan.world;
+    options.log = events;
+    return options;
+}
+
+Plan calmed(Plan plan) {
+    plan.world.faults = Faults::none();
+    plan.client = {};
+    plan.content_bytes_max = 2000;
+    return plan;
+}
+
+bool is_of_disk(Fault fault) {
+    return fault <= Fault::slow_disk;
+}
+
+const char* name_of(Program::Stage stage) {
+    switch (stage) {
+        case Program::Stage::down:
+            return "down";
+        case Program::Stage::opening:
+            return "opening";
+        case Program::Stage::up:
+            return "up";
+        case Program::Stage::closing:
+        case Program::Stage::closed:
+            return "closing";
+    }
+    RP_PANIC("no such Stage");
+}
+
+}  // namespace
+
+Simulation::Simulation(std::uint64_t seed, std::FILE* notes, std::FILE* events)
+    : plan_(Plan::of(seed)),
+      calm_plan_(calmed(plan_)),
+      world_(seed, world_options(plan_, events)),
+      journal_(world_, notes),
+      oracle_(world_, plan_, journal_),
+      host_(world_.add_host("relay")),
+      program_(host_, plan_, oracle_, journal_),
+      prng_(seed ^ 0x73746f726dU) {
+    journal_.note(plan_.text());
+    for (const HopPlan& hop : plan_.hops) {
+        hops_.push_back(
+            std::make_unique<NextHop>(world_, plan_, hop, oracle_, journal_, prng_.next()));
+        hops_.back()->on_accept = [this] { check_connections(); };
+        hops_.back()->on_taken = [this] {
+            if (std::exchange(taken_trap_, false)) {
+                world_.crash_at_event(host_, world_.events() + 1 + prng_.below(20));
+            }
+        };
+        hops_.back()->listen();
+    }
+    world_.set_probe(
+        [this](Fault fault, std::string_view state) { return state_of(fault, state); });
+    host_.on_start = [this](const io::Op& op) { look_at(op); };
+    program_.on_start = [this] { starts(); };
+    program_.on_up = [this] { oracle_.check_queue(program_.queued()); };
+    program_.on_stopped = [this] {
+        if (restarts_) {
+            world_.after(world_.draw(world_.options().restart_delay), "start again", [this] {
+                if (host_.drivers().empty()) {
+                    host_.start();
+                }
+            });
+        }
+    };
+}
+
+Simulation::~Simulation() {
+    if (!host_.drivers().empty()) {
+        // A run that failed: the program is unwound as after a kill.
+        host_.set_restart(false);
+        host_.kill();
+        host_.settle();
+    }
+    world_.set_probe({});
+}
+
+Result Simulation::run() {
+    plan_clients();
+    plan_ends();
+    plan_hop_changes();
+    host_.start();
+    tick();
+    static_cast<void>(run_until({}, plan_.storm));
+    calm_down();
+    if (drain() && try_once_more() && stop()) {
+        oracle_.settle();
+        check_leftovers();
+    }
+    Result result;
+    result.trace_hash = world_.trace_hash();
+    result.events = world_.events();
+    result.faults = journal_.faults();
+    result.meetings = world_.meetings();
+    result.meetings.add(moments_);
+    result.acknowledged = oracle_.acknowledged_count();
+    result.taken = oracle_.taken_count();
+    result.copies = oracle_.copies();
+    result.notified = oracle_.notified_count();
+    result.starts = host_.starts();
+    return result;
+}
+
+// --- the storm ---
+
+ClientHome Simulation::home(const Plan& plan) {
+    return {world_, oracle_, journal_, plan, next_letter_, program_.disturbances(), calm_};
+}
+
+void Simulation::plan_clients() {
+    for (std::uint32_t i = 0; i < plan_.sessions; ++i) {
+        clients_.push_back(std::make_unique<Client>(home(plan_), next_client_++, prng_.next()));
+        const auto latest = static_cast<std::uint64_t>(plan_.storm.count()) * 3 / 4;
+        world_.after(base::Duration(static_cast<std::int64_t>(prng_.below(latest))), "client",
+                     [client = clients_.back().get()] { client->start(); });
+    }
+}
+
+void Simulation::plan_ends() {
+    for (const PlannedEnd& end : plan_.ends) {
+        world_.after(end.at, "end of the program", [this, end] { end_program(end); });
+    }
+}
+
+void Simulation::plan_hop_changes() {
+    if (plan_.hop_changes > base::Duration::zero()) {
+        world_.after(plan_.hop_changes, "hop changes", [this] {
+            change_a_hop();
+            plan_hop_changes();
+        });
+    }
+}
+
+void Simulation::change_a_hop() {
+    if (calm_) {
+        return;
+    }
+    NextHop& hop = *hops_[prng_.below(hops_.size())];
+    if (hop.listens()) {
+        hop.stop_listening();
+    } else {
+        hop.listen();
+    }
+}
+
+void Simulation::end_program(const PlannedEnd& end) {
+    if (calm_) {
+        return;
+    }
+    again_after_events_ = end.again_after_events;
+    switch (end.kind) {
+        case EndKind::power:
+            host_.crash();
+            return;
+        case EndKind::power_at_write:
+            write_trap_ = true;
+            return;
+        case EndKind::power_at_ack:
+            ack_trap_ = true;
+            return;
+        case EndKind::power_at_taken:
+            taken_trap_ = true;
+            return;
+        case EndKind::kill:
+            host_.kill();
+            return;
+        case EndKind::stop:
+            if (program_.up()) {
+                program_.stop();
+                if (prng_.chance(1, 2)) {
+                    world_.crash_at_event(host_, world_.events() + 1 + prng_.below(60));
+                }
+            }
+            return;
+    }
+}
+
+// A crash inside of a recovery, or soon after.
+void Simulation::starts() {
+    if (again_after_events_ > 0 && !calm_) {
+        world_.crash_at_event(host_, world_.events() + std::exchange(again_after_events_, 0));
+    }
+}
+
+void Simulation::tick() {
+    for (const std::unique_ptr<Client>& client : clients_) {
+        client->look_at_clock();
+    }
+    if (program_.up()) {
+        oracle_.check_queue(program_.queued());
+    }
+    world_.after(seconds(1), "tick", [this] { tick(); });
+}
+
+void Simulation::look_at(const io::Op& op) {
+    if (op.code() == io::OpCode::send || op.code() == io::OpCode::send_vector) {
+        look_for_ack(op);
+    } else if (op.code() == io::OpCode::write_vector && program_.up() &&
+               std::exchange(write_trap_, false)) {
+        world_.crash_at_event(host_, world_.events() + 1 + prng_.below(6));
+    }
+}
+
+// What the relay is about to say is held against the disk as it is now.
+void Simulation::look_for_ack(const io::Op& op) {
+    constexpr std::string_view kQueued = "queued as ";
+    const io::Op::Parameters& parameters = op.parameters();
+    if (op.code() == io::OpCode::send_vector) {
+        return;  // a client's; sessions send their replies in one piece
+    }
+    const std::string_view text(static_cast<const char*>(parameters.memory), parameters.size);
+    std::string durable;
+    for (std::size_t at = text.find(kQueued); at != std::string_view::npos;
+         at = text.find(kQueued, at + 1)) {
+        if (durable.empty()) {
+            durable = host_.disk().durable_bytes();
+        }
+        const EndpointId endpoint = host_.endpoint_of(parameters.handle);
+        oracle_.ack_leaves(world_.network().peer(endpoint).text(),
+                           std::string(text.substr(at + kQueued.size(), mail::QueueId::kTextSize)),
+                           durable);
+        if (std::exchange(ack_trap_, false)) {
+            world_.crash_at_event(host_, world_.events() + 1 + prng_.below(12));
+        }
+    }
+}
+
+void Simulation::check_connections() {
+    std::size_t allowed = 0;
+    for (std::uint32_t i = 0; i < plan_.settings.store.shards; ++i) {
+        allowed += plan_.settings.queue_of(i).routes.front().connections_max;
+    }
+    std::size_t open = 0;
+    for (const smtp::Target& target : plan_.settings.queue.routes.front().targets) {
+        open += world_.network().clients_of(target.address);
+    }
+    if (open > allowed) {
+        journal_.fault("the route has " + std::to_string(open) + " connections, of " +
+                       std::to_string(allowed) + " that it may have");
+    }
+}
+
+// --- what faults met ---
+
+std::string Simulation::state_of(Fault fault, std::string_view state) {
+    if (fault == Fault::crash || fault == Fault::kill) {
+        count_moment(fault);
+    }
+    if (is_of_disk(fault)) {
+        return std::string(name_of(program_.stage())) + ": " + std::string(state);
+    }
+    return std::string(state);
+}
+
+void Simulation::count_moment(Fault fault) {
+    moments_.add(fault, std::string("the relay ") + name_of(program_.stage()));
+    if (!program_.up()) {
+        return;
+    }
+    if (std::ranges::any_of(clients_, [](const auto& client) { return client->awaits_ack(); })) {
+        moments_.add(fault, "a client awaits 250");
+    }
+    if (std::ranges::any_of(hops_, [](const auto& hop) { return hop->answer_due(); })) {
+        moments_.add(fault, "a next hop has answered");
+    }
+    if (oracle_.outcome_waits()) {
+        moments_.add(fault, "an outcome is not recorded");
+    }
+    moments_.add(fault, program_.queue_size() == 0 ? "nothing queued" : "mail queued");
+}
+
+// --- the calm ---
+
+bool Simulation::run_until(const std::function<bool()>& done, base::Duration longest) {
+    const std::uint64_t most = world_.events() + kEventsMost;
+    const bool fine =
+        world_.run_until([&] { return world_.events() >= most || (done && done()); }, longest);
+    if (world_.events() >= most) {
+        journal_.fault("it does not come to rest");
+        return false;
+    }
+    return fine;
+}
+
+bool Simulation::clients_over() const {
+    return std::ranges::all_of(clients_, [](const auto& client) { return client->over(); });
+}
+
+void Simulation::calm_down() {
+    journal_.note("the faults stop");
+    calm_ = true;
+    write_trap_ = ack_trap_ = taken_trap_ = false;
+    again_after_events_ = 0;
+    world_.set_faults(Faults::none());
+    host_.disk().set_capacity_bytes(std::uint64_t{1} << 40U);
+    for (const std::unique_ptr<NextHop>& hop : hops_) {
+        hop->calm_down();
+    }
+    for (const std::unique_ptr<Client>& client : clients_) {
+        client->calm_down();
+    }
+}
+
+bool Simulation::drain() {
+    const bool empty =
+        run_until([this] { return program_.up() && program_.queue_size() == 0 && clients_over(); },
+                  kDrainMost);
+    if (!empty) {
+        std::string what = "the queue does not empty, or clients wait";
+        if (program_.up()) {
+            what += ": " + std::to_string(program_.queue_size()) + " messages";
+            for (const std::string& id : program_.queued()) {
+                what += " " + id;
+            }
+        } else {
+            what += std::string(": the relay is ") + name_of(program_.stage());
+        }
+        for (const std::unique_ptr<Client>& client : clients_) {
+            what += client->over() ? "" : "; " + client->describe();
+        }
+        journal_.fault(what);
+    }
+    return empty;
+}
+
+// Mail that comes now is delivered at once; what is put off goes on as soon as its wait is over.
+bool Simulation::try_once_more() {
+    world_.run_for(seconds(12));  // cool-downs end
+    const std::uint64_t first = next_letter_;
+    hops_.front()->refuse_once("r0." + std::to_string(first) + "@dst.test");
+    for (int i = 0; i < 3; ++i) {
+        clients_.push_back(
+            std::make_unique<Client>(home(calm_plan_), next_client_++, prng_.next()));
+        clients_.back()->start();
+    }
+    const base::Duration wait = plan_.settings.queue.retry.wait_after(1) + seconds(6);
+    const bool done =
+        run_until([&] { return clients_over() && oracle_.all_taken_from(first); }, wait);
+    if (!done) {
+        std::string what = "mail is late while its next hop is free";
+        for (const std::unique_ptr<Client>& client : clients_) {
+            what += client->over() ? "" : "; " + client->describe();
+        }
+        journal_.fault(what);
+    }
+    return done;
+}
+
+// In order; then once more up and down, with nothing in the queue.
+bool Simulation::stop() {
+    restarts_ = false;
+    for (int round = 0; round < 2; ++round) {
+        const bool rested =
+            run_until([this] { return program_.up() && program_.queue_size() == 0; }, seconds(30));
+        if (!rested) {
+            journal_.fault("the queue is not empty at the end, or the relay does not start");
+            return false;
+        }
+        world_.run_for(seconds(10));  // connections that rest are closed
+        const std::size_t sockets = host_.open_sockets();
+        if (sockets != plan_.settings.store.shards) {
+            journal_.fault(std::to_string(sockets) + " sockets are open at rest, with " +
+                           std::to_string(plan_.settings.store.shards) + " listeners");
+        }
+        program_.stop();
+        const bool down =
+            run_until([this] { return program_.stage() == Program::Stage::down; }, kStopMost);
+        if (!down) {
+            journal_.fault("the relay does not stop");
+            return false;
+        }
+        if (round == 0) {
+            host_.start();
+        }
+    }
+    return true;
+}
+
+void Simulation::check_leftovers() {
+    for (std::uint32_t i = 0; i < plan_.settings.store.shards; ++i) {
+        const std::string folder = "/spool/p00" + std::to_string(i);
+        const auto segments = static_cast<std::size_t>(
+            std::ranges::count_if(host_.disk().names_in(folder),
+                                  [](const std::string& name) { return name.ends_with(".seg"); }));
+        if (segments > kSegmentsMost) {
+            journal_.fault(std::to_string(segments) + " segments are left over in " + folder);
+        }
+    }
+}
+
+}  // namespace sim::relay
