@@ -24,6 +24,7 @@
 //   dot is kept and is text.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -83,6 +84,7 @@ class WireScanner {
     };
 
     [[nodiscard]] std::string_view take_in_place(std::string_view& input);
+    [[nodiscard]] std::size_t skip_plain_blocks(std::string_view piece, std::size_t at);
     [[nodiscard]] bool take_dot(std::string_view& input, std::size_t& at);
     void take_held(std::string_view& input);
     void end_line(std::string_view text, State next);
