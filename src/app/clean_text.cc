@@ -68,9 +68,22 @@ bool must_escape(char c, CleanStyle style) {
     return false;
 }
 
+// How many octets at the front are ASCII that stands as it is: nearly always all of them.
+std::size_t plain_prefix(std::string_view text, CleanStyle style) {
+    std::size_t size = 0;
+    while (size < text.size() && text[size] >= ' ' && text[size] < 0x7f && text[size] != '\\' &&
+           (text[size] != '"' || style != CleanStyle::quote) && !must_escape(text[size], style)) {
+        ++size;
+    }
+    return size;
+}
+
 }  // namespace
 
 void append_clean(std::string& out, std::string_view text, CleanStyle style) {
+    const std::size_t plain = plain_prefix(text, style);
+    out.append(text.substr(0, plain));
+    text.remove_prefix(plain);
     const bool takes_blanks = style == CleanStyle::quote || style == CleanStyle::plain;
     while (!text.empty()) {
         const char c = text[0];

@@ -3,7 +3,7 @@
 #include <iterator>
 #include <type_traits>
 
-#include <fmt/format.h>
+#include <fmt/compile.h>
 #include <nlohmann/json.hpp>
 
 #include "app/clean_text.h"
@@ -20,7 +20,8 @@ class TextLine {
     explicit TextLine(std::string& out) : out_(out) {}
 
     void begin(base::WallTime time, std::string_view level, std::string_view event) {
-        fmt::format_to(std::back_inserter(out_), "{} {} {}", iso8601(time), level, event);
+        fmt::format_to(std::back_inserter(out_), FMT_COMPILE("{} {} {}"), iso8601(time), level,
+                       event);
     }
     void token(std::string_view name, std::string_view value) {
         text(name, value, CleanStyle::token, "", "");
@@ -32,13 +33,13 @@ class TextLine {
         text(name, value, CleanStyle::quote, "\"", "\"");
     }
     void number(std::string_view name, std::uint64_t value) {
-        fmt::format_to(std::back_inserter(out_), " {}={}", name, value);
+        fmt::format_to(std::back_inserter(out_), FMT_COMPILE(" {}={}"), name, value);
     }
     void seconds(std::string_view name, base::Duration value) {
-        fmt::format_to(std::back_inserter(out_), " {}={:.3f}", name,
+        fmt::format_to(std::back_inserter(out_), FMT_COMPILE(" {}={:.3f}"), name,
                        std::chrono::duration<double>(value).count());
     }
-    void yes(std::string_view name) { fmt::format_to(std::back_inserter(out_), " {}=yes", name); }
+    void yes(std::string_view name) { out_.append(" ").append(name).append("=yes"); }
     void sentence(std::string_view value) {
         out_ += ' ';
         append_clean(out_, value, CleanStyle::plain);
@@ -143,7 +144,7 @@ void put_given(Line& line, std::string_view name, std::string_view value) {
 template <typename Line>
 void put_dsn(Line& line, mail::EnhancedStatus dsn) {
     if (dsn.present()) {
-        line.token("dsn", fmt::format("{}.{}.{}", dsn.klass, dsn.subject, dsn.detail));
+        line.token("dsn", fmt::format(FMT_COMPILE("{}.{}.{}"), dsn.klass, dsn.subject, dsn.detail));
     }
 }
 
@@ -158,7 +159,7 @@ void put_reply(Line& line, std::uint16_t code, mail::EnhancedStatus dsn, std::st
             dsn.klass = static_cast<std::uint8_t>(code / 100);
         }
         if (dsn.present()) {
-            reply += fmt::format(" {}.{}.{}", dsn.klass, dsn.subject, dsn.detail);
+            reply += fmt::format(FMT_COMPILE(" {}.{}.{}"), dsn.klass, dsn.subject, dsn.detail);
         }
         reply += text.empty() ? "" : " ";
     }

@@ -2,10 +2,21 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
-#include <cstdio>
 
 namespace mail {
+namespace {
+
+// In decimal, with zeros in front up to `digits`.
+void append_number(std::string& out, unsigned number, std::size_t digits) {
+    char text[10];
+    char* const end = std::to_chars(text, text + sizeof text, number).ptr;
+    const auto size = static_cast<std::size_t>(end - text);
+    out.append(size < digits ? digits - size : 0, '0').append(text, size);
+}
+
+}  // namespace
 
 void append_date(std::string& out, base::WallTime time) {
     using std::chrono::days;
@@ -24,13 +35,17 @@ void append_date(std::string& out, base::WallTime time) {
     const std::chrono::year_month_day date(day);
     const unsigned weekday = std::chrono::weekday(day).c_encoding();
 
-    char text[64];
-    const int size = std::snprintf(
-        text, sizeof text, "%s, %u %s %d %02d:%02d:%02d +0000", kWeekdays.at(weekday),
-        static_cast<unsigned>(date.day()), kMonths.at(static_cast<unsigned>(date.month()) - 1),
-        static_cast<int>(date.year()), static_cast<int>(clock.hours().count()),
-        static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
-    out.append(text, static_cast<std::size_t>(size));
+    out.append(kWeekdays.at(weekday)).append(", ");
+    append_number(out, static_cast<unsigned>(date.day()), 1);
+    out.append(" ").append(kMonths.at(static_cast<unsigned>(date.month()) - 1)).append(" ");
+    append_number(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+    out.append(" ");
+    append_number(out, static_cast<unsigned>(clock.hours().count()), 2);
+    out.append(":");
+    append_number(out, static_cast<unsigned>(clock.minutes().count()), 2);
+    out.append(":");
+    append_number(out, static_cast<unsigned>(clock.seconds().count()), 2);
+    out.append(" +0000");
 }
 
 }  // namespace mail
