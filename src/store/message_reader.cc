@@ -102,6 +102,7 @@ void MessageReader::start_read() {
         op_.prepare_read(segment->handle.get(), buffer_->memory.bytes().first(bytes), offset);
     }
     buffer_at_ = 0;
+    read_bytes_ = 0;
     home_.shard().driver().submit(op_);
 }
 
@@ -112,10 +113,17 @@ void MessageReader::on_read(std::int32_t result) {
     }
     if (!home_.shard().driver().dead()) {
         const Piece& piece = message_.pieces[next_piece_];
+        if (result > 0) {
+            read_bytes_ += static_cast<std::size_t>(result);
+        }
+        if (result > 0 && read_bytes_ < padded(piece)) {
+            read_on(static_cast<std::size_t>(result));
+            return;
+        }
         if (result <= 0) {
             home_.report_damage(message_, piece, result < 0 ? -result : EUCLEAN);
             failed_ = true;
-        } else if (!check(static_cast<std::size_t>(result))) {
+        } else if (!check(read_bytes_)) {
             home_.report_damage(message_, piece, EUCLEAN);
             failed_ = true;
         }
@@ -123,6 +131,14 @@ void MessageReader::on_read(std::int32_t result) {
         failed_ = true;
     }
     std::exchange(waiter_, nullptr)->wake();
+}
+
+// The read came short, before the first piece was whole.
+void MessageReader::read_on(std::size_t bytes) {
+    const io::Op::Parameters asked = op_.parameters();
+    op_.prepare_read(asked.handle, buffer_->memory.bytes().subspan(read_bytes_, asked.size - bytes),
+                     asked.offset + bytes);
+    home_.shard().driver().submit(op_);
 }
 
 // Keeps the pieces that came whole; a short read is continued by the next one.

@@ -58,6 +58,7 @@ class MessageReader final : public Reader {
 
     void release() override;
     void start_read();
+    void read_on(std::size_t bytes);
     void on_read(std::int32_t result);
     void close();
     [[nodiscard]] bool check(std::size_t bytes);
@@ -71,6 +72,7 @@ class MessageReader final : public Reader {
     std::size_t next_piece_ = 0;   // not yet given
     std::size_t pieces_read_ = 0;  // from next_piece_ on, that the buffer holds or will hold
     std::size_t buffer_at_ = 0;
+    std::size_t read_bytes_ = 0;  // that came of what was asked
     base::Waiter* waiter_ = nullptr;
     bool failed_ = false;
     bool released_ = false;

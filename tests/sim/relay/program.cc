@@ -35,7 +35,8 @@ class Program::Log final : public mail::EventLog {
             return;
         }
         program_.journal_.note("shard " + std::to_string(shard_) + ": " + std::string(text));
-        const bool unreadable = text.find("cannot be read from the spool") != text.npos;
+        const bool unreadable = text.find("cannot be read from the spool") != text.npos ||
+                                text.find("cannot be read at block") != text.npos;
         if (text.find("report this as a fault") != text.npos ||
             (unreadable && !program_.plan_.on(Fault::read_error))) {
             program_.journal_.fault(std::string(text));
