@@ -113,7 +113,8 @@ void Host::settle() {
     const auto unwound = [this] {
         return operations_in_flight() == 0 && (!program_.unwound || program_.unwound());
     };
-    for (int turn = 0; turn < kUnwindTurnsMax && !unwound(); ++turn) {
+    const int turns = program_.end_unwinds ? 0 : kUnwindTurnsMax;
+    for (int turn = 0; turn < turns && !unwound(); ++turn) {
         for (const auto& driver : process_->drivers) {
             driver->take_dead_turn();
         }

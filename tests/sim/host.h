@@ -37,6 +37,8 @@ struct Program {
     std::function<void()> end;    // destroys it; the drivers end right after. REQUIRES: afterwards
                                   // no operation is in flight
     std::function<bool()> unwound = {};  // a dead program needs no more turns; may be empty
+    bool end_unwinds = false;  // `end` itself turns a dead program's shards until nothing is in
+                               // flight: for a program that arms anew what is cancelled
 };
 
 // A fault at a chosen operation, for directed tests.

@@ -597,6 +597,14 @@ bool Oracle::all_taken_from(std::uint64_t letter) const {
     });
 }
 
+std::size_t Oracle::recipients_from(std::uint64_t letter) const {
+    std::size_t sum = 0;
+    for (auto at = messages_.lower_bound(letter); at != messages_.end(); ++at) {
+        sum += at->second.letter.recipients.size();
+    }
+    return sum;
+}
+
 bool Oracle::outcome_waits() const {
     return std::ranges::any_of(recipients_, [](const auto& item) {
         return std::ranges::any_of(item.second.takes, [](const Take& take) {

@@ -92,6 +92,7 @@ class Oracle {
     [[nodiscard]] std::size_t copies() const { return copies_; }
     // Every acknowledged letter from that number on has reached all its recipients.
     [[nodiscard]] bool all_taken_from(std::uint64_t letter) const;
+    [[nodiscard]] std::size_t recipients_from(std::uint64_t letter) const;
     [[nodiscard]] bool outcome_waits() const;
 
   private:

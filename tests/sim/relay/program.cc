@@ -66,7 +66,10 @@ class Program::Job final : public rt::Letter {
 
 Program::Program(Host& host, const Plan& plan, Oracle& oracle, Journal& journal)
     : host_(host), plan_(plan), oracle_(oracle), journal_(journal) {
-    host_.set_program({.start = [this] { build(); }, .end = [this] { tear_down(); }});
+    host_.set_program({.start = [this] { build(); },
+                       .end = [this] { tear_down(); },
+                       .unwound = {},
+                       .end_unwinds = true});
 }
 
 Program::~Program() = default;

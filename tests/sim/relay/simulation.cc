@@ -349,15 +349,23 @@ bool Simulation::drain() {
 bool Simulation::try_once_more() {
     world_.run_for(seconds(12));  // cool-downs end
     const std::uint64_t first = next_letter_;
-    hops_.front()->refuse_once("r0." + std::to_string(first) + "@dst.test");
-    for (int i = 0; i < 3; ++i) {
+    const bool puts_off = prng_.chance(1, 2);
+    if (puts_off) {
+        hops_.front()->refuse_once("r0." + std::to_string(first) + "@dst.test");
+    }
+    const std::uint64_t count = 1 + prng_.below(3);
+    for (std::uint64_t i = 0; i < count; ++i) {
         clients_.push_back(
             std::make_unique<Client>(home(calm_plan_), next_client_++, prng_.next()));
         clients_.back()->start();
     }
-    const base::Duration wait = plan_.settings.queue.retry.wait_after(1) + seconds(6);
-    const bool done =
-        run_until([&] { return clients_over() && oracle_.all_taken_from(first); }, wait);
+    bool done = run_until([this] { return clients_over(); }, minutes(1));
+    // Each recipient may need a connection of its own, one behind another.
+    base::Duration wait = seconds(2 + oracle_.recipients_from(first));
+    if (puts_off) {
+        wait += plan_.settings.queue.retry.wait_after(1) + seconds(2);
+    }
+    done = done && run_until([&] { return oracle_.all_taken_from(first); }, wait);
     if (!done) {
         std::string what = "mail is late while its next hop is free";
         for (const std::unique_ptr<Client>& client : clients_) {
