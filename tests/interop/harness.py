@@ -85,6 +85,16 @@ hosts = [{quoted}]
 
     def start(self, *options, files_max=None):
         """`options`: further ones of `ringpost serve`. `files_max`: how many files it may have open."""
+        self.launch(*options, files_max=files_max)
+        try:
+            wait_until(self._up, "the relay's port")
+        except AssertionError:
+            print(self.log(), file=sys.stderr)
+            raise
+        return self
+
+    def launch(self, *options, files_max=None):
+        """As start(), without waiting."""
         assert self.process is None
 
         def limit_files():
@@ -95,12 +105,6 @@ hosts = [{quoted}]
                                         stdout=log, stdin=subprocess.DEVNULL,
                                         preexec_fn=files_max and limit_files)
         log.close()
-        try:
-            wait_until(self._up, "the relay's port")
-        except AssertionError:
-            print(self.log(), file=sys.stderr)
-            raise
-        return self
 
     def _up(self):
         if self.process.poll() is not None:
