@@ -25,6 +25,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -37,6 +38,7 @@ import time
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("VOLATILE_DISK", str(TOP / "build/release/tests/powercut/volatile_disk"))
 WAIT_S = 60  # the longest wait for anything; not a measure of speed
+CAP_SYS_ADMIN = 21
 CLONE_NEWNS = 0x20000
 MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
@@ -46,8 +48,9 @@ namespace_made = False
 
 def why_not():
     """A sentence about what is missing here, or None."""
-    if os.geteuid() != 0:
-        return "power cuts need root, for mounts and loop devices"
+    capabilities = re.search(r"CapEff:\s*(\w+)", pathlib.Path("/proc/self/status").read_text())[1]
+    if not int(capabilities, 16) >> CAP_SYS_ADMIN & 1:
+        return "power cuts need root (CAP_SYS_ADMIN), for mounts and loop devices"
     for device in ("/dev/fuse", "/dev/loop-control"):
         try:
             os.close(os.open(device, os.O_RDWR))
@@ -56,6 +59,9 @@ def why_not():
     for tool in ("losetup", "mkfs.ext4", "mount", "umount"):
         if shutil.which(tool) is None:
             return f"power cuts need {tool}"
+    free = subprocess.run(["losetup", "--find"], capture_output=True, text=True)
+    if free.returncode != 0 or not os.path.exists(free.stdout.strip()):
+        return f"power cuts need a free loop device: {free.stderr.strip() or free.stdout.strip()}"
     if not os.access(PROGRAM, os.X_OK):
         return f"power cuts need {PROGRAM}, which is not built"
     return None

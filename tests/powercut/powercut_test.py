@@ -6,7 +6,8 @@
 Each round: a relay whose spool is on a VolatileDisk takes mail from many senders and delivers it; the power fails, with
 a commit in flight if it can; the relay is killed, the disk restarted (ext4 replays its journal), and the relay started
 again. What the next hop took after the cut does not count: the wire would be dead too. At the end the queue drains, and
-the ledger is held against what arrived. Every fifth round a sync fails first.
+the ledger is held against what arrived. In every fifth round a sync fails first (but with --no-failed-syncs); after every
+fifth the power fails once more while the relay starts.
 
 --relay postfix: the same with a stock Postfix (tools/dev peer postfix), to compare the extra copies.
 --expect-losses: with a program that syncs too little (ringpost_without_dsync), fails if nothing is lost.
@@ -17,6 +18,7 @@ import argparse
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -44,11 +46,20 @@ class Ringpost(Relay):
         super().__init__([recorder.host], spool=spool / "spool")
         self.options = []
 
+    def launch(self):
+        super().launch(*self.options)
+
     def start(self):
-        return super().start(*self.options)
+        self.launch()
+        wait_until(self._up, "the relay's port")
 
     def ended(self):
         return self.process.poll() is not None
+
+    def queue(self):
+        """Without what can never leave, since it cannot be read: the ledger calls that lost."""
+        unreadable = set(re.findall(r"the content of message (\w+) cannot be read", self.log()))
+        return [message for message in super().queue() if message["id"] not in unreadable]
 
 
 class Postfix:
@@ -61,17 +72,21 @@ class Postfix:
         self.next_hop = recorder.port
         self.spool = spool / "postfix"
         self.spool.mkdir()
+        subprocess.run(["sync", "--file-system", str(self.spool)], check=True)  # as its installation would
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="powercut-postfix-"))
         self.process = None
 
     def start(self):
+        self.launch()
+        wait_until(self._up, "Postfix's port")
+
+    def launch(self):
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--pid", "--fork", "--kill-child", str(TOP / "bench/relay/postfix_in_overlay.sh"),
                  str(TOP / "build/peers/postfix"), str(self.spool), str(self.folder / "root"), str(self.port),
                  str(self.next_hop), "maillog_file="],  # what is said before its own logger runs has nowhere to go
                 stdout=log, stderr=log, preexec_fn=dies_with_parent)
-        wait_until(self._up, "Postfix's port")
 
     def _up(self):
         if self.process.poll() is not None:
@@ -82,15 +97,24 @@ class Postfix:
         return (self.folder / "log").read_text(errors="replace")
 
     def kill(self):
-        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        for child in children:
-            os.kill(int(child), signal.SIGKILL)  # the namespace's init: all others go before it is gone
-        self.process.wait()
+        if self.process.poll() is None:
+            children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+            for child in children.split():
+                os.kill(int(child), signal.SIGKILL)  # the namespace's init: all others go before it is gone
+            self.process.wait()
 
     def queue(self):
-        return [file for name in ("maildrop", "incoming", "active", "deferred")
-                for _, _, files in os.walk(self.spool / name) for file in files
-                if "." not in file]  # with a dot: cut off before it was a message
+        """The files of whole messages."""
+        return [path for name in ("maildrop", "incoming", "active", "deferred")
+                for path in (self.spool / name).rglob("*") if self._whole(path)]
+
+    @staticmethod
+    def _whole(path):
+        """Where writing was cut off it is not executable, or has a dot in its name."""
+        try:
+            return path.is_file() and "." not in path.name and path.stat().st_mode & 0o100
+        except FileNotFoundError:
+            return False
 
     def __enter__(self):
         return self
@@ -98,7 +122,7 @@ class Postfix:
     def __exit__(self, kind, *_):
         if kind is not None:
             print(f"--- log of Postfix\n{self.log()[-8000:]}\n---", file=sys.stderr)
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None:
             self.kill()
         shutil.rmtree(self.folder)
 
@@ -120,31 +144,40 @@ class Rounds:
         self.relay.start()
         begin_ns = time.monotonic_ns()
         load = Load(self.ledger, self.relay.port, str(number), SENDERS, SIZES, self.options.rate).start()
+        before = len(self.ledger.acknowledged)
+        wait_until(lambda: len(self.ledger.acknowledged) > before, "mail that is taken")
         time.sleep(rng.uniform(0.1, 1.0))
         moment, count = rng.choice(["now", "write", "sync"]), rng.randint(1, 8)
-        if number % 5 == 4:
+        sync_fails = number % 5 == 4 and not self.options.no_failed_syncs
+        if sync_fails:
             self.disk.fail_syncs(1)
-            moment = "now"
+            moment, count = "now", 0
             if self.relay.ends_when_a_sync_fails:
                 wait_until(self.relay.ended, "the end of a relay whose sync failed")
             else:
                 time.sleep(0.1)
-        cut = self.disk.cut(rng.getrandbits(60), "any", moment, count)
-        self.relay.kill()
+        cut = self.cut(moment, count)
         load.stop()
-        wait_until(lambda: self.recorder.connections == 0, "the last bytes at the next hop")
         waiting = self.ledger.waiting_at(cut["time_ns"], begin_ns)
         unsynced = cut["kept"] + cut["dropped"] + cut["torn"]
-        in_flight = waiting > 0 and (unsynced > 0 or cut["syncs_in_progress"] > 0)
-        self.in_flight += in_flight
-        self.cuts.append(cut)
-        copies = self.ledger.copies()
+        self.in_flight += waiting > 0 and (unsynced > 0 or cut["syncs_in_progress"] > 0)
+        print(f"round {number + 1}: {'a sync failed, then ' if sync_fails else ''}cut at {moment} {count}, "
+              f"syncs of {self.disk.sync_delay_ms} ms; {waiting} senders waiting, {unsynced} blocks not durable: "
+              f"{cut['kept']} kept, {cut['dropped']} dropped, {cut['torn']} torn; "
+              f"{len(self.ledger.acknowledged)} acknowledged, {self.ledger.copies()} extra copies so far", flush=True)
+        if number % 5 == 2:
+            self.relay.launch()
+            self.cut(rng.choice(["write", "sync"]), rng.randint(1, 20))
+
+    def cut(self, moment, count):
+        """Gives what the disk did, which is on again when this returns."""
+        cut = self.disk.cut(self.rng.getrandbits(60), "any", moment, count)
+        self.relay.kill()
+        wait_until(lambda: self.recorder.connections == 0, "the last bytes at the next hop")
         self.count_arrived(cut["time_ns"])
-        print(f"round {number + 1}: {'a sync failed, then ' if number % 5 == 4 else ''}cut at {count if moment != 'now' else ''}"
-              f" {moment}, syncs of {self.disk.sync_delay_ms} ms; {waiting} senders waiting, "
-              f"{unsynced} blocks not durable: {cut['kept']} kept, {cut['dropped']} dropped, {cut['torn']} torn; "
-              f"{len(self.ledger.acknowledged)} acknowledged, {self.ledger.copies() - copies} more copies", flush=True)
+        self.cuts.append(cut)
         self.disk.restart()
+        return cut
 
     def count_arrived(self, until_ns):
         for message in self.recorder.take():
@@ -163,7 +196,8 @@ class Rounds:
         ledger = self.ledger
         lost, copies = ledger.lost(), ledger.copies()
         total = {key: sum(cut[key] for cut in self.cuts) for key in ("kept", "dropped", "torn")}
-        print(f"{self.options.relay}: {len(self.cuts)} power cuts, {self.in_flight} with a commit in flight; not durable: "
+        print(f"{self.options.relay}: {self.options.rounds} rounds, {self.in_flight} with a commit in flight, "
+              f"{len(self.cuts)} power cuts; not durable: "
               f"{total['kept']} blocks kept, {total['dropped']} dropped, {total['torn']} torn; "
               f"{len(ledger.acknowledged)} acknowledged, {len(ledger.arrived)} arrived, "
               f"{copies} extra copies ({100 * copies / max(1, len(ledger.arrived)):.2f} %), "
@@ -191,6 +225,7 @@ def main():
     parser.add_argument("--relay", choices=("ringpost", "postfix"), default="ringpost")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, help="messages per second, to load two relays alike (default: all they take)")
+    parser.add_argument("--no-failed-syncs", action="store_true", help="leave them out")
     parser.add_argument("--expect-losses", action="store_true")
     parser.add_argument("--size-mib", type=int, default=3072, help="of the disk; memory is used for what is written")
     options = parser.parse_args()
