@@ -371,6 +371,19 @@ TEST_F(BigSectorTest, ASectorOf4KiBIsWrittenWhole) {
 }
 
 // Whatever was done before: once all is synced, a crash changes nothing.
+// What every crash leaves, and nothing of what one may lose.
+TEST_F(DiskTest, DurableBytesAreWhatTheWorstCrashLeaves) {
+    const std::string before = disk.durable_bytes();
+    EXPECT_EQ(before, text('o', 4096));
+    write(text('n', 512));
+    const std::shared_ptr<sim::OpenFile> nameless = open("/d/g", true);
+    EXPECT_EQ(disk.durable_bytes(), before);
+    sync();
+    EXPECT_EQ(disk.durable_bytes(), text('n', 512) + text('o', 4096 - 512));
+    write(text('d', 512), 512, true);
+    EXPECT_EQ(disk.durable_bytes(), text('n', 512) + text('d', 512) + text('o', 4096 - 1024));
+}
+
 TEST_F(DiskTest, AfterSyncsOfEverythingACrashChangesNothing) {
     for (std::uint64_t seed = 0; seed < 50; ++seed) {
         base::Prng prng(seed);

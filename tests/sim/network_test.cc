@@ -51,6 +51,43 @@ TEST_F(NetworkTest, BytesArriveInOrderWhateverThePieces) {
     EXPECT_GT(arrivals, 5);
 }
 
+TEST_F(NetworkTest, FaultsCountAgainstTheLabelOfTheirConnection) {
+    sim::Options options;
+    options.faults.set(sim::Fault::split, 1'000'000);
+    make(options);
+    sim::Connection& c = client->connect("192.0.2.1:25");
+    world->run_for(seconds(1));
+    c.send("bytes before");
+    world->network().set_label(c.id(), "labelled");
+    c.send("bytes behind");
+    at_server().send("an answer");
+    EXPECT_EQ(world->meetings().counts().at({sim::Fault::split, "send"}), 1U);
+    EXPECT_EQ(world->meetings().counts().at({sim::Fault::split, "labelled"}), 2U);
+}
+
+TEST_F(NetworkTest, ClientsOfAnAddressAreCountedUntilTheyClose) {
+    make();
+    const auto address = *io::SocketAddress::parse("192.0.2.1:25");
+    sim::Connection& first = client->connect("192.0.2.1:25");
+    client->connect("192.0.2.1:25");
+    EXPECT_EQ(world->network().clients_of(address), 2U);
+    world->run_for(seconds(1));
+    EXPECT_EQ(world->network().clients_of(address), 2U);
+    first.close();
+    EXPECT_EQ(world->network().clients_of(address), 1U);
+}
+
+TEST_F(NetworkTest, ArrivedBytesKnowWhenTheyWereSent) {
+    make();
+    sim::Connection& c = client->connect("192.0.2.1:25");
+    world->run_for(seconds(1));
+    const base::MonoTime sent = world->now();
+    c.send("x");
+    c.finish();  // later than the bytes, and no bytes itself
+    world->run_for(seconds(1));
+    EXPECT_EQ(world->network().newest_sent(accepted), sent);
+}
+
 TEST_F(NetworkTest, AReaderThatPausesStopsTheWriter) {
     make();
     sim::Connection& c = client->connect("192.0.2.1:25");
