@@ -194,8 +194,7 @@ rt::Task<bool> Delivery::reach_site() {
 rt::Task<bool> Delivery::connect() {
     const std::span<const smtp::Target> targets = site_.route().targets;
     for (std::size_t i = 0; i < targets.size() && !scheduler_.stopping(); ++i) {
-        const std::span<const smtp::Target> one = targets.subspan(i, 1);
-        const bool connected = co_await client_.connect(one);
+        const bool connected = co_await client_.connect(targets[i]);
         if (connected) {
             site_.serves(i, scheduler_.shard().now());
             co_return true;

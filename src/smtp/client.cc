@@ -64,21 +64,14 @@ Client::Client(net::ShardNet& net, const Limits& limits, std::string_view hostna
 
 // --- connecting ---
 
-rt::Task<bool> Client::connect(std::span<const Target> targets) {
-    RP_ASSERT(!is_open());
+rt::Task<bool> Client::connect(const Target& target) {
+    RP_ASSERT(!is_open() && !stopped_);
     short_of_means_ = false;
-    for (const Target& target : targets) {
-        if (stopped_ || short_of_means_) {
-            break;
-        }
-        const bool opened = co_await open(target);
-        if (opened) {
-            usable_ = true;
-            co_return true;
-        }
+    usable_ = co_await open(target);
+    if (!usable_) {
         static_cast<void>(co_await stream_.close());
     }
-    co_return false;
+    co_return usable_;
 }
 
 rt::Task<bool> Client::open(const Target& target) {

@@ -57,11 +57,10 @@ class Client {
     // REQUIRES: not is_open().
     ~Client() = default;
 
-    // Connects to the first target that answers with a greeting and takes EHLO (or HELO); each
-    // further one is tried where the one before did not, unless short_of_means(). False: none did;
-    // failure() says what the last one said. `targets` must hold until close(). REQUIRES: not
-    // is_open().
-    [[nodiscard]] rt::Task<bool> connect(std::span<const Target> targets);
+    // Connects to a target that answers with a greeting and takes EHLO (or HELO). False: it did
+    // not; failure() says why, and the next one may be tried. `target` must hold until close().
+    // REQUIRES: not is_open().
+    [[nodiscard]] rt::Task<bool> connect(const Target& target);
     [[nodiscard]] bool is_open() const { return stream_.is_open(); }
     // Another transaction may follow on this connection.
     [[nodiscard]] bool usable() const { return usable_; }

@@ -76,7 +76,7 @@ class ClientTest : public testing::Test {
                                }});
         host_.start();
         server_.listen("10.0.0.1:25");
-        targets_.push_back(target("10.0.0.1:25"));
+        target_ = target("10.0.0.1:25");
     }
     ~ClientTest() override {
         client_.reset();
@@ -101,8 +101,8 @@ class ClientTest : public testing::Test {
         ASSERT_TRUE(
             world_.run_until([this] { return scope_->size() == 0; }, std::chrono::hours(2)));
     }
-    static rt::Task<void> connecting(Client& client, std::span<const Target> targets, bool& done) {
-        done = co_await client.connect(targets);
+    static rt::Task<void> connecting(Client& client, const Target& target, bool& done) {
+        done = co_await client.connect(target);
     }
     static rt::Task<void> delivering(Client& client, const Request& request,
                                      mail::MessageSource& source) {
@@ -112,7 +112,7 @@ class ClientTest : public testing::Test {
 
     bool connect() {
         bool done = false;
-        run(connecting(*client_, targets_, done));
+        run(connecting(*client_, target_, done));
         return done;
     }
     void deliver(TextSource& source) {
@@ -151,7 +151,7 @@ class ClientTest : public testing::Test {
     std::unique_ptr<net::ShardNet> net_;
     std::unique_ptr<rt::Scope> scope_;
     std::unique_ptr<Client> client_;
-    std::vector<Target> targets_;
+    Target target_;
     std::string from_ = "a@src.test";
     std::vector<std::string_view> to_ = {"b@dst.test"};
     bool smtputf8_ = false;
@@ -500,12 +500,16 @@ TEST_F(ClientTest, HostileRepliesBreakTheConnection) {
     EXPECT_TRUE(server_.taken.empty());
 }
 
-TEST_F(ClientTest, TriesTheNextAddress) {
-    targets_.insert(targets_.begin(), target("10.0.0.9:25"));
+TEST_F(ClientTest, TakesAnotherAddress) {
     ScriptedServer busy(world_);
     busy.greeting = "!close554 5.3.2 busy\r\n";
     busy.listen("10.0.0.8:25");
-    targets_.insert(targets_.begin(), target("10.0.0.8:25"));
+    for (const char* address : {"10.0.0.9:25", "10.0.0.8:25"}) {
+        target_ = target(address);
+        EXPECT_FALSE(connect());
+        EXPECT_FALSE(client_->is_open());
+    }
+    target_ = target("10.0.0.1:25");
     TextSource source(kBody, true);
     exchange(source);
     EXPECT_EQ(state(0), RecipientState::delivered);
@@ -514,13 +518,13 @@ TEST_F(ClientTest, TriesTheNextAddress) {
 }
 
 TEST_F(ClientTest, SaysWhyNoAddressAnswered) {
-    targets_ = {target("10.0.0.9:25")};
+    target_ = target("10.0.0.9:25");
     EXPECT_FALSE(connect());
     EXPECT_EQ(client_->failure().code, 0);
     EXPECT_THAT(client_->failure().text, HasSubstr("connect to 10.0.0.9:25: Connection refused"));
     EXPECT_FALSE(client_->is_open());
     server_.greeting = "!close421 4.3.2 too busy\r\n";
-    targets_ = {target("10.0.0.1:25")};
+    target_ = target("10.0.0.1:25");
     EXPECT_FALSE(connect());
     EXPECT_EQ(client_->failure().code, 421);
     EXPECT_EQ(client_->failure().text, "too busy");
