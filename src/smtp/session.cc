@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/bytes.h"
 
 namespace smtp {
 namespace {
@@ -20,12 +19,6 @@ void clear_bounded(std::string& buffer) {
     buffer.clear();
 }
 
-std::uint64_t random_seed(io::Driver& driver) {
-    std::byte bytes[sizeof(std::uint64_t)];
-    driver.random(bytes);
-    return base::load_le<std::uint64_t>(bytes);
-}
-
 }  // namespace
 
 Session::Session(const SessionServices& services, SessionOwner& owner)
@@ -33,7 +26,7 @@ Session::Session(const SessionServices& services, SessionOwner& owner)
       owner_(owner),
       stream_(services.net),
       lines_(stream_),
-      recipients_(random_seed(services.net.driver())) {}
+      recipients_(services.net.shard().prng().next()) {}
 
 void Session::start(io::Handle socket, const SessionConfig& config) {
     stream_.attach(socket);
