@@ -1,5 +1,6 @@
 #include "app/clean_text.h"
 
+#include <array>
 #include <cstdint>
 
 namespace app {
@@ -55,7 +56,7 @@ void append_hex(std::string& out, std::string_view bytes) {
     }
 }
 
-bool must_escape(char c, CleanStyle style) {
+constexpr bool must_escape(char c, CleanStyle style) {
     switch (style) {
         case CleanStyle::token:
             return c == ' ';
@@ -68,11 +69,24 @@ bool must_escape(char c, CleanStyle style) {
     return false;
 }
 
-// How many octets at the front are ASCII that stands as it is: nearly always all of them.
+// Which ASCII stands as it is, by style: nearly everything that is ever logged.
+using Plain = std::array<bool, 256>;
+constexpr Plain plain_octets(CleanStyle style) {
+    Plain plain{};
+    for (unsigned char c = ' '; c < 0x7f; ++c) {
+        const char octet = static_cast<char>(c);
+        plain[c] = octet != '\\' && !(octet == '"' && style == CleanStyle::quote) &&
+                   !must_escape(octet, style);
+    }
+    return plain;
+}
+constexpr std::array kPlain = {plain_octets(CleanStyle::token), plain_octets(CleanStyle::bracket),
+                               plain_octets(CleanStyle::quote), plain_octets(CleanStyle::plain)};
+
 std::size_t plain_prefix(std::string_view text, CleanStyle style) {
+    const Plain& plain = kPlain.at(static_cast<std::size_t>(style));
     std::size_t size = 0;
-    while (size < text.size() && text[size] >= ' ' && text[size] < 0x7f && text[size] != '\\' &&
-           (text[size] != '"' || style != CleanStyle::quote) && !must_escape(text[size], style)) {
+    while (size < text.size() && plain[static_cast<unsigned char>(text[size])]) {
         ++size;
     }
     return size;

@@ -3,12 +3,12 @@
 #include <iterator>
 #include <type_traits>
 
-#include <fmt/compile.h>
 #include <nlohmann/json.hpp>
 
 #include "app/clean_text.h"
 #include "app/timestamp.h"
 #include "base/assert.h"
+#include "base/decimal.h"
 
 namespace app {
 namespace {
@@ -20,8 +20,8 @@ class TextLine {
     explicit TextLine(std::string& out) : out_(out) {}
 
     void begin(base::WallTime time, std::string_view level, std::string_view event) {
-        fmt::format_to(std::back_inserter(out_), FMT_COMPILE("{} {} {}"), iso8601(time), level,
-                       event);
+        append_iso8601(out_, time);
+        out_.append(" ").append(level).append(" ").append(event);
     }
     void token(std::string_view name, std::string_view value) {
         text(name, value, CleanStyle::token, "", "");
@@ -33,11 +33,16 @@ class TextLine {
         text(name, value, CleanStyle::quote, "\"", "\"");
     }
     void number(std::string_view name, std::uint64_t value) {
-        fmt::format_to(std::back_inserter(out_), FMT_COMPILE(" {}={}"), name, value);
+        out_.append(" ").append(name).append("=");
+        base::append_decimal(out_, value);
     }
     void seconds(std::string_view name, base::Duration value) {
-        fmt::format_to(std::back_inserter(out_), FMT_COMPILE(" {}={:.3f}"), name,
-                       std::chrono::duration<double>(value).count());
+        const std::int64_t ms = std::chrono::round<std::chrono::milliseconds>(value).count();
+        out_.append(" ").append(name).append(ms < 0 ? "=-" : "=");
+        const auto size = static_cast<std::uint64_t>(ms < 0 ? -ms : ms);
+        base::append_decimal(out_, size / 1000);
+        out_.push_back('.');
+        base::append_decimal(out_, size % 1000, 3);
     }
     void yes(std::string_view name) { out_.append(" ").append(name).append("=yes"); }
     void sentence(std::string_view value) {
@@ -144,7 +149,9 @@ void put_given(Line& line, std::string_view name, std::string_view value) {
 template <typename Line>
 void put_dsn(Line& line, mail::EnhancedStatus dsn) {
     if (dsn.present()) {
-        line.token("dsn", fmt::format(FMT_COMPILE("{}.{}.{}"), dsn.klass, dsn.subject, dsn.detail));
+        std::string text;
+        mail::append_status(text, dsn);
+        line.token("dsn", text);
     }
 }
 
@@ -159,7 +166,8 @@ void put_reply(Line& line, std::uint16_t code, mail::EnhancedStatus dsn, std::st
             dsn.klass = static_cast<std::uint8_t>(code / 100);
         }
         if (dsn.present()) {
-            reply += fmt::format(FMT_COMPILE(" {}.{}.{}"), dsn.klass, dsn.subject, dsn.detail);
+            reply += ' ';
+            mail::append_status(reply, dsn);
         }
         reply += text.empty() ? "" : " ";
     }

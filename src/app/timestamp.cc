@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 
-#include <fmt/compile.h>
+#include <fmt/format.h>
+
+#include "base/decimal.h"
 
 namespace app {
 
@@ -13,16 +15,28 @@ base::WallTime wall_now() {
 }
 
 std::string iso8601(base::WallTime time) {
+    std::string text;
+    append_iso8601(text, time);
+    return text;
+}
+
+void append_iso8601(std::string& out, base::WallTime time) {
     const std::chrono::sys_time<std::chrono::milliseconds> instant(
         std::chrono::milliseconds(base::unix_ms(time)));
     const auto day = std::chrono::floor<std::chrono::days>(instant);
     const std::chrono::year_month_day date(day);
     const std::chrono::hh_mm_ss clock(instant - day);
-    return fmt::format(FMT_COMPILE("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z"),
-                       static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                       static_cast<unsigned>(date.day()), clock.hours().count(),
-                       clock.minutes().count(), clock.seconds().count(),
-                       clock.subseconds().count());
+    const auto put = [&out](auto number, std::size_t digits, const char* behind) {
+        base::append_decimal(out, static_cast<std::uint64_t>(number), digits);
+        out.append(behind);
+    };
+    put(static_cast<int>(date.year()), 4, "-");
+    put(static_cast<unsigned>(date.month()), 2, "-");
+    put(static_cast<unsigned>(date.day()), 2, "T");
+    put(clock.hours().count(), 2, ":");
+    put(clock.minutes().count(), 2, ":");
+    put(clock.seconds().count(), 2, ".");
+    put(clock.subseconds().count(), 3, "Z");
 }
 
 std::string print_age(std::int64_t seconds) {

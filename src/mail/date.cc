@@ -2,22 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 
+#include "base/decimal.h"
+
 namespace mail {
-namespace {
-
-// In decimal, with zeros in front up to `digits`.
-void append_number(std::string& out, unsigned number, std::size_t digits) {
-    char text[10];
-    char* const end = std::to_chars(text, text + sizeof text, number).ptr;
-    const auto size = static_cast<std::size_t>(end - text);
-    out.append(size < digits ? digits - size : 0, '0').append(text, size);
-}
-
-}  // namespace
-
 void append_date(std::string& out, base::WallTime time) {
     using std::chrono::days;
     using std::chrono::seconds;
@@ -36,15 +25,15 @@ void append_date(std::string& out, base::WallTime time) {
     const unsigned weekday = std::chrono::weekday(day).c_encoding();
 
     out.append(kWeekdays.at(weekday)).append(", ");
-    append_number(out, static_cast<unsigned>(date.day()), 1);
+    base::append_decimal(out, static_cast<unsigned>(date.day()));
     out.append(" ").append(kMonths.at(static_cast<unsigned>(date.month()) - 1)).append(" ");
-    append_number(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+    base::append_decimal(out, static_cast<unsigned>(static_cast<int>(date.year())));
     out.append(" ");
-    append_number(out, static_cast<unsigned>(clock.hours().count()), 2);
+    base::append_decimal(out, static_cast<std::uint64_t>(clock.hours().count()), 2);
     out.append(":");
-    append_number(out, static_cast<unsigned>(clock.minutes().count()), 2);
+    base::append_decimal(out, static_cast<std::uint64_t>(clock.minutes().count()), 2);
     out.append(":");
-    append_number(out, static_cast<unsigned>(clock.seconds().count()), 2);
+    base::append_decimal(out, static_cast<std::uint64_t>(clock.seconds().count()), 2);
     out.append(" +0000");
 }
 

@@ -1,4 +1,5 @@
 #include "mail/status_code.h"
+#include "base/decimal.h"
 
 #include <charconv>
 #include <optional>
@@ -56,10 +57,8 @@ void append_status(std::string& out, EnhancedStatus status) {
     }
     out.push_back(static_cast<char>('0' + status.klass));
     for (const std::uint16_t number : {status.subject, status.detail}) {
-        char digits[5];
-        const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
         out.push_back('.');
-        out.append(digits, end);
+        base::append_decimal(out, number);
     }
 }
 
@@ -67,8 +66,7 @@ void append_reply(std::string& out, std::uint16_t code, EnhancedStatus status,
                   std::string_view text) {
     for (;;) {
         const std::size_t end = text.find('\n');
-        char digits[5];
-        out.append(digits, std::to_chars(digits, digits + sizeof digits, code).ptr);
+        base::append_decimal(out, code);
         out.push_back(end == std::string_view::npos ? ' ' : '-');
         if (status.present()) {
             append_status(out, status);

@@ -1,8 +1,7 @@
 #include "smtp/client_transaction.h"
 
-#include <charconv>
-
 #include "base/assert.h"
+#include "base/decimal.h"
 
 namespace smtp {
 namespace {
@@ -125,10 +124,8 @@ void ClientTransaction::append_command(std::string& out, Cursor at) const {
         case Stage::mail:
             out.append("MAIL FROM:<").append(request_->reverse_path).append(">");
             if (parameters_.say_size) {
-                char digits[20];
-                const auto end =
-                    std::to_chars(digits, digits + sizeof digits, parameters_.size_bytes).ptr;
-                out.append(" SIZE=").append(digits, end);
+                out.append(" SIZE=");
+                base::append_decimal(out, parameters_.size_bytes);
             }
             out.append(parameters_.body_8bitmime ? " BODY=8BITMIME" : "");
             out.append(parameters_.smtputf8 ? " SMTPUTF8\r\n" : "\r\n");

@@ -1,10 +1,10 @@
 // What each command does (RFC 5321 §4.1.1, RFC 3030). All of it is synchronous; content is read by
 // session_content.cc.
-#include <charconv>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/decimal.h"
 #include "smtp/session.h"
 
 namespace smtp {
@@ -122,10 +122,9 @@ Session::Step Session::on_hello(const Command& command) {
     line(true, config_->hostname);
     line(config_->offers_pipelining, "PIPELINING");
     if (config_->offers_size) {
-        char digits[24];
-        const auto end =
-            std::to_chars(digits, digits + sizeof digits, config_->limits.message_bytes_max).ptr;
-        out_.append("250-SIZE ").append(digits, end).append("\r\n");
+        out_.append("250-SIZE ");
+        base::append_decimal(out_, config_->limits.message_bytes_max);
+        out_.append("\r\n");
     }
     line(config_->offers_8bitmime, "8BITMIME");
     line(config_->offers_smtputf8, "SMTPUTF8");
