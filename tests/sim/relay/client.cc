@@ -79,7 +79,7 @@ void Client::write_script() {
             return;
         }
     }
-    if (prng_.chance(3, 4)) {
+    if (home_.calm || prng_.chance(3, 4)) {
         script_.push_back({.kind = Kind::quit, .bytes = "QUIT\r\n"});
     } else {
         script_.push_back({.kind = Kind::leave, .leave = Leave::close});

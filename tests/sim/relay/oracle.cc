@@ -164,37 +164,43 @@ void Oracle::withdrawn(std::uint64_t letter) {
 
 void Oracle::started(std::uint32_t shards) {
     ++generation_;
+    started_ = world_.now();
     logged_.assign(shards, 0);
 }
 
-void Oracle::end_generation(const std::vector<std::uint64_t>& durable, bool in_order) {
-    for (std::size_t shard = 0; in_order && shard < logged_.size(); ++shard) {
+void Oracle::decide_fates(const std::vector<std::uint64_t>& durable, bool in_line) {
+    for (auto& [key, one] : recipients_) {
+        for (Outcome& outcome : one.outcomes) {
+            if (outcome.fate != Fate::open) {
+                continue;
+            }
+            const std::uint64_t count = durable.at(outcome.shard);
+            const bool stands =
+                in_line ? outcome.index <= count : count == logged_.at(outcome.shard);
+            outcome.fate = stands ? Fate::durable : Fate::uncertain;
+        }
+    }
+}
+
+void Oracle::died(const std::vector<std::uint64_t>& durable, bool in_line) {
+    decide_fates(durable, in_line);
+    for (auto& [key, one] : recipients_) {
+        const Outcome* last = certain(one);
+        if (last == nullptr || !is_final(last->status)) {
+            ++one.open_deaths;
+        }
+    }
+}
+
+void Oracle::stopped(const std::vector<std::uint64_t>& durable) {
+    for (std::size_t shard = 0; shard < logged_.size(); ++shard) {
         if (durable.at(shard) != logged_[shard]) {
             journal_.fault("shard " + std::to_string(shard) + " was stopped with " +
                            std::to_string(durable[shard]) + " durable outcomes of " +
                            std::to_string(logged_[shard]));
         }
     }
-    for (auto& [key, one] : recipients_) {
-        for (Outcome& outcome : one.outcomes) {
-            if (outcome.fate == Fate::open) {
-                outcome.fate =
-                    outcome.index <= durable.at(outcome.shard) ? Fate::durable : Fate::uncertain;
-            }
-        }
-        const Outcome* last = certain(one);
-        if (!in_order && (last == nullptr || !is_final(last->status))) {
-            ++one.open_deaths;
-        }
-    }
-}
-
-void Oracle::died(const std::vector<std::uint64_t>& durable) {
-    end_generation(durable, false);
-}
-
-void Oracle::stopped(const std::vector<std::uint64_t>& durable) {
-    end_generation(durable, true);
+    decide_fates(durable, true);
 }
 
 void Oracle::bind(const std::string& id, const std::string& owner) {
@@ -533,8 +539,9 @@ void Oracle::taken(const Given& given, bool withheld) {
         Recipient& one = recipient(key);
         copies_ += one.takes.empty() ? 0 : 1;
         check_copy(key, one, given.sent);
+        // What an earlier program sent may be read only now.
         one.takes.push_back({.connection = given.connection,
-                             .generation = generation_,
+                             .generation = given.sent < started_ ? 0 : generation_,
                              .at = world_.now(),
                              .withheld = withheld});
     }

@@ -59,9 +59,10 @@ class Oracle {
     // It will not be ended. Says nothing of one whose end was sent.
     void withdrawn(std::uint64_t letter);
 
-    // The program. `durable`: the store's count of durable outcomes, by shard.
+    // The program. `durable`: the store's count of durable outcomes, by shard; `in_line`: they
+    // become durable in the order of the log's lines, as they do in one partition.
     void started(std::uint32_t shards);
-    void died(const std::vector<std::uint64_t>& durable);
+    void died(const std::vector<std::uint64_t>& durable, bool in_line);
     void stopped(const std::vector<std::uint64_t>& durable);
     void attempt(std::uint32_t shard, const mail::AttemptEvent& event);
     void reception(const mail::ReceptionEvent& event);
@@ -111,7 +112,7 @@ class Oracle {
     };
     struct Take {
         EndpointId connection;
-        std::uint64_t generation;
+        std::uint64_t generation;  // of the program that sent it
         base::MonoTime at{};
         bool withheld = false;
         bool confirmed = false;
@@ -156,7 +157,7 @@ class Oracle {
     [[nodiscard]] bool is_durable(const Message& message, const std::string& id,
                                   const std::string& durable) const;
     void settle_recipient(const Message& message, const std::string& path);
-    void end_generation(const std::vector<std::uint64_t>& durable, bool in_order);
+    void decide_fates(const std::vector<std::uint64_t>& durable, bool in_line);
 
     World& world_;
     const Plan& plan_;
@@ -171,6 +172,7 @@ class Oracle {
         leaves_;                         // letters that were durable then, by id
     std::vector<std::uint64_t> logged_;  // outcomes by shard, of this program
     std::uint64_t generation_ = 0;
+    base::MonoTime started_{};
     std::size_t acknowledged_ = 0;
     std::size_t taken_ = 0;
     std::size_t notified_ = 0;

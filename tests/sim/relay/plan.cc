@@ -55,12 +55,12 @@ Faults draw_faults(Dice& dice) {
         faults.set(fault, 100 * dice.odds(1000, 2));
     }
     faults.set(Fault::reset, 10 * dice.odds(1000));
-    faults.set(Fault::stall, 10 * dice.odds(1000));
+    faults.set(Fault::stall, 10 * dice.odds(2000));
     faults.set(Fault::slow_disk, 10 * dice.odds(1000));
     // What ends the process.
     for (const Fault fault :
          {Fault::read_error, Fault::write_error, Fault::sync_error, Fault::short_write}) {
-        faults.set(fault, 10 * dice.odds(600, 1));
+        faults.set(fault, 10 * dice.odds(600, 2));
     }
     faults.set(Fault::no_space, 100 * dice.odds(3000, 1));
     faults.set(Fault::wall_step, dice.odds(500, 1));
@@ -136,6 +136,7 @@ void draw_relay(Dice& dice, Plan& plan) {
     store::StoreOptions& store = settings.store;
     store.spool = "/spool";
     store.shards = dice.one_of({2U, 2U, 3U});
+    plan.shards_change = dice.chance(1, 4);
     store.segment_bytes = dice.one_of({64ULL, 128ULL, 256ULL}) << 10U;
     store.chunk_bytes_max = dice.one_of({1ULL, 8ULL}) << 20U;
     store.cache_bytes_max = dice.one_of({0ULL, 64ULL << 10U, 1ULL << 20U});
@@ -152,7 +153,7 @@ void draw_relay(Dice& dice, Plan& plan) {
     }
     route.connections_max = dice.one_of({2U, 4U, 12U});
     queue.routes.push_back(std::move(route));
-    if (plan.on(Fault::no_space) || store.transactions_max < 100 ||
+    if (plan.on(Fault::no_space) || plan.on(Fault::short_write) || store.transactions_max < 100 ||
         store.chunk_bytes_max < (8ULL << 20U)) {
         plan.may_be_short = true;
     }
@@ -183,7 +184,7 @@ void draw_hops(Dice& dice, Plan& plan) {
         HopPlan hop;
         hop.address = kHopAddresses[i];
         hop.pipelining = dice.chance(2, 3);
-        hop.chunking = dice.chance(1, 2);
+        hop.chunking = dice.chance(2, 3);
         hop.eight_bit = dice.chance(3, 4);
         hop.extended = dice.chance(7, 8);
         HopOdds& odds = hop.odds;
@@ -255,6 +256,7 @@ Plan Plan::of(std::uint64_t seed) {
                            .queue = {},
                            .store = {},
                            .sessions_max = 0},
+              .shards_change = false,
               .sessions = 0,
               .client = {},
               .content_bytes_max = 0,
@@ -273,7 +275,8 @@ Plan Plan::of(std::uint64_t seed) {
 
 std::string Plan::text() const {
     const queue::Options& queue = settings.queue;
-    std::string text = std::to_string(settings.store.shards) + " shards, " +
+    std::string text = std::to_string(settings.store.shards) +
+                       (shards_change ? " shards at first, " : " shards, ") +
                        std::to_string(sessions) + " sessions, " + std::to_string(hops.size()) +
                        " next hops, storm of " + seconds_text(storm) + ", segments of " +
                        std::to_string(settings.store.segment_bytes) + ", " +

@@ -77,6 +77,8 @@ struct Plan {
     std::uint64_t seed = 0;
     sim::Options world;  // its faults are those of the storm
     app::RelaySettings settings;
+    // Each start has another number of shards, so that partitions change hands.
+    bool shards_change = false;
 
     std::uint32_t sessions = 0;  // of clients
     ClientOdds client;

@@ -65,7 +65,12 @@ class Program::Job final : public rt::Letter {
 };
 
 Program::Program(Host& host, const Plan& plan, Oracle& oracle, Journal& journal)
-    : host_(host), plan_(plan), oracle_(oracle), journal_(journal) {
+    : host_(host),
+      plan_(plan),
+      oracle_(oracle),
+      journal_(journal),
+      settings_(plan.settings),
+      prng_(plan.seed ^ 0x736861726473U) {
     host_.set_program({.start = [this] { build(); },
                        .end = [this] { tear_down(); },
                        .unwound = {},
@@ -78,7 +83,11 @@ void Program::build() {
     journal_.note("the relay starts");
     stage_ = Stage::opening;
     spool_open_ = false;
-    const std::uint32_t count = plan_.settings.store.shards;
+    if (plan_.shards_change && host_.starts() > 1) {
+        settings_.store.shards = static_cast<std::uint32_t>(1 + prng_.below(3));
+        journal_.note("with " + std::to_string(settings_.store.shards) + " shards");
+    }
+    const std::uint32_t count = settings_.store.shards;
     oracle_.started(count);
     if (on_start) {
         on_start();
@@ -138,7 +147,7 @@ void Program::go_on() {
 rt::Task<void> Program::open_spool(Program& program) {
     base::Result<store::SpoolIdentity> identity =
         co_await store::open_spool(*program.shards_[0]->shard, program.plan_.settings.store.spool,
-                                   program.plan_.settings.store.shards);
+                                   program.settings_.store.shards);
     program.spool_ = {};
     if (identity) {
         program.identity_ = *identity;
@@ -153,8 +162,7 @@ void Program::open_all() {
     for (std::size_t i = 0; i < shards_.size(); ++i) {
         post(i, [this, i] {
             Shard& shard = *shards_[i];
-            shard.relay =
-                std::make_unique<app::RelayShard>(*shard.shard, plan_.settings, *shard.log);
+            shard.relay = std::make_unique<app::RelayShard>(*shard.shard, settings_, *shard.log);
             shard.scope->spawn(open(*this, shard));
         });
     }
@@ -256,7 +264,7 @@ void Program::tear_down() {
         }
     } else {
         journal_.note("the relay is dead: " + host_.fatal_sentence());
-        oracle_.died(durable_outcomes());
+        oracle_.died(durable_outcomes(), identity_.partitions <= settings_.store.shards);
         ++disturbances_;
     }
     unwind();

@@ -38,6 +38,10 @@ class Program {
     // As SIGTERM does. When it has come to its end it is taken down, and not started again.
     // REQUIRES: up().
     void stop();
+    // Of this start; its number of shards may be another than the plan's.
+    [[nodiscard]] const app::RelaySettings& settings() const { return settings_; }
+    // That the spool has.
+    [[nodiscard]] std::uint32_t partitions() const { return identity_.partitions; }
     // Ids of all that is queued. REQUIRES: up().
     [[nodiscard]] std::set<std::string> queued();
     [[nodiscard]] std::size_t queue_size();
@@ -82,6 +86,8 @@ class Program {
     const Plan& plan_;
     Oracle& oracle_;
     Journal& journal_;
+    app::RelaySettings settings_;
+    base::Prng prng_;
     Stage stage_ = Stage::down;
     std::vector<std::unique_ptr<Shard>> shards_;
     std::vector<std::unique_ptr<Job>> jobs_;

@@ -249,8 +249,9 @@ void Simulation::look_for_ack(const io::Op& op) {
 
 void Simulation::check_connections() {
     std::size_t allowed = 0;
-    for (std::uint32_t i = 0; i < plan_.settings.store.shards; ++i) {
-        allowed += plan_.settings.queue_of(i).routes.front().connections_max;
+    const app::RelaySettings& settings = program_.settings();
+    for (std::uint32_t i = 0; i < settings.store.shards; ++i) {
+        allowed += settings.queue_of(i).routes.front().connections_max;
     }
     std::size_t open = 0;
     for (const smtp::Target& target : plan_.settings.queue.routes.front().targets) {
@@ -323,10 +324,14 @@ void Simulation::calm_down() {
     }
 }
 
+// Nothing is queued, and no connection is open, by which something could still come.
+bool Simulation::at_rest() {
+    return program_.up() && program_.queue_size() == 0 &&
+           host_.open_sockets() == program_.settings().store.shards;
+}
+
 bool Simulation::drain() {
-    const bool empty =
-        run_until([this] { return program_.up() && program_.queue_size() == 0 && clients_over(); },
-                  kDrainMost);
+    const bool empty = run_until([this] { return at_rest() && clients_over(); }, kDrainMost);
     if (!empty) {
         std::string what = "the queue does not empty, or clients wait";
         if (program_.up()) {
@@ -388,9 +393,10 @@ bool Simulation::stop() {
         }
         world_.run_for(seconds(10));  // connections that rest are closed
         const std::size_t sockets = host_.open_sockets();
-        if (sockets != plan_.settings.store.shards) {
+        const std::uint32_t shards = program_.settings().store.shards;
+        if (sockets != shards) {
             journal_.fault(std::to_string(sockets) + " sockets are open at rest, with " +
-                           std::to_string(plan_.settings.store.shards) + " listeners");
+                           std::to_string(shards) + " listeners");
         }
         program_.stop();
         const bool down =
@@ -407,7 +413,7 @@ bool Simulation::stop() {
 }
 
 void Simulation::check_leftovers() {
-    for (std::uint32_t i = 0; i < plan_.settings.store.shards; ++i) {
+    for (std::uint32_t i = 0; i < program_.partitions(); ++i) {
         const std::string folder = "/spool/p00" + std::to_string(i);
         const auto segments = static_cast<std::size_t>(
             std::ranges::count_if(host_.disk().names_in(folder),

@@ -65,6 +65,7 @@ class Simulation {
     [[nodiscard]] bool run_until(const std::function<bool()>& done, base::Duration longest);
     [[nodiscard]] bool clients_over() const;
     void calm_down();
+    [[nodiscard]] bool at_rest();
     [[nodiscard]] bool drain();
     [[nodiscard]] bool try_once_more();
     [[nodiscard]] bool stop();
