@@ -12,6 +12,8 @@ namespace {
 constexpr const char* kLockName = "lock";
 constexpr const char* kEstablishedName = "established";
 
+constexpr int kListingsMax = 3;
+
 bool contains(const std::vector<std::string>& names, std::string_view name) {
     return std::ranges::find(names, name) != names.end();
 }
@@ -26,17 +28,41 @@ rt::Task<base::Status> Partition::open() {
     if (!status.has_value()) {
         co_return status;
     }
+    std::optional<std::uint64_t> established;
+    std::unique_ptr<Recovery> recovery;
+    for (int tries = 1; recovery == nullptr; ++tries) {
+        status = co_await recover(established, recovery);
+        if (!status.has_value() && (status.error().number() != ENOENT || tries == kListingsMax)) {
+            co_return status;
+        }
+    }
+    status = co_await start_epoch(*recovery);
+    if (status.has_value() && !established) {
+        status = co_await establish();
+    }
+    if (!status.has_value()) {
+        co_return status;
+    }
+    announce(*recovery);
+    scope_.spawn(pool_.run());
+    co_return status;
+}
+
+// ENOENT: a segment was listed and then not there. A killed process's last rename may still come
+// into force when its locks are gone already: what there is, the next listing says.
+rt::Task<base::Status> Partition::recover(std::optional<std::uint64_t>& established,
+                                          std::unique_ptr<Recovery>& recovery) {
     const base::Result<std::vector<std::string>> names =
         links_.shard.driver().list_directory(directory_.get());
     if (!names.has_value()) {
         co_return base::fail(names.error().number(),
                              "cannot list " + files_.path + ": " + names.error().describe());
     }
-    status = co_await remove_temporaries(*names);
+    base::Status status = co_await remove_temporaries(*names);
     if (!status.has_value()) {
         co_return status;
     }
-    std::optional<std::uint64_t> established;
+    established.reset();
     if (contains(*names, kEstablishedName)) {
         const base::Result<std::uint64_t> watermark = co_await read_established();
         if (!watermark.has_value()) {
@@ -44,19 +70,11 @@ rt::Task<base::Status> Partition::open() {
         }
         established = *watermark;
     }
-    Recovery recovery(files_, links_.options, established);
-    status = co_await recovery.run(*names);
+    auto made = std::make_unique<Recovery>(files_, links_.options, established);
+    status = co_await made->run(*names);
     if (status.has_value()) {
-        status = co_await start_epoch(recovery);
+        recovery = std::move(made);
     }
-    if (status.has_value() && !established) {
-        status = co_await establish();
-    }
-    if (!status.has_value()) {
-        co_return status;
-    }
-    announce(recovery);
-    scope_.spawn(pool_.run());
     co_return status;
 }
 
