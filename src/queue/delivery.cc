@@ -162,7 +162,8 @@ rt::Task<bool> Delivery::reach_site() {
         co_return true;
     }
     rt::Shard& shard = scheduler_.shard();
-    if (site_.holds(shard.now())) {
+    // Asked again: what was free when the entry was taken may be taken by now.
+    if (!site_.may_connect(shard.now())) {
         untried_ = true;
         co_return false;
     }
