@@ -531,11 +531,13 @@ void Client::close_books() {
 }
 
 void Client::look_at_clock() {
-    if (over_ || left_ || !connected_ || awaited_.empty() ||
+    // Behind its last reply it waits for the end of the connection, which a power cut may keep from
+    // it.
+    if (over_ || left_ || !connected_ || (awaited_.empty() && !dismissed_) ||
         home_.world.now() < heard_ + kPatience) {
         return;
     }
-    if (disturbances_ == home_.disturbances && !home_.plan.network_breaks()) {
+    if (!awaited_.empty() && disturbances_ == home_.disturbances && !home_.plan.network_breaks()) {
         home_.journal.fault("client " + std::to_string(number_) +
                             " waits in vain for an answer to: " + in_words(awaited_.front().bytes));
     }
