@@ -71,7 +71,7 @@ class Queue(unittest.TestCase):
 
     def test_expiry_bounces(self):
         with Recorder(refuse={b"<b@dst.test>": b"450 4.2.1 Later"}) as recorder:
-            with Relay([recorder.host], queue={"retry": '["1s"]', "expire": '"2s"'}) as relay:
+            with Relay([recorder.host], queue={"retry": '["1s"]', "expire": '"10s"'}) as relay:
                 relay.start()
                 send(relay)
                 bounce = recorder.wait_for(1)[0]

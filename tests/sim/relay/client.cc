@@ -533,8 +533,14 @@ void Client::close_books() {
 void Client::look_at_clock() {
     // Behind its last reply it waits for the end of the connection, which a power cut may keep from
     // it.
-    if (over_ || left_ || !connected_ || (awaited_.empty() && !dismissed_) ||
-        home_.world.now() < heard_ + kPatience) {
+    if (over_ || home_.world.now() < heard_ + kPatience) {
+        return;
+    }
+    if (left_) {
+        calm_down();
+        return;
+    }
+    if (!connected_ || (awaited_.empty() && !dismissed_)) {
         return;
     }
     if (!awaited_.empty() && disturbances_ == home_.disturbances && !home_.plan.network_breaks()) {
