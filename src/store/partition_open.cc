@@ -142,7 +142,13 @@ rt::Task<base::Status> Partition::start_epoch(Recovery& recovery) {
     for (std::unique_ptr<Segment>& segment : recovery.free()) {
         pool_.give_back(std::move(segment));
     }
-    const base::Status prepared = co_await pool_.prepare();
+    base::Status prepared = co_await pool_.prepare();
+    // As in recover(): a killed process's last unlink may take a new file's name away.
+    for (int tries = 1;
+         !prepared.has_value() && prepared.error().number() == ENOENT && tries < kListingsMax;
+         ++tries) {
+        prepared = co_await pool_.prepare();
+    }
     if (!prepared.has_value()) {
         co_return base::fail(prepared.error().number(),
                              "cannot prepare a segment in " + files_.path + ": " +
