@@ -339,6 +339,29 @@ TEST_F(QueueTest, ExpiryWhileASiteIsDeadMakesNoSecondConnection) {
     EXPECT_EQ(server_.connections(), 1U);
 }
 
+// Two deliveries that gave up expired mail see the same place free when the site may be tried
+// again.
+TEST_F(QueueTest, ConnectionsStayWithinTheirLimitWhenASiteIsTriedAgain) {
+    options_.retry = RetryPolicy({seconds(5)}, seconds(20));
+    options_.routes[0].connections_max = 1;
+    options_.cool_down_least = seconds(30);
+    options_.cool_down_most = seconds(30);
+    server_.stop_listening();
+    relay_.start();
+    relay_.submit({.from = ""});
+    relay_.run_for(seconds(1));
+    server_.greeting = "";  // whoever connects now waits
+    server_.listen("10.0.0.1:25");
+    for (int i = 0; i < 350; ++i) {  // from the twentieth second on, some expire in each look
+        relay_.submit_now({.from = ""});
+        relay_.run_for(std::chrono::milliseconds(100));
+    }
+    EXPECT_GE(
+        std::ranges::count(relay_.log().attempts, Status::expired, &RecordingLog::Attempt::status),
+        10);
+    EXPECT_EQ(server_.connections(), 1U);
+}
+
 TEST_F(QueueTest, AConnectionThatIsRefusedIsNoAttemptForTheRecipientsBehind) {
     options_.recipients_per_transaction = 10;
     server_.stop_listening();

@@ -297,6 +297,24 @@ TEST_F(RecoveryTest, ASegmentThatWentAwayBehindTheListingIsNoDamage) {
     EXPECT_GT(segments, 0U);
 }
 
+// As by the last unlink of a process that was killed.
+TEST_F(RecoveryTest, ANewSegmentsNameThatWentAwayIsMadeAgain) {
+    std::uint32_t segments = 0;
+    for (std::uint32_t renames = 0; renames < 5; ++renames) {
+        StoreWorld world(options_);
+        EXPECT_EQ(world.run_once(three_letters), "");
+        world.host().inject({.code = io::OpCode::rename, .skip = renames, .error = EIO});
+        if (world.run_once(nothing).find("cannot prepare a segment") == std::string::npos) {
+            continue;
+        }
+        ++segments;
+        world.host().inject({.code = io::OpCode::rename, .skip = renames, .error = ENOENT});
+        EXPECT_EQ(world.run_once(three_letters), "") << renames;
+        EXPECT_TRUE(world.oracle().faults().empty()) << world.oracle().faults().front();
+    }
+    EXPECT_GT(segments, 0U);
+}
+
 rt::Task<void> one_letter(StoreProgram& program) {
     co_await program.put(letter_of(4, 500), 500);
 }
