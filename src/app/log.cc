@@ -1,5 +1,6 @@
 #include "app/log.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -69,6 +70,9 @@ class StreamSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
             is_socket_ = S_ISSOCK(status.st_mode);
         }
     }
+    // Lines that were given up, so far. A fragment of the first of them may stand there: the next
+    // line begins a line.
+    [[nodiscard]] std::uint64_t lines_lost() const { return lines_lost_; }
     // What cannot be written by then is dropped. From any thread.
     void give_up_at(std::chrono::steady_clock::time_point time) {
         give_up_at_.store(time.time_since_epoch().count(), std::memory_order_relaxed);
@@ -79,28 +83,38 @@ class StreamSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
         spdlog::memory_buf_t formatted;
         formatter_->format(message, formatted);
         std::string_view rest(formatted.data(), formatted.size());
-        while (!rest.empty()) {
-            pollfd polled{.fd = descriptor_, .events = POLLOUT, .revents = 0};
-            const int ready = ::poll(&polled, 1, kLookEveryMs);
-            if (ready == 0 || (ready < 0 && errno == EINTR)) {
-                if (late()) {
-                    return;
-                }
-                continue;
-            }
-            const ssize_t written = write(rest);
-            if (written >= 0) {
-                rest.remove_prefix(static_cast<std::size_t>(written));
-            } else if (errno != EINTR && errno != EAGAIN) {
-                return;  // a full disk, a reader that is gone: the mail goes on
-            }
+        if (torn_ && write_all("\n").empty()) {
+            torn_ = false;
         }
+        if (!torn_) {
+            rest = write_all(rest);
+            torn_ = rest.size() < formatted.size() && *(rest.data() - 1) != '\n';
+        }
+        lines_lost_ += static_cast<std::uint64_t>(std::ranges::count(rest, '\n'));
     }
     void flush_() override {}
 
   private:
     static constexpr int kLookEveryMs = 100;
 
+    // Returns what could not be written: the disk is full, the reader is gone, or it is late. The
+    // mail goes on.
+    [[nodiscard]] std::string_view write_all(std::string_view bytes) const {
+        while (!bytes.empty() && !late()) {
+            pollfd polled{.fd = descriptor_, .events = POLLOUT, .revents = 0};
+            const int ready = ::poll(&polled, 1, kLookEveryMs);
+            if (ready == 0 || (ready < 0 && errno == EINTR)) {
+                continue;
+            }
+            const ssize_t written = write(bytes);
+            if (written >= 0) {
+                bytes.remove_prefix(static_cast<std::size_t>(written));
+            } else if (errno != EINTR && errno != EAGAIN) {
+                break;
+            }
+        }
+        return bytes;
+    }
     [[nodiscard]] bool late() const {
         return std::chrono::steady_clock::now().time_since_epoch().count() >=
                give_up_at_.load(std::memory_order_relaxed);
@@ -120,6 +134,8 @@ class StreamSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
     const int descriptor_;
     bool is_file_ = false;
     bool is_socket_ = false;
+    bool torn_ = false;  // what was written last is no whole line
+    std::uint64_t lines_lost_ = 0;
     std::atomic<std::int64_t> give_up_at_ = std::numeric_limits<std::int64_t>::max();
 };
 
@@ -325,10 +341,29 @@ class Log::Thread {
     }
 
     void write() {
-        if (!batch_.empty()) {
-            logger_.log(spdlog::level::info, spdlog::string_view_t(batch_));
-            batch_.clear();
+        if (batch_.empty()) {
+            return;
         }
+        const std::uint64_t lost = sink_->lines_lost();
+        if (lost > lost_told_) {
+            const std::string text =
+                std::to_string(lost - lost_told_) +
+                " lines of the log before this one could not be written; see what takes standard "
+                "error, and whether its disk has room";
+            lines_.clear();
+            append_log_line(
+                lines_, config_.format,
+                {.time = wall_now(),
+                 .event = NoticeEvent{.severity = mail::Severity::warning, .text = text}},
+                {});
+            lines_.append(batch_);
+            batch_.swap(lines_);
+        }
+        logger_.log(spdlog::level::info, spdlog::string_view_t(batch_));
+        if (sink_->lines_lost() == lost) {
+            lost_told_ = lost;
+        }
+        batch_.clear();
     }
 
     const LogConfig config_;
@@ -337,6 +372,8 @@ class Log::Thread {
     std::vector<std::unique_ptr<ShardLog>> shards_;
     std::vector<Source> sources_;  // as shards_
     std::string batch_;
+    std::string lines_;            // what is put before a batch
+    std::uint64_t lost_told_ = 0;  // lines lost that a warning has told of
 
     std::mutex mutex_;  // guards what follows
     std::condition_variable wake_;

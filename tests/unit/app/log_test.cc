@@ -1,11 +1,15 @@
 #include "app/log.h"
 
 #include <algorithm>
+#include <atomic>
+#include <csignal>
 #include <cstdio>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
@@ -157,6 +161,71 @@ TEST(Log, EndsThoughNobodyReads) {
     }
     std::fclose(file);
     ::close(ends[0]);
+}
+
+// As when it reads now and then: the end is bounded as a whole, not each write.
+TEST(Log, EndsThoughTheReaderIsSlow) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    std::FILE* file = ::fdopen(ends[1], "w");
+    std::atomic<bool> ended = false;
+    std::atomic<bool> read_all = false;
+    std::thread reader([&] {
+        std::vector<char> some(4096);
+        std::size_t bytes = 0;
+        while (!ended && bytes < 2000 * 900) {
+            bytes += static_cast<std::size_t>(::read(ends[0], some.data(), some.size()));
+            std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        }
+        read_all = !ended;
+    });
+    {
+        Log log({}, 1, file, std::size_t{4} << 20U);
+        mail::EventLog& shard = log.open_shard(0, fixed_time);
+        const std::string reply(900, 'x');
+        for (int i = 0; i < 2000; ++i) {
+            shard.attempt(attempt(reply));
+        }
+    }
+    ended = true;
+    std::fclose(file);
+    reader.join();
+    ::close(ends[0]);
+    EXPECT_FALSE(read_all);
+}
+
+// As on a full disk: what was begun there ends as a line, and a warning tells of what is missing.
+TEST(Log, ATornLineIsEndedAndWhatIsMissingTold) {
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    ::signal(SIGXFSZ, SIG_IGN);
+    const Written written;
+    {
+        Log log({}, 1, written.file());
+        mail::EventLog& shard = log.open_shard(0, fixed_time);
+        const std::string reply(900, 'x');
+        rlimit small = before;
+        small.rlim_cur = 2500;
+        ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+        for (int i = 0; i < 5; ++i) {
+            shard.attempt(attempt(reply));
+        }
+        log.flush();
+        ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+        log.notice(mail::Severity::info, "there is room");
+        log.flush();
+        log.notice(mail::Severity::info, "and more");
+    }
+    std::vector<std::string> lines;
+    std::istringstream text(written.text());
+    for (std::string line; std::getline(text, line);) {
+        lines.push_back(line);
+    }
+    ASSERT_EQ(lines.size(), 6U) << written.text();
+    EXPECT_EQ(lines[2].find("\""), lines[2].rfind("\"")) << "the third is cut off: " << lines[2];
+    EXPECT_THAT(lines[3], HasSubstr("warning notice 3 lines of the log before this one could not"));
+    EXPECT_THAT(lines[4], HasSubstr("info notice there is room"));
+    EXPECT_THAT(lines[5], HasSubstr("info notice and more"));
 }
 
 TEST(Log, WritesShardsAndNoticesInTheOrderOfTime) {
