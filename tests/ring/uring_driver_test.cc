@@ -34,6 +34,7 @@ class UringDriver : public testing::Test {
         return *bench_;
     }
     io::Driver& driver() { return bench().driver(); }
+    World& world() { return *world_; }
 
   private:
     std::unique_ptr<UringWorld> world_;
@@ -93,6 +94,29 @@ TEST_F(UringDriver, WakesAreHeardAfterAnOverflow) {
 }
 
 // The kernel takes a msghdr when it takes the entry, so each place of the queue has one.
+// The first bell left when the queue was full, in the middle of the turn; the other has slept
+// since.
+TEST_F(UringDriver, ADoorbellIsRungAgainBehindAFullQueue) {
+    use({.submissions = 4});
+    io::Driver& other = world().driver(1);
+    EXPECT_TRUE(world().turn(1, other.now()).empty());
+    std::vector<RecordedOp> ops(10);
+    driver().ring_doorbell(other);
+    for (RecordedOp& op : ops) {
+        op.prepare_nop();
+        driver().submit(op);
+    }
+    for (int bell = 0; bell < 2; ++bell) {
+        const base::MonoTime bound = other.now() + std::chrono::seconds(30);
+        EXPECT_TRUE(world().turn(1, bound).empty());
+        EXPECT_LT(other.now(), bound);
+        driver().ring_doorbell(other);
+        bench().turn(base::Duration::zero());
+    }
+    bench().settle();
+    world().end(1);
+}
+
 TEST_F(UringDriver, VectorSendsBeyondTheQueueEachSendTheirOwn) {
     use({.submissions = 4, .completions = 8});
     constexpr std::size_t kSends = 50;

@@ -142,6 +142,7 @@ int Ring::call(std::uint32_t wait_for, base::Duration wait_at_most) {
         bind();
     }
     RP_ASSERT(thread_ == std::this_thread::get_id());
+    ++calls_;
     io_uring_sq& queue = ring_.sq;
     // liburing's own submit functions leave GETEVENTS out when completions are there already; under
     // DEFER_TASKRUN the ones that wait to be worked off would starve behind them. So the tail is

@@ -54,6 +54,8 @@ class Ring {
     [[nodiscard]] const io_uring_cqe& at(std::uint32_t index) const;
     void release(std::uint32_t count) { io_uring_cq_advance(&ring_, count); }
 
+    // How often something may have been handed over: each system call counts.
+    [[nodiscard]] std::uint64_t calls() const { return calls_; }
     [[nodiscard]] int descriptor() const { return ring_.ring_fd; }
     [[nodiscard]] io_uring& raw() { return ring_; }
 
@@ -67,6 +69,7 @@ class Ring {
     Sizes sizes_;
     std::thread::id thread_;  // none until bind()
     unsigned enter_flags_ = 0;
+    std::uint64_t calls_ = 0;
 };
 
 }  // namespace io

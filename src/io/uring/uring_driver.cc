@@ -131,7 +131,6 @@ void UringDriver::cancel(Op& op) {
 
 std::span<const Reaped> UringDriver::wait(base::MonoTime deadline) {
     ++counters_.turns;
-    rung_.clear();
     const bool left_over = ring_->ready() > 0;
     if (!left_over) {
         ring_->enter(deadline == base::kNever ? Ring::kForever : deadline - now());
@@ -202,7 +201,13 @@ void UringDriver::close(Handle handle) {
     sqe.user_data = tagged(Tag::close);
 }
 
+// One ring for all letters of a turn: it leaves behind them, when the turn's operations are handed
+// over. Where a long turn hands over some in its middle, the target may have looked already.
 void UringDriver::ring_doorbell(Driver& other) {
+    if (rung_at_ != ring_->calls()) {
+        rung_at_ = ring_->calls();
+        rung_.clear();
+    }
     if (std::ranges::find(rung_, &other) != rung_.end()) {
         return;
     }

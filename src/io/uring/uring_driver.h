@@ -99,7 +99,8 @@ class UringDriver final : public Driver {
     std::vector<Reaped> reaped_;       // of this turn; reserved in full
     std::vector<msghdr> headers_;      // of send_vector, one for each place of the queue
     std::vector<bool> writable_;       // by descriptor: opened here for writing, so a plain file
-    std::vector<Driver*> rung_;        // doorbells of this turn; reserved in full
+    std::vector<Driver*> rung_;        // doorbells that are queued; reserved in full
+    std::uint64_t rung_at_ = 0;        // Ring::calls() when they were
     std::uint64_t in_flight_ = 0;      // ops that the kernel, or the queue to it, has
     int wake_descriptor_ = -1;         // an eventfd
     std::atomic<bool> woken_ = false;  // wake() wrote to it and the shard has not yet seen that
