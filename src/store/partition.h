@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,8 +67,6 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     [[nodiscard]] rt::Task<base::Status> open_directory();
     [[nodiscard]] rt::Task<base::Status> take_lock();
     [[nodiscard]] rt::Task<base::Status> remove_temporaries(const std::vector<std::string>& names);
-    [[nodiscard]] rt::Task<base::Status> recover(std::optional<std::uint64_t>& established,
-                                                 std::unique_ptr<Recovery>& recovery);
     [[nodiscard]] rt::Task<base::Status> start_epoch(Recovery& recovery);
     [[nodiscard]] rt::Task<base::Status> establish();
     [[nodiscard]] rt::Task<base::Result<std::uint64_t>> read_established();

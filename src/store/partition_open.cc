@@ -12,8 +12,6 @@ namespace {
 constexpr const char* kLockName = "lock";
 constexpr const char* kEstablishedName = "established";
 
-constexpr int kListingsMax = 3;
-
 bool contains(const std::vector<std::string>& names, std::string_view name) {
     return std::ranges::find(names, name) != names.end();
 }
@@ -28,41 +26,17 @@ rt::Task<base::Status> Partition::open() {
     if (!status.has_value()) {
         co_return status;
     }
-    std::optional<std::uint64_t> established;
-    std::unique_ptr<Recovery> recovery;
-    for (int tries = 1; recovery == nullptr; ++tries) {
-        status = co_await recover(established, recovery);
-        if (!status.has_value() && (status.error().number() != ENOENT || tries == kListingsMax)) {
-            co_return status;
-        }
-    }
-    status = co_await start_epoch(*recovery);
-    if (status.has_value() && !established) {
-        status = co_await establish();
-    }
-    if (!status.has_value()) {
-        co_return status;
-    }
-    announce(*recovery);
-    scope_.spawn(pool_.run());
-    co_return status;
-}
-
-// ENOENT: a segment was listed and then not there. A killed process's last rename may still come
-// into force when its locks are gone already: what there is, the next listing says.
-rt::Task<base::Status> Partition::recover(std::optional<std::uint64_t>& established,
-                                          std::unique_ptr<Recovery>& recovery) {
     const base::Result<std::vector<std::string>> names =
         links_.shard.driver().list_directory(directory_.get());
     if (!names.has_value()) {
         co_return base::fail(names.error().number(),
                              "cannot list " + files_.path + ": " + names.error().describe());
     }
-    base::Status status = co_await remove_temporaries(*names);
+    status = co_await remove_temporaries(*names);
     if (!status.has_value()) {
         co_return status;
     }
-    established.reset();
+    std::optional<std::uint64_t> established;
     if (contains(*names, kEstablishedName)) {
         const base::Result<std::uint64_t> watermark = co_await read_established();
         if (!watermark.has_value()) {
@@ -70,11 +44,19 @@ rt::Task<base::Status> Partition::recover(std::optional<std::uint64_t>& establis
         }
         established = *watermark;
     }
-    auto made = std::make_unique<Recovery>(files_, links_.options, established);
-    status = co_await made->run(*names);
+    Recovery recovery(files_, links_.options, established);
+    status = co_await recovery.run(*names);
     if (status.has_value()) {
-        recovery = std::move(made);
+        status = co_await start_epoch(recovery);
     }
+    if (status.has_value() && !established) {
+        status = co_await establish();
+    }
+    if (!status.has_value()) {
+        co_return status;
+    }
+    announce(recovery);
+    scope_.spawn(pool_.run());
     co_return status;
 }
 
@@ -142,13 +124,7 @@ rt::Task<base::Status> Partition::start_epoch(Recovery& recovery) {
     for (std::unique_ptr<Segment>& segment : recovery.free()) {
         pool_.give_back(std::move(segment));
     }
-    base::Status prepared = co_await pool_.prepare();
-    // As in recover(): a killed process's last unlink may take a new file's name away.
-    for (int tries = 1;
-         !prepared.has_value() && prepared.error().number() == ENOENT && tries < kListingsMax;
-         ++tries) {
-        prepared = co_await pool_.prepare();
-    }
+    const base::Status prepared = co_await pool_.prepare();
     if (!prepared.has_value()) {
         co_return base::fail(prepared.error().number(),
                              "cannot prepare a segment in " + files_.path + ": " +

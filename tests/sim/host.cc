@@ -72,6 +72,8 @@ void Host::kill() {
     for (auto& [handle, entry] : std::exchange(process_->entries, {})) {
         if (entry.endpoint != kNoEndpoint) {
             world_.network().close(entry.endpoint);
+        } else {
+            process_->left_open->push_back(std::move(entry.file));
         }
     }
 }

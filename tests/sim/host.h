@@ -4,7 +4,10 @@
 //  - crash(): the power fails. The disk keeps what Disk::crash() says; peers see a reset, or
 //    silence until the host is up again;
 //  - kill(): as kill -9. The kernel goes on: writes in flight still reach the disk, and hold the
-//    file's lock until they have; unread sockets reset, others close;
+//    file's lock until they have; what changes names is done by workers, which share the table of
+//    files, so all locks are held until it is through (seen on Linux 6.18: a killed process keeps
+//    its flock while a rename of its ring hangs in a frozen file system); unread sockets reset,
+//    others close;
 //  - Driver::fatal(): as kill(), with a sentence.
 // A dead program's shards get every operation back with ECANCELED, and their clocks run ahead to
 // whatever they wait for, in turns that the world calls until nothing is in flight and
@@ -60,9 +63,12 @@ struct Process {
         std::shared_ptr<OpenFile> file;  // or
         EndpointId endpoint = kNoEndpoint;
     };
+    using Files = std::vector<std::shared_ptr<OpenFile>>;
     std::uint64_t generation = 0;
     bool dead = false;
     std::map<io::Handle, Entry> entries;
+    // What a killed program had open; shared with its workers, who still do what they had begun.
+    std::shared_ptr<Files> left_open = std::make_shared<Files>();
     io::Handle next_handle = 3;
     FlightId next_flight = 1;
     // Who uses a handle: the operations on it and their drivers' indices.

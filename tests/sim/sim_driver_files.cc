@@ -255,7 +255,7 @@ void SimDriver::start_names(FlightId id, Flight& flight) {
     const std::optional<Injection> injection = host_.injection_for(flight.code);
     world_.trace_bytes("disk.name", base::as_bytes(path));
     const auto effect = [directory, path, second, injection, code = flight.code, &host = host_,
-                         held = flight.file]() -> std::int32_t {
+                         held = flight.file, worker = process_.left_open]() -> std::int32_t {
         if (injection && injection->error != 0) {
             return -injection->error;
         }

@@ -279,42 +279,6 @@ TEST_F(RecoveryTest, ShortReadsAreGoneOnWith) {
     EXPECT_GT(reads, 10U);
 }
 
-// As by the last rename of a process that was killed.
-TEST_F(RecoveryTest, ASegmentThatWentAwayBehindTheListingIsNoDamage) {
-    std::uint32_t segments = 0;
-    for (std::uint32_t opens = 0; opens < 20; ++opens) {
-        StoreWorld world(options_);
-        EXPECT_EQ(world.run_once(three_letters), "");
-        world.host().inject({.code = io::OpCode::open, .skip = opens, .error = EIO});
-        if (world.run_once(nothing).find(".seg: ") == std::string::npos) {
-            continue;
-        }
-        ++segments;
-        world.host().inject({.code = io::OpCode::open, .skip = opens, .error = ENOENT});
-        EXPECT_EQ(world.run_once(nothing), "") << opens;
-        EXPECT_TRUE(world.oracle().faults().empty()) << world.oracle().faults().front();
-    }
-    EXPECT_GT(segments, 0U);
-}
-
-// As by the last unlink of a process that was killed.
-TEST_F(RecoveryTest, ANewSegmentsNameThatWentAwayIsMadeAgain) {
-    std::uint32_t segments = 0;
-    for (std::uint32_t renames = 0; renames < 5; ++renames) {
-        StoreWorld world(options_);
-        EXPECT_EQ(world.run_once(three_letters), "");
-        world.host().inject({.code = io::OpCode::rename, .skip = renames, .error = EIO});
-        if (world.run_once(nothing).find("cannot prepare a segment") == std::string::npos) {
-            continue;
-        }
-        ++segments;
-        world.host().inject({.code = io::OpCode::rename, .skip = renames, .error = ENOENT});
-        EXPECT_EQ(world.run_once(three_letters), "") << renames;
-        EXPECT_TRUE(world.oracle().faults().empty()) << world.oracle().faults().front();
-    }
-    EXPECT_GT(segments, 0U);
-}
-
 rt::Task<void> one_letter(StoreProgram& program) {
     co_await program.put(letter_of(4, 500), 500);
 }
