@@ -35,7 +35,7 @@ struct ReceptionEvent {
     std::string_view helo;      // as given; "" when none
     std::string_view protocol;  // "ESMTP", … (RFC 3848); "" when none
     std::string_view from;      // reverse-path without brackets; "" is the null path
-    std::string_view to;  // the refused recipient; "" when the event is about the whole message
+    std::string_view to;  // a refused RCPT's, as given; else the only recipient, "" when not one
     std::uint32_t recipients = 0;  // accepted recipients
     std::uint64_t size_bytes = 0;  // content as received so far
     // Line ends in it that were a CR or LF alone: made CRLF where it was accepted.

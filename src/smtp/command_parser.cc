@@ -315,6 +315,20 @@ std::expected<Command, CommandError> parse_command(std::string_view line, const 
     return command;
 }
 
+std::string_view given_path(std::string_view line) {
+    static_cast<void>(take_word(line));
+    line = trim(line);
+    if (!take_keyword(line, "FROM:") && !take_keyword(line, "TO:")) {
+        return {};
+    }
+    line = trim(line);
+    if (line.starts_with('<')) {
+        line.remove_prefix(1);
+        return line.substr(0, line.rfind('>'));
+    }
+    return line.substr(0, line.find_first_of(kBlanks));
+}
+
 std::expected<Command, CommandError> parse_long_line(std::string_view head) {
     Command command;
     command.verb = verb_of(head);

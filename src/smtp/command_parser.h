@@ -79,6 +79,10 @@ struct CommandError {
 // there all the same loses sync, since the size may go on behind what was kept.
 [[nodiscard]] std::expected<Command, CommandError> parse_long_line(std::string_view head);
 
+// What a line gives MAIL or RCPT for a path, whether it is one or not: without its brackets, a view
+// into the line. For the log, which is to name what was refused; "" when there is nothing.
+[[nodiscard]] std::string_view given_path(std::string_view line);
+
 inline constexpr mail::FixedReply kUnknownCommand{500, {5, 5, 1}, "Command not recognised"};
 inline constexpr mail::FixedReply kLineTooLong{500, {5, 5, 2}, "Line too long"};
 inline constexpr mail::FixedReply kNeedsSmtpUtf8{

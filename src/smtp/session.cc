@@ -116,7 +116,8 @@ Session::Step Session::take_commands() {
         command_deadline_ = after(config_->limits.command_timeout);
         const Step step =
             handle(event == net::LineReader::Event::line ? parse_command(line, config_->limits)
-                                                         : parse_long_line(line));
+                                                         : parse_long_line(line),
+                   line);
         if (step != Step::command) {
             return step;
         }
@@ -132,7 +133,7 @@ Session::Step Session::input_ended(std::int32_t result) {
         }
         const mail::FixedReply late{421, {4, 4, 2}, "Timeout exceeded"};
         if (in_transaction()) {
-            log_reception(mail::ReceptionEvent::Status::lost, late, envelope_.reverse_path(), {});
+            log_message(mail::ReceptionEvent::Status::lost, late);
         }
         end_transaction();
         return dismiss(late.status, late.text);
@@ -141,7 +142,7 @@ Session::Step Session::input_ended(std::int32_t result) {
         return Step::command;  // take_commands() dismisses
     }
     if (in_transaction()) {
-        log_reception(mail::ReceptionEvent::Status::lost, {}, envelope_.reverse_path(), {});
+        log_message(mail::ReceptionEvent::Status::lost, {});
     }
     end_transaction();
     return Step::close;
@@ -259,6 +260,15 @@ std::string_view Session::protocol() const {
         return "SMTP";
     }
     return envelope_.parameters.smtputf8 ? "UTF8SMTP" : "ESMTP";
+}
+
+std::string_view Session::only_recipient() const {
+    return envelope_.recipient_count() == 1 ? envelope_.recipient(0) : std::string_view();
+}
+
+void Session::log_message(mail::ReceptionEvent::Status status,
+                          const mail::FixedReply& fixed) const {
+    log_reception(status, fixed, envelope_.reverse_path(), only_recipient());
 }
 
 void Session::log_reception(mail::ReceptionEvent::Status status, const mail::FixedReply& fixed,

@@ -118,10 +118,15 @@ class Session : public base::ListNode<Session> {
     [[nodiscard]] base::MonoTime after(base::Duration wait) const;
     void log_reception(mail::ReceptionEvent::Status status, const mail::FixedReply& reply,
                        std::string_view from, std::string_view to) const;
+    // Of the transaction's message as a whole.
+    void log_message(mail::ReceptionEvent::Status status, const mail::FixedReply& reply) const;
+    [[nodiscard]] std::string_view only_recipient() const;
     [[nodiscard]] std::string_view protocol() const;
 
     // session_commands.cc
-    [[nodiscard]] Step handle(const std::expected<Command, CommandError>& command);
+    // `line` is what `command` was parsed from.
+    [[nodiscard]] Step handle(const std::expected<Command, CommandError>& command,
+                              std::string_view line);
     [[nodiscard]] Step dispatch(const Command& command);
     [[nodiscard]] Step junk(const mail::FixedReply& reply);
     [[nodiscard]] bool too_much_junk();

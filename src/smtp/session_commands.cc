@@ -35,14 +35,17 @@ constexpr FixedReply kStartMail{354, {}, "End data with <CR><LF>.<CR><LF>"};
 
 }  // namespace
 
-Session::Step Session::handle(const std::expected<Command, CommandError>& command) {
+Session::Step Session::handle(const std::expected<Command, CommandError>& command,
+                              std::string_view line) {
     if (command) {
         return dispatch(*command);
     }
     const CommandError& error = command.error();
-    if (error.verb == Verb::mail || error.verb == Verb::rcpt) {
+    if (error.verb == Verb::mail) {
+        log_reception(mail::ReceptionEvent::Status::refused, error.reply, given_path(line), {});
+    } else if (error.verb == Verb::rcpt) {
         log_reception(mail::ReceptionEvent::Status::refused, error.reply, envelope_.reverse_path(),
-                      {});
+                      given_path(line));
     }
     const Step step = refuse(error.reply);
     return error.loses_sync ? Step::linger : step;
@@ -221,7 +224,7 @@ Session::Step Session::on_data() {
     }
     if (!begin_message()) {
         const FixedReply busy = std::exchange(refusal_, {});
-        log_reception(mail::ReceptionEvent::Status::refused, busy, envelope_.reverse_path(), {});
+        log_message(mail::ReceptionEvent::Status::refused, busy);
         return refuse(busy);
     }
     chunk_last_ = true;

@@ -166,8 +166,7 @@ Session::Step Session::accept_message() {
     std::ranges::copy(id, text + kQueued.size());
     const FixedReply queued{250, {2, 0, 0}, std::string_view(text, sizeof text)};
     reply(queued);
-    log_reception(mail::ReceptionEvent::Status::accepted, queued, envelope_.reverse_path(),
-                  envelope_.recipient_count() == 1 ? envelope_.recipient(0) : std::string_view());
+    log_message(mail::ReceptionEvent::Status::accepted, queued);
     errors_ = junk_ = 0;
     end_transaction();
     return Step::command;
@@ -178,7 +177,7 @@ Session::Step Session::refuse_message() {
     const FixedReply fixed = refusal_;
     // What follows in a failed message is told off without a line in the log for each.
     if (state_ != State::chunk_failed) {
-        log_reception(mail::ReceptionEvent::Status::refused, fixed, envelope_.reverse_path(), {});
+        log_message(mail::ReceptionEvent::Status::refused, fixed);
     }
     if (chunk_last_) {
         end_transaction();
@@ -249,8 +248,7 @@ void Session::build_trace_header() {
     trace.origin = origin();
     trace.hostname = config_->hostname;
     trace.id = id_;
-    trace.recipient =
-        envelope_.recipient_count() == 1 ? envelope_.recipient(0) : std::string_view();
+    trace.recipient = only_recipient();
     trace.received = services_.net.shard().wall_now();
     trace_.clear();
     mail::append_received(trace_, trace);

@@ -20,6 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     const std::string_view line(reinterpret_cast<const char*>(bytes), size);
     const smtp::Limits limits;
     const auto parsed = smtp::parse_command(line, limits);
+    RP_ASSERT(inside(smtp::given_path(line), line));
     if (!parsed) {
         const mail::FixedReply& reply = parsed.error().reply;
         const smtp::Verb verb = parsed.error().verb;

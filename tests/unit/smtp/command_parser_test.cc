@@ -32,6 +32,19 @@ std::string refusal(std::string_view line) {
     return out;
 }
 
+TEST(CommandParser, GivenPaths) {
+    EXPECT_EQ(given_path("MAIL FROM:<a@src.test>"), "a@src.test");
+    EXPECT_EQ(given_path("rcpt  to: <a@@b> X=1"), "a@@b");
+    EXPECT_EQ(given_path("RCPT TO:<\"a>b\"@c.test> X"), "\"a>b\"@c.test");
+    EXPECT_EQ(given_path("RCPT TO:<a b"), "a b");
+    EXPECT_EQ(given_path("RCPT TO:a@b.test X=1"), "a@b.test");
+    EXPECT_EQ(given_path("MAIL FROM:<>"), "");
+    EXPECT_EQ(given_path("RCPT TO:"), "");
+    EXPECT_EQ(given_path("RCPT a@b.test"), "");
+    EXPECT_EQ(given_path("RCPT"), "");
+    EXPECT_EQ(given_path(""), "");
+}
+
 TEST(CommandParser, VerbsWithoutCase) {
     EXPECT_EQ(good("DATA").verb, Verb::data);
     EXPECT_EQ(good("data").verb, Verb::data);

@@ -171,6 +171,48 @@ TEST_F(SessionCommands, StrangersAndWhomTheyMayWriteTo) {
               "refused from=<a@src.test> to=<b@elsewhere.test> 0 550 5.7.1 Relay access denied");
 }
 
+// Whatever is wrong with a path, or behind it: the log's line names it as it was given.
+TEST_F(SessionCommands, TheLogNamesWhatWasRefused) {
+    client().hello();
+    static_cast<void>(ask("MAIL FROM:<a@src..test>"));
+    static_cast<void>(ask("MAIL FROM:<a@src.test> RET=HDRS"));
+    static_cast<void>(ask("MAIL FROM:<a@src.test>"));
+    static_cast<void>(ask("RCPT TO:<b@@dst.test>"));
+    static_cast<void>(ask("RCPT TO:<b@dst.test> NOTIFY=NEVER"));
+    static_cast<void>(ask("RCPT TO:<" + std::string(300, 'b') + "@dst.test>"));
+    static_cast<void>(ask("RCPT TO:<b\x01@dst.test>"));
+    static_cast<void>(ask("RCPT b@dst.test"));
+    EXPECT_EQ(
+        world_.log.receptions,
+        (std::vector<std::string>{
+            "refused from=<a@src..test> to=<> 0 501 5.1.7 Bad sender address syntax",
+            "refused from=<a@src.test> to=<> 0 555 5.5.4 Unsupported MAIL parameter",
+            "refused from=<a@src.test> to=<b@@dst.test> 0 501 5.1.3 Bad recipient address "
+            "syntax",
+            "refused from=<a@src.test> to=<b@dst.test> 0 555 5.5.4 Unsupported RCPT parameter",
+            "refused from=<a@src.test> to=<" + std::string(300, 'b') +
+                "@dst.test> 0 501 5.1.3 Recipient address too long",
+            "refused from=<a@src.test> to=<b\x01@dst.test> 0 500 5.5.2 Control character in "
+            "command",
+            "refused from=<a@src.test> to=<> 0 501 5.5.4 Syntax: RCPT TO:<address>"}));
+}
+
+// Of a message as a whole, the recipient is named when it is the only one.
+TEST_F(SessionCommands, TheLogNamesTheOnlyRecipientOfARefusedMessage) {
+    world_.sink->takes_more = false;
+    client().hello();
+    static_cast<void>(ask("MAIL FROM:<a@src.test>"));
+    static_cast<void>(ask("RCPT TO:<b@dst.test>"));
+    EXPECT_EQ(ask("DATA"), "451 4.3.2 System busy, try again later\r\n");
+    static_cast<void>(ask("RCPT TO:<c@dst.test>"));
+    EXPECT_EQ(ask("DATA"), "451 4.3.2 System busy, try again later\r\n");
+    EXPECT_EQ(world_.log.receptions,
+              (std::vector<std::string>{
+                  "refused from=<a@src.test> to=<b@dst.test> 1 451 4.3.2 System busy, try again "
+                  "later",
+                  "refused from=<a@src.test> to=<> 2 451 4.3.2 System busy, try again later"}));
+}
+
 TEST_F(SessionCommands, ARecipientGivenTwiceIsAcceptedTwiceAndKeptOnce) {
     world_.config.limits.recipients_max = 2;
     client().hello();

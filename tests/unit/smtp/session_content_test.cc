@@ -166,6 +166,9 @@ TEST_F(SessionContent, TheListenerCanDecideAboutLineEndings) {
 TEST_F(SessionContent, NulIsRefused) {
     EXPECT_EQ(data(std::string_view("a\0b\r\n.\r\n", 8)), "550 5.6.0 NUL octet in content\r\n");
     EXPECT_EQ(ask("NOOP"), kOk);
+    EXPECT_EQ(world_.log.receptions,
+              std::vector<std::string>{"refused from=<a@src.test> to=<b@dst.test> 1 550 5.6.0 NUL "
+                                       "octet in content"});
     EXPECT_EQ(data("fine\r\n.\r\n"), queued(2));
     EXPECT_EQ(only().content, "fine\r\n");
 }
@@ -214,7 +217,7 @@ TEST_F(SessionContent, TheCommitFails) {
     world_.sink->commit_state = mail::SinkState::failed;
     EXPECT_EQ(data("x\r\n.\r\n"), "451 4.3.0 Local error, try again later\r\n");
     EXPECT_EQ(world_.log.receptions[1],
-              "refused from=<a@src.test> to=<> 1 451 4.3.0 Local error, try again later");
+              "refused from=<a@src.test> to=<b@dst.test> 1 451 4.3.0 Local error, try again later");
     world_.sink->commit_state = mail::SinkState::ready;
     EXPECT_EQ(data("x\r\n.\r\n"), queued(3));
 }
@@ -379,9 +382,10 @@ TEST_F(SessionContent, ChunksThatFailAreNotSkippedForEver) {
                std::string(900'000, 'x'));
     EXPECT_EQ(other.rest(), "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n" + failed);
     EXPECT_TRUE(other.ends());
-    EXPECT_EQ(world.log.receptions,
-              std::vector<std::string>{"refused from=<a@src.test> to=<> 1 451 4.3.0 Local error, "
-                                       "try again later"});
+    EXPECT_EQ(
+        world.log.receptions,
+        std::vector<std::string>{"refused from=<a@src.test> to=<b@dst.test> 1 451 4.3.0 Local "
+                                 "error, try again later"});
 }
 
 TEST_F(SessionContent, ASizeThatCannotBeReadClosesTheConnection) {

@@ -175,9 +175,9 @@ TEST(SessionHostile, SilenceInsideContent) {
         EXPECT_EQ(client.reply(), "421 4.4.2 relay.example.test Timeout exceeded\r\n");
         EXPECT_TRUE(client.ends());
         EXPECT_TRUE(world.sink->messages.empty());
-        EXPECT_EQ(
-            world.log.receptions,
-            std::vector<std::string>{"lost from=<a@src.test> to=<> 1 421 4.4.2 Timeout exceeded"});
+        EXPECT_EQ(world.log.receptions,
+                  std::vector<std::string>{
+                      "lost from=<a@src.test> to=<b@dst.test> 1 421 4.4.2 Timeout exceeded"});
     }
 }
 
