@@ -9,8 +9,10 @@
 namespace ring_test {
 
 UringWorld::UringWorld(const io::UringOptions& options) : options_(options) {
-    // Not in /tmp: that may be a tmpfs, which knows no O_DIRECT rules.
-    directory_ = (std::filesystem::current_path() / "ring_XXXXXX").string();
+    // Beside the program, in the build folder: /tmp may be a tmpfs, which knows no O_DIRECT rules,
+    // and what a test that dies leaves behind is in nobody's way there.
+    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
+    directory_ = (program.parent_path() / "ring_XXXXXX").string();
     RP_ASSERT(::mkdtemp(directory_.data()) != nullptr);
 }
 

@@ -1,4 +1,4 @@
-// The real world: the kernel, loopback, and a directory below the working directory.
+// The real world: the kernel, loopback, and a directory beside the test program.
 #pragma once
 
 #include <array>
