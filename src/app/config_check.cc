@@ -1,6 +1,8 @@
 #include "app/config_check.h"
 
+#include <algorithm>
 #include <set>
+#include <span>
 #include <string>
 
 #include <sys/un.h>
@@ -173,17 +175,18 @@ void check_routes(const Config& config, ConfigReport& report) {
         }
         for (std::size_t j = 0; j < hosts.size(); ++j) {
             const std::string item = path + "[" + std::to_string(j) + "]";
-            for (std::size_t k = 0; k < j; ++k) {
-                if (hosts[k] == hosts[j]) {
-                    report.error_about(item, shown(to_text(hosts[j])) + " is listed twice");
-                }
+            const auto before = std::span(hosts).first(j);
+            if (std::ranges::find(before, hosts[j]) != before.end()) {
+                report.error_about(item, shown(to_text(hosts[j])) + " is listed twice");
             }
-            for (const ListenerConfig& listener : config.listeners) {
-                if (reaches(hosts[j], listener, config.hostname)) {
-                    report.error_about(
-                        item, shown(to_text(hosts[j])) +
-                                  " is this server's own listener: mail would go round in a loop");
-                }
+            const bool loops =
+                std::ranges::any_of(config.listeners, [&](const ListenerConfig& listener) {
+                    return reaches(hosts[j], listener, config.hostname);
+                });
+            if (loops) {
+                report.error_about(
+                    item, shown(to_text(hosts[j])) +
+                              " is this server's own listener: mail would go round in a loop");
             }
         }
     }

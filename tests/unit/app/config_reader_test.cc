@@ -314,6 +314,16 @@ TEST(Config, RefusesARouteThatLeadsBack) {
     EXPECT_THAT(with("192.0.2.1:25", "127.0.0.1:25"), IsEmpty());
 }
 
+TEST(Config, TellsEachProblemOfAHostOnce) {
+    const std::string listener = "[[listener]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:25\"\n";
+    EXPECT_THAT(faults("hostname = \"relay.test\"\n" + listener + listener +
+                       "[[route]]\nhosts = [\"localhost:25\", \"h:1\", \"h:1\", \"h:1\"]\n"),
+                ElementsAre(HasSubstr("listener[1].address: \"127.0.0.1:25\" is already taken"),
+                            HasSubstr("hosts[0]: \"localhost:25\" is this server's own listener"),
+                            HasSubstr("hosts[2]: \"h:1\" is listed twice"),
+                            HasSubstr("hosts[3]: \"h:1\" is listed twice")));
+}
+
 TEST(Config, WarnsOfAnOpenRelay) {
     const ConfigResult result =
         read_config(std::string(kLeast) + "[relay]\nnetworks = [\"0.0.0.0/0\"]\n", true);
