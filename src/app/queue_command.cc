@@ -117,6 +117,10 @@ std::string recipient_line(const Json& recipient) {
     if (const auto next = recipient.find("next_attempt_in_s");
         next != recipient.end() && next->is_number_integer()) {
         line += ", next in " + print_age(next->get<std::int64_t>());
+    } else if (const std::string wait = text_at(recipient, "waits_for"); wait == "site") {
+        line += ", waits for the next hop";
+    } else if (wait == "turn") {
+        line += ", due";
     }
     if (const std::string reply = text_at(recipient, "last_reply"); !reply.empty()) {
         line += "  " + cleaned(reply, CleanStyle::plain);

@@ -33,6 +33,20 @@ std::string_view name_of(RecipientState state) {
     RP_PANIC("no such RecipientState");
 }
 
+nlohmann::ordered_json name_of(WaitsFor wait) {
+    switch (wait) {
+        case WaitsFor::nothing:
+            return nullptr;
+        case WaitsFor::time:
+            return "time";
+        case WaitsFor::turn:
+            return "turn";
+        case WaitsFor::site:
+            return "site";
+    }
+    RP_PANIC("no such WaitsFor");
+}
+
 std::int64_t seconds(base::Duration duration) {
     return std::chrono::floor<std::chrono::seconds>(duration).count();
 }
@@ -127,6 +141,7 @@ nlohmann::ordered_json queue_message_json(const QueueMessage& message, base::Wal
         nlohmann::ordered_json one;
         one["address"] = recipient.address;
         one["state"] = name_of(recipient.state);
+        one["waits_for"] = name_of(recipient.waits_for);
         put_next_attempt(one, recipient.next_attempt, now);
         one["attempts"] = recipient.attempts;
         one["last_reply"] = recipient.last_reply;

@@ -18,10 +18,14 @@ namespace app {
 
 enum class RecipientState : std::uint8_t { pending, deferred, held, delivered, bounced, expired };
 
+// What a recipient's next attempt waits for.
+enum class WaitsFor : std::uint8_t { nothing, time, turn, site };
+
 struct QueueRecipient {
     std::string address;  // without brackets
     RecipientState state = RecipientState::pending;
-    std::optional<base::WallTime> next_attempt = {};  // where one is planned
+    WaitsFor waits_for = WaitsFor::nothing;
+    std::optional<base::WallTime> next_attempt = {};  // where a time is waited for
     std::uint32_t attempts = 0;
     std::string
         last_reply;  // with its codes, or what went wrong in words; "" before the first attempt

@@ -39,6 +39,18 @@ std::string text_of(const mail::Reply& reply) {
     return text + reply.text;
 }
 
+WaitsFor wait_of(const queue::ListedMessage& message, const queue::ListedRecipient& recipient) {
+    if (store::is_final(recipient.status) || message.state == queue::EntryState::held ||
+        recipient.status == store::RecipientStatus::held) {
+        return WaitsFor::nothing;
+    }
+    if (!recipient.due) {
+        return WaitsFor::time;
+    }
+    return message.site_dead && message.state == queue::EntryState::ready ? WaitsFor::site
+                                                                          : WaitsFor::turn;
+}
+
 QueueMessage message_of(queue::ListedMessage& listed) {
     QueueMessage message;
     message.id = listed.id;
@@ -51,7 +63,8 @@ QueueMessage message_of(queue::ListedMessage& listed) {
         recipient.state = listed.state == queue::EntryState::held && !store::is_final(one.status)
                               ? RecipientState::held
                               : state_of(one.status);
-        if (recipient.state == RecipientState::deferred) {
+        recipient.waits_for = wait_of(listed, one);
+        if (recipient.waits_for == WaitsFor::time) {
             recipient.next_attempt = one.next_attempt;
         }
         recipient.attempts = one.attempts;

@@ -17,11 +17,15 @@ void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage
     message.state = entry.state();
     message.arrival = entry.arrival();
     message.site = scheduler.site_of(entry).route().name;
+    message.site_dead = scheduler.site_of(entry).dead();
+    const bool begun =
+        message.state == EntryState::ready || message.state == EntryState::in_delivery;
     message.recipients.resize(entry.recipients().size());
     for (std::size_t i = 0; i < entry.recipients().size(); ++i) {
         const RecipientEntry& from = entry.recipients()[i];
         ListedRecipient& to = message.recipients[i];
         to.status = from.status;
+        to.due = begun && entry.is_due(from);
         to.attempts = from.attempts;
         if (from.status == store::RecipientStatus::deferred) {
             to.next_attempt = base::wall_from_unix_ms(std::int64_t{from.next_s} * 1000);

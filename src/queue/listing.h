@@ -29,6 +29,7 @@ struct ListedRecipient {
     std::string path;
     store::RecipientStatus status = store::RecipientStatus::pending;
     std::uint32_t attempts = 0;
+    bool due = false;             // its time has come; an attempt may be under way
     base::WallTime next_attempt;  // deferred only
     base::WallTime last_attempt;  // with attempts > 0
     mail::Reply reply;            // the last one; code 0 with words of our own
@@ -42,6 +43,7 @@ struct ListedMessage {
     std::uint64_t size_bytes = 0;
     std::string sender;  // "" is the null path
     std::string site;
+    bool site_dead = false;
     std::vector<ListedRecipient> recipients;
 };
 

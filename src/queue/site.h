@@ -72,6 +72,8 @@ class Site {
     void serves(std::size_t target, base::MonoTime now);
     // Nobody answered; `reply` is the last word. The site cools down.
     void failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng);
+    // Nobody answered its last connection: what is due waits until somebody does.
+    [[nodiscard]] bool dead() const { return failures_ > 0; }
     // Why the site was last found dead; "" when it never was.
     [[nodiscard]] const std::string& last_words() const { return last_words_; }
     // A connection failed for want of something of our own, as `reply` says.

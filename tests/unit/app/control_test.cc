@@ -70,6 +70,7 @@ QueueMessage message(std::uint64_t sequence) {
             .sender = "alice@src.test",
             .recipients = {{.address = "bob@dst.test",
                             .state = RecipientState::deferred,
+                            .waits_for = WaitsFor::time,
                             .next_attempt = now + std::chrono::days(2),
                             .attempts = 3,
                             .last_reply = "451 4.3.0 try again"},
@@ -154,6 +155,7 @@ TEST_F(Control, ListsAsJsonLines) {
     queue_.messages[1].sender.clear();
     queue_.messages[1].recipients.pop_back();
     queue_.messages[1].recipients[0].state = RecipientState::pending;
+    queue_.messages[1].recipients[0].waits_for = WaitsFor::site;
     queue_.messages[1].recipients[0].next_attempt = {};
     start();
     const Output output =
@@ -172,13 +174,16 @@ TEST_F(Control, ListsAsJsonLines) {
     EXPECT_EQ(first["recipients"][0]["state"], "deferred");
     EXPECT_EQ(first["recipients"][0]["attempts"], 3);
     EXPECT_EQ(first["recipients"][0]["last_reply"], "451 4.3.0 try again");
+    EXPECT_EQ(first["recipients"][0]["waits_for"], "time");
     EXPECT_EQ(first["recipients"][0]["next_attempt"], first["next_attempt"]);
     EXPECT_GT(first["next_attempt_in_s"], 86400);
     EXPECT_TRUE(first["recipients"][1]["next_attempt"].is_null());
+    EXPECT_TRUE(first["recipients"][1]["waits_for"].is_null());
     const auto second = nlohmann::json::parse(output.out.substr(end + 1));
     EXPECT_EQ(second["sender"], "");
     EXPECT_EQ(second["state"], "pending");
     EXPECT_TRUE(second["next_attempt"].is_null());
+    EXPECT_EQ(second["recipients"][0]["waits_for"], "site");
 }
 
 TEST_F(Control, ListsForPeople) {
@@ -195,6 +200,19 @@ TEST_F(Control, ListsForPeople) {
             "    deferred   bob@dst.test  3 attempts, next in 1d23h  451 evil \\x1b[2J reply\n"));
     EXPECT_THAT(output.out, HasSubstr("    delivered  carol@dst.test  1 attempt  250 2.0.0 Ok\n"));
     EXPECT_THAT(output.out, HasSubstr("\n1 message, 2 recipients, 12.3 kB\n"));
+}
+
+// What is due has no time to wait for: there is no "next in 0s".
+TEST_F(Control, SaysWhatIsWaitedForBesidesTime) {
+    queue_.messages = {message(1)};
+    std::vector<QueueRecipient>& recipients = queue_.messages[0].recipients;
+    recipients[0].waits_for = WaitsFor::site;
+    recipients[0].next_attempt = {};
+    recipients[1] = {.address = "carol@dst.test", .waits_for = WaitsFor::turn, .last_reply = ""};
+    start();
+    const Output output = run(run_queue_list, QueueListOptions{.server = {.control = path_}});
+    EXPECT_THAT(output.out, HasSubstr("bob@dst.test  3 attempts, waits for the next hop  451"));
+    EXPECT_THAT(output.out, HasSubstr("carol@dst.test  0 attempts, due\n"));
 }
 
 TEST_F(Control, SaysThatTheQueueIsEmpty) {

@@ -647,6 +647,25 @@ TEST_F(QueueTest, ListsAndShows) {
     }
 }
 
+// What a dead site keeps waiting is due, and its site is told to be dead; what is not yet due is
+// not.
+TEST_F(QueueTest, ListsWhatWaitsForADeadSite) {
+    options_.cool_down_least = options_.cool_down_most = seconds(30);
+    server_.stop_listening();
+    relay_.start();
+    relay_.submit_now({});
+    relay_.run_for(seconds(1));
+    relay_.submit_now({});
+    ListedPage page = relay_.list();
+    ASSERT_EQ(page.messages.size(), 2U);
+    std::ranges::sort(page.messages, {}, &ListedMessage::arrival);
+    EXPECT_EQ(page.messages[0].state, EntryState::deferred);
+    EXPECT_FALSE(page.messages[0].recipients[0].due);
+    EXPECT_EQ(page.messages[1].state, EntryState::ready);
+    EXPECT_TRUE(page.messages[1].recipients[0].due);
+    EXPECT_TRUE(page.messages[1].site_dead);
+}
+
 // A page is as long as its recipients are many; and their last replies, which lie in one batch,
 // cost far fewer reads than there are of them.
 TEST_F(QueueTest, ListsManyRecipientsInShortPagesAndFewReads) {
