@@ -63,11 +63,22 @@ sockaddr_un address_of(const std::string& path) {
     return address;
 }
 
-// Clears the way for bind(): a socket that nobody answers is what a killed server left behind.
-base::Status remove_stale(const std::string& path, const sockaddr_un& address) {
+enum class Place : std::uint8_t { empty, stale };
+
+// What is at the path of a server that is to start: nothing, or a socket that nobody answers, which
+// is what a killed server left behind. Anything else is an error.
+base::Result<Place> look_at(const std::string& path) {
+    if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path)) {
+        return base::fail(
+            ENAMETOOLONG,
+            "control socket " + path + ": a Unix socket's name has 1 to 107 bytes; set `control`");
+    }
     struct stat status{};
     if (::lstat(path.c_str(), &status) != 0) {
-        return errno == ENOENT ? base::Status() : failed(path, "cannot be looked at");
+        if (errno == ENOENT) {
+            return Place::empty;
+        }
+        return failed(path, "cannot be looked at");
     }
     if (!S_ISSOCK(status.st_mode)) {
         return base::fail(EEXIST,
@@ -81,6 +92,7 @@ base::Status remove_stale(const std::string& path, const sockaddr_un& address) {
     }
     // Bounds the wait for a server that accepts nothing.
     ::setsockopt(probe.get(), SOL_SOCKET, SO_SNDTIMEO, &kProbeTimeout, sizeof kProbeTimeout);
+    const sockaddr_un address = address_of(path);
     if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
         return base::fail(EADDRINUSE,
                           "control socket " + path +
@@ -90,17 +102,16 @@ base::Status remove_stale(const std::string& path, const sockaddr_un& address) {
     if (errno != ECONNREFUSED) {
         return failed(path, "is taken and does not answer");
     }
-    if (::unlink(path.c_str()) != 0) {
-        return failed(path, "the old one cannot be removed");
-    }
-    return {};
+    return Place::stale;
 }
 
 base::Result<Descriptor> listen_at(const std::string& path) {
-    if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path)) {
-        return base::fail(
-            ENAMETOOLONG,
-            "control socket " + path + ": a Unix socket's name has 1 to 107 bytes; set `control`");
+    const base::Result<Place> place = look_at(path);
+    if (!place) {
+        return std::unexpected(place.error());
+    }
+    if (*place == Place::stale && ::unlink(path.c_str()) != 0) {
+        return failed(path, "the old one cannot be removed");
     }
     if (const std::size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0) {
         const std::string directory =
@@ -110,9 +121,6 @@ base::Result<Descriptor> listen_at(const std::string& path) {
         }
     }
     const sockaddr_un address = address_of(path);
-    if (base::Status removed = remove_stale(path, address); !removed) {
-        return std::unexpected(removed.error());
-    }
     Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     // The mode before bind(), so that there is no moment in which others could connect.
     if (socket.get() < 0 || ::fchmod(socket.get(), 0600) != 0) {
@@ -322,6 +330,11 @@ class ControlServer::Acceptor {
     std::list<ControlPeer> peers_;  // touched by thread_ only
     std::thread thread_;            // last: starts when all else is there
 };
+
+base::Status ControlServer::may_start(const std::string& path) {
+    const base::Result<Place> place = look_at(path);
+    return place ? base::Status() : std::unexpected(place.error());
+}
 
 base::Result<std::unique_ptr<ControlServer>> ControlServer::start(
     std::string path, ControlCommands commands, std::chrono::milliseconds request_time) {

@@ -49,6 +49,10 @@ using ControlCommands = std::map<std::string, ControlCommand, std::less<>>;
 
 class ControlServer {
   public:
+    // Whether start() could make its socket at `path`, as far as that can be seen without changing
+    // anything: for before there is a spool. Errors: as start()'s.
+    [[nodiscard]] static base::Status may_start(const std::string& path);
+
     // Makes the socket, in place of one that no server answers any more, and starts to serve.
     // Errors: another server answers there; the path cannot be made.
     [[nodiscard]] static base::Result<std::unique_ptr<ControlServer>> start(

@@ -73,6 +73,11 @@ int serve(const Config& config, const std::string& fingerprint, bool salvage) {
         return could_not_start(settings.error());
     }
     settings->store.salvage = salvage;
+    const std::string control_path = config.control_path(::geteuid() == 0);
+    // Now already: else it would be told behind a spool made in vain.
+    if (const base::Status free = ControlServer::may_start(control_path); !free) {
+        return could_not_start(free.error());
+    }
     Log log(config.log, (*threads)->size(), stderr);
     fit_sessions(*settings, descriptors, log);
     {
@@ -85,8 +90,7 @@ int serve(const Config& config, const std::string& fingerprint, bool salvage) {
         RelayQueueView queue(relay);
         ControlCommands commands;
         add_queue_commands(commands, queue);
-        const auto control =
-            ControlServer::start(config.control_path(::geteuid() == 0), std::move(commands));
+        const auto control = ControlServer::start(control_path, std::move(commands));
         if (!control) {
             log.flush();
             return could_not_start(control.error());

@@ -34,6 +34,22 @@ class Limits(unittest.TestCase):
             self.assertIn(f"cannot listen on 127.0.0.1:{relay.port}".encode(), done.stderr)
             self.assertFalse(relay.spool.exists())
 
+    def test_a_control_socket_that_is_taken_is_told_before_the_spool_is_made(self):
+        with Relay(["127.0.0.1:1"]) as first, Relay(["127.0.0.1:1"]) as second:
+            first.start()
+            second.config.write_text(second.config.read_text().replace(str(second.control), str(first.control)))
+            done = subprocess.run([RINGPOST, "serve", "--config", str(second.config)],
+                                  capture_output=True, timeout=WAIT_S, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"another ringpost answers there", done.stderr)
+            self.assertFalse(second.spool.exists())
+            self.assertEqual(first.queue(), [])  # it goes on
+            first.kill()  # and leaves its socket behind
+            self.assertTrue(first.control.exists())
+            second.control = first.control
+            second.start()
+            self.assertEqual(second.queue(), [])
+
     def test_a_hangup_ends_nothing(self):
         with Relay(["127.0.0.1:1"], shards=1) as relay:
             relay.start()

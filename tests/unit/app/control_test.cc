@@ -419,12 +419,16 @@ TEST_F(Control, ReplacesWhatAKilledServerLeft) {
     path_.copy(static_cast<char*>(address.sun_path), path_.size());
     ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
     ::close(fd);
+    EXPECT_TRUE(ControlServer::may_start(path_));
+    EXPECT_TRUE(std::filesystem::exists(path_));
     start();
     EXPECT_EQ(exchange("{\"command\":\"queue list\"}\n", 1), "{\"done\":true}\n");
 }
 
 TEST_F(Control, LeavesWhatIsNotItsOwn) {
     start();
+    EXPECT_FALSE(ControlServer::may_start(path_));
+    EXPECT_EQ(exchange("{\"command\":\"queue list\"}\n", 1), "{\"done\":true}\n");
     const auto second = ControlServer::start(path_, {});
     ASSERT_FALSE(second);
     EXPECT_THAT(second.error().text(), HasSubstr("another ringpost answers there"));
@@ -440,6 +444,8 @@ TEST_F(Control, LeavesWhatIsNotItsOwn) {
 
 TEST_F(Control, MakesItsDirectory) {
     path_ = folder_ + "/run/control.sock";
+    EXPECT_TRUE(ControlServer::may_start(path_));
+    EXPECT_FALSE(std::filesystem::exists(folder_ + "/run"));
     start();
     EXPECT_TRUE(std::filesystem::exists(path_));
 }
