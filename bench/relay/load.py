@@ -4,7 +4,7 @@ import dataclasses
 import subprocess
 import time
 
-from meters import Counts, PeakMemory, busy_seconds, private_kib, resident_kib
+from meters import Counts, PeakMemory, busy_seconds, shares_kib
 from sides import postfix_tool
 
 SETTLE_S = 0.5  # after the last message: outcome records, and Postfix's queue files going away
@@ -66,6 +66,7 @@ def timed_pass(side, cell, messages):
     if side.group:
         figures["cpu"] = 1000 * (side.group.cpu_seconds() - relay) / messages
         figures["user_cpu"] = 1000 * (side.group.user_seconds() - user) / messages
+        figures["kernel_cpu"] = figures["cpu"] - figures["user_cpu"]
         figures["busy_cpu"] = 1000 * (busy - load - own) / messages
     return figures
 
@@ -76,9 +77,8 @@ def counted_pass(side, cell, messages, hardware):
         time.sleep(SETTLE_S)
     counted, peak_kib = counts.counted, peak.peak_kib
     figures = {key: value / messages for key, value in counted.items()}
-    processes = side.group.processes()
-    return figures | {"peak_mib": peak_kib / 1024, "steady_mib": resident_kib(processes) / 1024,
-                      "private_mib": private_kib(processes) / 1024}
+    share, private = shares_kib(side.group.processes())
+    return figures | {"peak_mib": peak_kib / 1024, "share_mib": share / 1024, "private_mib": private / 1024}
 
 
 def warm_up(side, cell, seconds, most):

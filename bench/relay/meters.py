@@ -177,17 +177,24 @@ def resident_kib(processes):
     return pages * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-def private_kib(processes):
-    """Resident pages that no other process shares: what they would give back together."""
-    total = 0
+def shares_kib(processes):
+    """What the processes hold at the end: a page that n of them share as an n-th for each (Pss), and the pages that no
+    other shares."""
+    share, private = 0, 0
     for process in processes:
         try:
             for line in pathlib.Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-                if line.startswith(("Private_Clean:", "Private_Dirty:")):
-                    total += int(line.split()[1])
+                if line.startswith("Pss:"):
+                    share += int(line.split()[1])
+                elif line.startswith(("Private_Clean:", "Private_Dirty:")):
+                    private += int(line.split()[1])
         except OSError:
-            pass
-    return total
+            pass  # gone
+    return share, private
+
+
+def private_kib(processes):
+    return shares_kib(processes)[1]
 
 
 class PeakMemory:

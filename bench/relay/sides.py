@@ -171,7 +171,7 @@ class Postfix(Side):
 
 
 class Floor(Side):
-    """bench/floor: what the kernel alone costs."""
+    """bench/floor: the bare loop, which only moves bytes."""
 
     name = "floor"
 

@@ -10,7 +10,7 @@ from meters import machine
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 
-TIMED = {"accepted_per_s": "accepted, messages/s", "relayed_per_s": "relayed, messages/s",
+TIMED = {"messages": "messages a pass", "accepted_per_s": "accepted, messages/s", "relayed_per_s": "relayed, messages/s",
          "cpu": "CPU s per 1,000", "user_cpu": "of it in user space, sampled",
          "busy_cpu": "machine busy less source and sink, CPU s per 1,000",
          "load_cpu": "source and sink, CPU s per 1,000"}
@@ -20,8 +20,9 @@ COUNTED = {"user_instructions": "instructions, user", "kernel_instructions": "in
            "flushes_below": "flushes of the disk below", "requests": "device requests",
            "ring_entries": "ring entries", "handovers": "io-wq hand-overs", "enters": "io_uring_enter",
            "syscalls": "system calls", "switches": "context switches",
-           "peak_mib": "peak resident, MiB", "steady_mib": "resident after, MiB", "private_mib": "private after, MiB"}
-MEMORY = ("peak_mib", "steady_mib", "private_mib")
+           "peak_mib": "peak resident, MiB", "share_mib": "proportional share after, MiB",
+           "private_mib": "private after, MiB"}
+MEMORY = ("peak_mib", "share_mib", "private_mib")
 
 
 def git(*arguments):
