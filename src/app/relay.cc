@@ -3,6 +3,7 @@
 #include <future>
 #include <utility>
 
+#include "app/spool_place.h"
 #include "store/spool.h"
 
 namespace app {
@@ -60,6 +61,11 @@ base::Status Relay::start() {
 }
 
 base::Status Relay::open() {
+    if (spool_is_locked(settings_.store.spool)) {
+        log_.notice(mail::Severity::warning,
+                    "the spool " + settings_.store.spool +
+                        " is in use by another process; waiting a while for that to end");
+    }
     using Identity = base::Result<store::SpoolIdentity>;
     const std::function<rt::Task<Identity>()> open_spool = [this] {
         return store::open_spool(threads_.shard(0), settings_.store.spool, threads_.size());

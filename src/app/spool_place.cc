@@ -1,12 +1,34 @@
 #include "app/spool_place.h"
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdio>
 
+#include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
+
+#include "store/format.h"
 
 namespace app {
+namespace {
+
+bool is_locked(const std::string& path) {
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return false;
+    }
+    // Shared, and let go at once: two that look do not take each other for a holder.
+    const bool locked = ::flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    ::close(file);
+    return locked;
+}
+
+}  // namespace
 
 std::vector<std::string> doubts_about_spool(const std::string& path) {
     std::vector<std::string> doubts;
@@ -27,6 +49,13 @@ std::vector<std::string> doubts_about_spool(const std::string& path) {
                          "): who can remove its files can lose mail; chmod 0700 it");
     }
     return doubts;
+}
+
+// Who has one partition has them all.
+bool spool_is_locked(const std::string& path) {
+    const std::array locks = {path + "/lock",
+                              path + "/" + store::format::partition_name(0) + "/lock"};
+    return std::ranges::any_of(locks, is_locked);
 }
 
 }  // namespace app

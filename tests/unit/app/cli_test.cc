@@ -2,10 +2,13 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -187,6 +190,23 @@ TEST(Spool, APlaceInMemoryOrOpenToOthersIsDoubtful) {
     if (::statfs("/dev/shm", &system) == 0 && system.f_type == TMPFS_MAGIC) {
         EXPECT_THAT(doubts_about_spool("/dev/shm").front(), HasSubstr("is in memory (tmpfs)"));
     }
+}
+
+TEST(Spool, IsSeenToBeLocked) {
+    std::string pattern = testing::TempDir() + "ringpost-spool-XXXXXX";
+    const std::string folder = ::mkdtemp(pattern.data());
+    EXPECT_FALSE(spool_is_locked(folder));
+    ASSERT_EQ(::mkdir((folder + "/p000").c_str(), 0700), 0);
+    for (const char* name : {"/lock", "/p000/lock"}) {
+        const int holder = ::open((folder + name).c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        ASSERT_GE(holder, 0);
+        EXPECT_FALSE(spool_is_locked(folder));
+        EXPECT_EQ(::flock(holder, LOCK_EX | LOCK_NB), 0);  // looking took nothing
+        EXPECT_TRUE(spool_is_locked(folder));
+        ::close(holder);
+        EXPECT_FALSE(spool_is_locked(folder));
+    }
+    std::filesystem::remove_all(folder);
 }
 
 TEST(Timestamp, IsIso8601) {
