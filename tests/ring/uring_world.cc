@@ -8,21 +8,28 @@
 
 namespace ring_test {
 
-UringWorld::UringWorld(const io::UringOptions& options) : options_(options) {
-    // Beside the program, in the build folder: /tmp may be a tmpfs, which knows no O_DIRECT rules,
-    // and what a test that dies leaves behind is in nobody's way there.
-    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
-    directory_ = (program.parent_path() / "ring_XXXXXX").string();
-    RP_ASSERT(::mkdtemp(directory_.data()) != nullptr);
-}
+UringWorld::UringWorld(const io::UringOptions& options) : options_(options) {}
 
 UringWorld::~UringWorld() {
     drivers_ = {};
     if (file_size_before_) {
         ::setrlimit(RLIMIT_FSIZE, &*file_size_before_);
     }
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
+    if (!directory_.empty()) {
+        std::error_code ignored;
+        std::filesystem::remove_all(directory_, ignored);
+    }
+}
+
+// Made when it is asked for, so that the children of death tests leave none behind. Beside the
+// program, in the build folder: /tmp may be a tmpfs, which knows no O_DIRECT rules.
+std::string UringWorld::directory() {
+    if (directory_.empty()) {
+        const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
+        directory_ = (program.parent_path() / "ring_XXXXXX").string();
+        RP_ASSERT(::mkdtemp(directory_.data()) != nullptr);
+    }
+    return directory_;
 }
 
 io::Driver& UringWorld::driver(std::size_t index) {

@@ -21,13 +21,13 @@ class UringWorld final : public World {
     [[nodiscard]] io::Driver& driver(std::size_t index) override;
     void end(std::size_t index) override { drivers_.at(index).reset(); }
     [[nodiscard]] bool threads() const override { return true; }
-    [[nodiscard]] std::string directory() override { return directory_; }
+    [[nodiscard]] std::string directory() override;
     void limit_file_size(std::uint64_t bytes) override;
 
   private:
     io::UringOptions options_;
     std::array<std::unique_ptr<io::UringDriver>, 2> drivers_;
-    std::string directory_;
+    std::string directory_;  // "" until it is asked for
     std::optional<rlimit> file_size_before_;
 };
 
