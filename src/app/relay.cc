@@ -43,7 +43,7 @@ Relay::~Relay() {
 base::Status Relay::start() {
     // First of all: else a taken address would be told of behind a spool made and filled in vain.
     for (const RelaySettings::Listener& listener : settings_.listeners) {
-        const base::Status free = address_is_free(listener.address);
+        const base::Status free = wait_until_free(listener.address);
         if (!free) {
             return free;
         }

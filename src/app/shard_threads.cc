@@ -14,6 +14,11 @@
 namespace app {
 namespace {
 
+// A killed process's ring lets go of its listeners a little behind its end: after 4 to 8 ms where
+// it was measured.
+constexpr auto kAddressWait = std::chrono::seconds(1);
+constexpr auto kAddressLook = std::chrono::milliseconds(5);
+
 std::vector<int> usable_cores() {
     std::vector<int> cores;
     cpu_set_t set;
@@ -44,20 +49,30 @@ bool set(int descriptor, int level, int option) {
     return ::setsockopt(descriptor, level, option, &on, sizeof on) == 0;
 }
 
-}  // namespace
-
-// Without SO_REUSEPORT, so that any listener is in the way; else as the driver listens.
-base::Status address_is_free(const io::SocketAddress& address) {
+// Without SO_REUSEPORT, so that any listener is in the way; else as the driver listens. An errno.
+int bind_alone(const io::SocketAddress& address) {
     const int descriptor = ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
     const bool bound =
         descriptor >= 0 && set(descriptor, SOL_SOCKET, SO_REUSEADDR) &&
         (address.family() != AF_INET6 || set(descriptor, IPPROTO_IPV6, IPV6_V6ONLY)) &&
         ::bind(descriptor, address.raw(), address.raw_size()) == 0;
-    const int error = errno;
+    const int error = bound ? 0 : errno;
     if (descriptor >= 0) {
         ::close(descriptor);
     }
-    if (!bound) {
+    return error;
+}
+
+}  // namespace
+
+base::Status wait_until_free(const io::SocketAddress& address) {
+    const auto until = std::chrono::steady_clock::now() + kAddressWait;
+    int error = bind_alone(address);
+    while (error == EADDRINUSE && std::chrono::steady_clock::now() < until) {
+        std::this_thread::sleep_for(kAddressLook);
+        error = bind_alone(address);
+    }
+    if (error != 0) {
         return base::fail(
             error, "cannot listen on " + address.text() + ": " + base::Error(error).describe());
     }

@@ -25,8 +25,9 @@ namespace app {
 // Fails with a sentence where somebody listens on the address already, or it cannot be had. Shards
 // share an address (SO_REUSEPORT), and so could a second process of the same user, and take half of
 // the connections: this is asked before the first shard listens. Binds for a moment and does not
-// listen, so no client can tell.
-[[nodiscard]] base::Status address_is_free(const io::SocketAddress& address);
+// listen, so no client can tell. A taken address is waited for, for a second at most, on the
+// calling thread.
+[[nodiscard]] base::Status wait_until_free(const io::SocketAddress& address);
 
 class ShardThreads {
   public:

@@ -184,7 +184,7 @@ class SinkShards {
 
     base::Status listen(const io::SocketAddress& address, const smtp::SessionConfig& config,
                         const policy::Access& access) {
-        base::Status status = address_is_free(address);
+        base::Status status = wait_until_free(address);
         for (std::uint32_t i = 0; status && i < threads_.size(); ++i) {
             threads_.run_now(i, [&] {
                 shards_.push_back(std::make_unique<SinkShard>(threads_.shard(i), access));

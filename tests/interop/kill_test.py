@@ -36,6 +36,13 @@ class KillNine(unittest.TestCase):
             self.assertEqual(ledger.refused_yet_arrived(), [])
             self.assertGreater(len(ledger.acknowledged), ROUNDS)
 
+    def test_a_start_at_once_finds_its_address(self):
+        """The kernel lets go of a killed process's listeners some milliseconds behind its end."""
+        with Recorder() as recorder, Relay([recorder.host]) as relay:
+            for _ in range(15):
+                relay.start()
+                relay.kill()
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
