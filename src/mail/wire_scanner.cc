@@ -4,12 +4,9 @@
 #include <cstring>
 #include <utility>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "mail/plain_blocks.h"
 
 namespace mail {
 namespace {
@@ -56,44 +53,6 @@ std::size_t find_special(std::string_view text, bool& has_8bit) {
     }
     return at;
 }
-
-// 64 octets as bits: which of them are what.
-struct Block {
-    std::uint64_t cr = 0;
-    std::uint64_t lf = 0;
-    std::uint64_t nul = 0;
-    std::uint64_t dot = 0;
-    std::uint64_t high = 0;  // above 127
-};
-constexpr std::size_t kBlock = 64;
-
-#ifdef __SSE2__
-constexpr bool kHasBlocks = true;
-
-Block read_block(const char* at) {
-    Block block;
-    for (unsigned i = 0; i < kBlock; i += 16) {
-        const __m128i octets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + i));
-        const auto bits = [octets, i](char c) {
-            const int mask = _mm_movemask_epi8(_mm_cmpeq_epi8(octets, _mm_set1_epi8(c)));
-            return static_cast<std::uint64_t>(static_cast<std::uint32_t>(mask)) << i;
-        };
-        block.cr |= bits('\r');
-        block.lf |= bits('\n');
-        block.nul |= bits('\0');
-        block.dot |= bits('.');
-        const auto high = static_cast<std::uint32_t>(_mm_movemask_epi8(octets));
-        block.high |= static_cast<std::uint64_t>(high) << i;
-    }
-    return block;
-}
-#else
-constexpr bool kHasBlocks = false;
-
-Block read_block(const char*) {
-    return {};
-}
-#endif
 
 }  // namespace
 
@@ -145,7 +104,7 @@ std::string_view WireScanner::take_in_place(std::string_view& input) {
     const std::string_view piece = input;
     std::size_t at = 0;
     while (at < piece.size()) {
-        if (kHasBlocks && piece.size() - at >= kBlock && state_ != State::soft_start) {
+        if (piece.size() - at >= PlainBlocks::kBytes && state_ != State::soft_start) {
             at = skip_plain_blocks(piece, at);
             if (at == piece.size()) {
                 break;
@@ -193,33 +152,23 @@ std::string_view WireScanner::take_in_place(std::string_view& input) {
     return piece;
 }
 
-// Most content is lines that end in CRLF and begin with no dot: 64 octets at a time show that
-// nothing is to be decided there. Gives the place of the first octet that they do not speak for.
+// Most content is lines in which nothing is to be decided. Gives the place of the first octet that
+// whole blocks of such do not speak for.
 std::size_t WireScanner::skip_plain_blocks(std::string_view piece, std::size_t at) {
-    const std::size_t begin = at;
-    std::uint64_t cr_before = 0;
-    std::uint64_t line_before = state_ == State::line_start ? 1 : 0;
-    std::uint64_t last_lf = 0;
-    for (; piece.size() - at >= kBlock; at += kBlock) {
-        const Block block = read_block(piece.data() + at);
-        const std::uint64_t begins = block.lf << 1U | line_before;
-        const bool dots = dots_ != Dots::ignore && (block.dot & begins) != 0;
-        if (block.nul != 0 || dots || block.lf != (block.cr << 1U | cr_before)) {
-            break;
-        }
-        has_8bit_ = has_8bit_ || block.high != 0;
-        cr_before = block.cr >> (kBlock - 1);
-        line_before = block.lf >> (kBlock - 1);
-        last_lf = block.lf;
-    }
-    if (at == begin) {
+    PlainBlocks walk{.dots_count = dots_ != Dots::ignore,
+                     .line_before = state_ == State::line_start ? 1U : 0U};
+    const std::size_t blocks =
+        count_plain_blocks(piece.data() + at, (piece.size() - at) / PlainBlocks::kBytes, walk);
+    if (blocks == 0) {
         return at;
     }
-    if (cr_before != 0) {
+    has_8bit_ = has_8bit_ || walk.has_8bit;
+    at += blocks * PlainBlocks::kBytes;
+    if (walk.cr_before != 0) {
         --at;  // what it is, the next octet says
-        line_before = last_lf >> (kBlock - 2) & 1U;
+        walk.line_before = walk.last_lf >> (PlainBlocks::kBytes - 2) & 1U;
     }
-    state_ = line_before != 0 ? State::line_start : State::middle;
+    state_ = walk.line_before != 0 ? State::line_start : State::middle;
     return at;
 }
 
