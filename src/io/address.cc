@@ -8,6 +8,8 @@
 
 #include <arpa/inet.h>
 
+#include "base/decimal.h"
+
 namespace io {
 namespace {
 
@@ -138,9 +140,16 @@ std::string SocketAddress::host() const {
         return std::string(kUnixPrefix) + unix_.sun_path;
     }
     const std::string_view bytes = host_bytes();
+    if (bytes.size() == 4) {  // each accepted connection: inet_ntop would go by printf
+        std::string text;
+        for (std::size_t i = 0; i < bytes.size(); ++i) {
+            text.append(i == 0 ? "" : ".");
+            base::append_decimal(text, static_cast<unsigned char>(bytes[i]));
+        }
+        return text;
+    }
     char text[INET6_ADDRSTRLEN];
-    if (bytes.empty() || ::inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), text,
-                                     sizeof text) == nullptr) {
+    if (bytes.empty() || ::inet_ntop(AF_INET6, bytes.data(), text, sizeof text) == nullptr) {
         return "unknown";
     }
     return text;
