@@ -1,6 +1,7 @@
 // Conversion for hops without 8BITMIME: what comes out has seven bits, the same parts in the same
 // order, and bodies that decode to what they were. The first octet says how the rest is cut, and
-// whether it is dot-stuffed.
+// whether it is dot-stuffed; and whether the rest is a message, or (above 127) what one is built
+// from whose verdict and parts are known.
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/prng.h"
+#include "choices.h"
 #include "mail/eight_bit.h"
 #include "mail/mime_structure.h"
 #include "mail/text.h"
@@ -87,6 +89,7 @@ Parts split(std::string_view text) {
 }
 
 int hex(char c) {
+    RP_ASSERT((c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'));
     return c <= '9' ? c - '0' : c - 'A' + 10;
 }
 
@@ -113,45 +116,175 @@ std::string decode(std::string_view text) {
     return out;
 }
 
+// The message converted, nothing where that cannot or need not be.
+struct Converted {
+    mail::EightBitDowngrade::Verdict verdict{};
+    std::string text;
+};
+
+Converted convert(const std::string& plain, std::uint8_t seed) {
+    const bool stuffed = (seed & 1U) != 0;
+    const std::string stored = stuffed ? sanitise(plain, mail::WireScanner::Dots::add) : plain;
+    Source source(stored, seed, stuffed);
+    mail::EightBitDowngrade downgrade(source);
+    base::Waiter waiter([](base::Waiter&) {});
+    RP_ASSERT(downgrade.plan(waiter) == mail::SourceState::end);
+    Converted converted{downgrade.verdict(), {}};
+    if (converted.verdict != mail::EightBitDowngrade::Verdict::possible) {
+        return converted;
+    }
+    std::string_view span;
+    while (downgrade.next(span, waiter) == mail::SourceState::ready) {
+        converted.text += span;
+    }
+    RP_ASSERT(mail::is_ascii(converted.text));
+    return converted;
+}
+
+void check_body(const std::string& before, const std::string& after) {
+    RP_ASSERT(mail::is_ascii(before) ? before == after : before == decode(after));
+}
+
+// Any message.
+void check_input(const std::string& plain, std::uint8_t seed) {
+    using Verdict = mail::EightBitDowngrade::Verdict;
+    const Converted converted = convert(plain, seed);
+    RP_ASSERT((converted.verdict == Verdict::unneeded) == mail::is_ascii(plain));
+    const Parts before = split(plain);
+    if (converted.verdict != Verdict::possible || before.long_lines) {
+        return;  // long lines are cut into parts there, and whole here
+    }
+    const Parts after = split(converted.text);
+    RP_ASSERT(before.between == after.between);
+    RP_ASSERT(before.bodies.size() == after.bodies.size());
+    for (std::size_t i = 0; i < before.bodies.size(); ++i) {
+        check_body(before.bodies[i], after.bodies[i]);
+    }
+}
+
+// A message of known parts: leaves, multiparts and messages in each other.
+struct Entity {
+    std::string boundary;  // of a multipart
+    bool message = false;  // a message/rfc822
+    std::vector<Entity> parts;
+    std::string body;  // of a leaf
+};
+
+struct Build {
+    explicit Build(std::string_view octets) : choices(octets) {}
+    Choices choices;
+    std::string text;
+    int boundaries = 0;
+    // What decides the verdict.
+    bool convertible = false;  // 8-bit octets in leaves that may be encoded
+    bool header = false;       // … in headers
+    bool fixed = false;        // … in what may not
+};
+
+Entity build(Build& into, int depth, bool sealed, bool in_multipart) {
+    Entity entity;
+    Choices& choices = into.choices;
+    if (choices.below(16) == 15) {
+        into.text += "Subject: \xc3\xa9\r\n";
+        into.header = true;
+    } else if (choices.coin() || !in_multipart) {
+        into.text += "Subject: e\r\n";
+    }
+    const std::size_t kind = depth == 0 ? 0 : choices.below(4);
+    if (kind == 1 || kind == 2) {
+        entity.boundary = "=_" + std::to_string(++into.boundaries) + "=";
+        const std::string_view subtype =
+            choices.one_of("mixed", "mixed", "alternative", "related", "signed", "encrypted");
+        const bool seals = subtype == "signed" || subtype == "encrypted";
+        into.text += choices.any_case("Content-Type") + ": multipart/" + std::string(subtype) +
+                     ";\r\n boundary=\"" + entity.boundary + "\"\r\n\r\n";
+        for (std::size_t parts = 1 + choices.below(3); parts > 0; --parts) {
+            into.text += "--" + entity.boundary + "\r\n";
+            entity.parts.push_back(build(into, depth - 1, sealed || seals, true));
+            into.text += "\r\n";
+        }
+        into.text += "--" + entity.boundary + "--";
+        return entity;
+    }
+    if (kind == 3) {
+        into.text += "Content-Type: message/rfc822\r\n\r\n";
+        entity.message = true;
+        entity.parts.push_back(build(into, depth - 1, sealed, false));
+        return entity;
+    }
+    const std::string_view encoding =
+        choices.one_of("", "", "8bit", "BINARY", "7bit", "base64", "x-other");
+    into.text +=
+        encoding.empty() ? "" : "Content-Transfer-Encoding: " + std::string(encoding) + "\r\n";
+    into.text += choices.one_of("", "", "Content-Type: text/plain; charset=utf-8\r\n");
+    const std::string body =
+        sanitise(choices.take(choices.below(200)), mail::WireScanner::Dots::ignore);
+    entity.body = "x" + body;  // no delimiter, and no empty line where a header would begin
+    for (std::size_t at = 0; (at = entity.body.find("\r\n--=_", at)) != std::string::npos;) {
+        entity.body[at + 2] = '+';
+    }
+    into.text += "\r\n" + entity.body;
+    const bool encoded = encoding == "base64" || encoding == "x-other";
+    if (!mail::is_ascii(entity.body)) {
+        (sealed || encoded ? into.fixed : into.convertible) = true;
+    }
+    return entity;
+}
+
+// Takes `text`, which is a whole entity, apart by what is known of it.
+void check_entity(const Entity& entity, std::string_view text) {
+    const std::size_t end = text.find("\r\n\r\n");
+    RP_ASSERT(end != std::string_view::npos || text.starts_with("\r\n"));
+    const std::size_t empty_line = text.starts_with("\r\n") ? 0 : end + 2;
+    const std::string_view header = text.substr(0, empty_line);
+    text.remove_prefix(empty_line + 2);
+    if (entity.message) {
+        check_entity(entity.parts[0], text);
+        return;
+    }
+    if (entity.boundary.empty()) {
+        RP_ASSERT(header.contains("quoted-printable") == !mail::is_ascii(entity.body));
+        check_body(entity.body, std::string(text));
+        return;
+    }
+    const std::string delimiter = "\r\n--" + entity.boundary;
+    std::string framed = "\r\n" + std::string(text);
+    for (const Entity& part : entity.parts) {
+        RP_ASSERT(framed.starts_with(delimiter + "\r\n"));
+        framed.erase(0, delimiter.size() + 2);
+        const std::size_t next = framed.find(delimiter);
+        RP_ASSERT(next != std::string::npos);
+        check_entity(part, std::string_view(framed).substr(0, next));
+        framed.erase(0, next);
+    }
+    RP_ASSERT(framed == delimiter + "--");
+}
+
+void check_built(std::string_view octets, std::uint8_t seed) {
+    using Verdict = mail::EightBitDowngrade::Verdict;
+    Build built(octets);
+    const Entity entity = build(built, 3, false, false);
+    const Converted converted = convert(built.text, seed);
+    RP_ASSERT(converted.verdict == (built.fixed         ? Verdict::impossible
+                                    : built.header      ? Verdict::header
+                                    : built.convertible ? Verdict::possible
+                                                        : Verdict::unneeded));
+    if (converted.verdict == Verdict::possible) {
+        check_entity(entity, converted.text);
+    }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     if (size == 0) {
         return 0;
     }
-    using Dots = mail::WireScanner::Dots;
-    const bool stuffed = (bytes[0] & 1U) != 0;
     const std::string_view input(reinterpret_cast<const char*>(bytes) + 1, size - 1);
-    const std::string plain = sanitise(input, Dots::ignore);
-    const std::string stored = stuffed ? sanitise(plain, Dots::add) : plain;
-    Source source(stored, bytes[0], stuffed);
-    mail::EightBitDowngrade downgrade(source);
-    base::Waiter waiter([](base::Waiter&) {});
-    RP_ASSERT(downgrade.plan(waiter) == mail::SourceState::end);
-    RP_ASSERT((downgrade.verdict() == mail::EightBitDowngrade::Verdict::unneeded) ==
-              mail::is_ascii(plain));
-    if (downgrade.verdict() != mail::EightBitDowngrade::Verdict::possible) {
-        return 0;
-    }
-    std::string out;
-    std::string_view span;
-    while (downgrade.next(span, waiter) == mail::SourceState::ready) {
-        out += span;
-    }
-    RP_ASSERT(mail::is_ascii(out));
-    const Parts before = split(plain);
-    const Parts after = split(out);
-    if (before.long_lines) {
-        return 0;  // cut into parts there, whole lines here
-    }
-    RP_ASSERT(before.between == after.between);
-    RP_ASSERT(before.bodies.size() == after.bodies.size());
-    for (std::size_t i = 0; i < before.bodies.size(); ++i) {
-        if (mail::is_ascii(before.bodies[i])) {
-            RP_ASSERT(before.bodies[i] == after.bodies[i]);
-        } else {
-            RP_ASSERT(before.bodies[i] == decode(after.bodies[i]));
-        }
+    if (bytes[0] > 127) {
+        check_built(input, bytes[0]);
+    } else {
+        check_input(sanitise(input, mail::WireScanner::Dots::ignore), bytes[0]);
     }
     return 0;
 }
