@@ -62,6 +62,19 @@ class Connection {
         }
     }
 
+    // Reads past so many octets.
+    bool skip(std::size_t bytes) {
+        while (buffer_.size() - end_ < bytes) {
+            bytes -= buffer_.size() - end_;
+            end_ = buffer_.size();
+            if (!more()) {
+                return false;
+            }
+        }
+        end_ += bytes;
+        return true;
+    }
+
     // Whether no whole line is left.
     [[nodiscard]] bool drained() const { return buffer_.find("\r\n", end_) == std::string::npos; }
 
@@ -117,10 +130,20 @@ void send_messages(const Load& load) {
             ASSERT_TRUE(peer.send("RCPT TO:<r" + std::to_string(to) + "@dst.test>\r\n"));
             expect("250");
         }
-        ASSERT_TRUE(peer.send("DATA\r\n"));
-        expect("354");
-        ASSERT_TRUE(peer.send(load.content));
-        ASSERT_TRUE(peer.send(".\r\n"));
+        if (load.chunks) {
+            const std::size_t half = load.content.size() / 2;
+            ASSERT_TRUE(peer.send("BDAT " + std::to_string(half) + "\r\n"));
+            ASSERT_TRUE(peer.send(load.content.substr(0, half)));
+            expect("250");
+            ASSERT_TRUE(
+                peer.send("BDAT " + std::to_string(load.content.size() - half) + " LAST\r\n"));
+            ASSERT_TRUE(peer.send(load.content.substr(half)));
+        } else {
+            ASSERT_TRUE(peer.send("DATA\r\n"));
+            expect("354");
+            ASSERT_TRUE(peer.send(load.content));
+            ASSERT_TRUE(peer.send(".\r\n"));
+        }
         expect("250");
     }
     ASSERT_TRUE(peer.send("QUIT\r\n"));
@@ -130,7 +153,8 @@ void send_messages(const Load& load) {
 
 }  // namespace
 
-NextHop::NextHop() : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
+NextHop::NextHop(bool chunking)
+    : chunking_(chunking), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address = loopback(0);
     socklen_t size = sizeof address;
     EXPECT_EQ(::bind(listener_, reinterpret_cast<const sockaddr*>(&address), size), 0);
@@ -176,13 +200,25 @@ void NextHop::serve(int socket) {
             }
             replies.clear();
         }
-        const std::string_view verb = peer.line().substr(0, 4);
+        const std::string line(peer.line());
+        const std::string_view verb = std::string_view(line).substr(0, 4);
         if (verb.empty()) {
             return;
         }
         if (verb == "EHLO") {
-            replies += "250-sink.test\r\n250-PIPELINING\r\n250 8BITMIME\r\n";
-        } else if (verb == "DATA") {
+            replies += "250-sink.test\r\n250-PIPELINING\r\n";
+            replies += chunking_ ? "250-CHUNKING\r\n" : "";
+            replies += "250 8BITMIME\r\n";
+        } else if (verb == "BDAT" && chunking_) {
+            if (!peer.skip(std::stoul(line.substr(5)))) {
+                return;
+            }
+            if (line.ends_with(" LAST")) {
+                ++messages_;
+                messages_.notify_all();
+            }
+            replies += "250 ok\r\n";
+        } else if (verb == "DATA" && !chunking_) {
             replies += "354 go on\r\n";
             if (!peer.send(replies) || !peer.content()) {
                 return;
@@ -191,7 +227,9 @@ void NextHop::serve(int socket) {
             messages_.notify_all();
             replies = "250 ok\r\n";
         } else {
-            replies += verb == "QUIT" ? "221 bye\r\n" : "250 ok\r\n";
+            replies += verb == "QUIT"                     ? "221 bye\r\n"
+                       : verb == "DATA" || verb == "BDAT" ? "503 not so\r\n"
+                                                          : "250 ok\r\n";
         }
     }
 }

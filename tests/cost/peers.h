@@ -11,10 +11,11 @@
 
 namespace cost {
 
-// Listens on a free port of 127.0.0.1 until destroyed. Offers PIPELINING and 8BITMIME.
+// Listens on a free port of 127.0.0.1 until destroyed. Offers PIPELINING and 8BITMIME, and CHUNKING
+// where it is asked to; mail then has to come by BDAT.
 class NextHop {
   public:
-    NextHop();
+    explicit NextHop(bool chunking);
     NextHop(const NextHop&) = delete;
     NextHop& operator=(const NextHop&) = delete;
     ~NextHop();
@@ -28,6 +29,7 @@ class NextHop {
     void accept_all();
     void serve(int socket);
 
+    bool chunking_;
     int listener_;
     std::uint16_t port_ = 0;
     std::atomic<std::uint64_t> messages_ = 0;
@@ -41,6 +43,7 @@ struct Load {
     std::uint32_t clients = 1;
     std::uint32_t messages = 1;  // of each client
     bool reuse = false;          // one connection for all messages of a client
+    bool chunks = false;         // two of BDAT in place of DATA
     std::uint32_t recipients = 1;
     std::string_view content;  // with CRLF line ends, without the final dot
 };
