@@ -123,9 +123,11 @@ hosts = [{quoted}]
         return code
 
     def kill(self):
+        """Gives the exit code, which is its own where it had ended before."""
         self.process.kill()
-        self.process.wait(WAIT_S)
+        code = self.process.wait(WAIT_S)
         self.process = None
+        return code
 
     def queue(self):
         listing = subprocess.run(
@@ -234,6 +236,9 @@ class Recorder:
             replies = self.answers.get(verb)
             return replies.pop(0) if replies else default
 
+    def _recipient(self, path):
+        return self.refuse.get(path, b"250 2.1.5 Ok")
+
     def _converse(self, lines, out):
         sender, recipients, chunks = None, [], []
 
@@ -267,7 +272,7 @@ class Recorder:
                     sender, recipients, chunks = command[10:], [], []
                 say(answer)
             elif verb == "RCPT":
-                answer = self._answer("RCPT", self.refuse.get(command[8:], b"250 2.1.5 Ok"))
+                answer = self._answer("RCPT", self._recipient(command[8:]))
                 if answer.startswith(b"2"):
                     recipients.append(command[8:])
                 say(answer)

@@ -1,16 +1,22 @@
 """Senders that load a relay and remember what they were told, and the ledger that is held against what arrived.
 
-Each message has a name of its own in its subject. A Ledger knows of each what was sent, whether it was acknowledged, and
-how often it arrived: nothing acknowledged may be lost, nothing may arrive changed, and extra copies are counted.
+Each message has a name of its own in its subject. A Ledger knows of each what was sent, to whom, whether it was
+acknowledged, and how often it arrived: nothing acknowledged may be lost, nothing may arrive changed, and nothing may
+arrive twice but where a relay died between taking it to the next hop and knowing so.
 """
 
 import collections
 import hashlib
 import random
+import re
 import smtplib
 import threading
 import time
 
+from harness import Recorder
+
+# What was delivered is written down within milliseconds, or with the next mail; nothing that old may be forgotten.
+SETTLED_S = 2
 SIZES = [0, 10, 1000, 5000, 70000, 300000]
 # All that a relay would add where it is missing.
 HEADERS = """Subject: {name}\r
@@ -22,15 +28,38 @@ Message-ID: <{name}@src.test>\r
 """
 
 
+class FussyHop(Recorder):
+    """A next hop that defers each recipient later-… once, and refuses each no-…."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def _recipient(self, path):
+        if path.startswith(b"<no-"):
+            return b"550 5.1.1 Nobody of that name"
+        with self.lock:
+            first = path not in self.seen
+            self.seen.add(path)
+        return b"450 4.2.1 Later" if first and path.startswith(b"<later-") else super()._recipient(path)
+
+
 class Ledger:
+    """Arrivals are (name, path), and (name, "told") for a notification of the refused recipient. A life is the time from
+    a relay's start to its end."""
+
     def __init__(self):
         self.lock = threading.Lock()
         self.sent = {}  # name → digest of the content
+        self.expected = {}  # name → what has to arrive
         self.acknowledged = set()  # 250 to the final dot
         self.refused = set()  # any other reply to it
         self.waits = {}  # name → [final dot sent, reply or None], time.monotonic_ns()
         self.arrived = collections.Counter()
         self.changed = set()
+        self.this_life = set()  # arrivals
+        self.settled = set()  # arrivals that no end of a relay can have forgotten
+        self.twice = []  # copies for which there is no reason
 
     def waiting_at(self, time_ns, since_ns):
         """How many messages had their final dot sent by then, since `since_ns`, and no reply yet."""
@@ -40,29 +69,60 @@ class Ledger:
 
     def arrive(self, message):
         """`message`: of a Recorder."""
+        if message.sender.startswith(b"<>"):
+            for path in re.findall(rb"^Final-Recipient: *rfc822; *(no-\S+)\r$", message.content, re.MULTILINE):
+                self._count(path.decode().removeprefix("no-").partition("@")[0], "told")
+            return
         content = message.without_trace()
         name = content.split(b"\r\n", 1)[0].removeprefix(b"Subject: ").decode(errors="replace")
-        self.arrived[name] += 1
         if self.sent.get(name) != hashlib.sha256(content).digest():
             self.changed.add(name)
+        for path in message.recipients:
+            self._count(name, path.decode())
+
+    def _count(self, name, what):
+        arrival = (name, what)
+        self.arrived[arrival] += 1
+        if what not in self.expected.get(name, ()):
+            self.changed.add(name)
+        # A relay that died may have made a second notification, while the first was still on its way.
+        if arrival in self.this_life and what != "told":
+            self.twice.append(f"{arrival} in one life")
+        if arrival in self.settled:
+            self.twice.append(f"{arrival} long after it was settled")
+        self.this_life.add(arrival)
+
+    def end_life(self):
+        self.this_life.clear()
+
+    def settle(self):
+        """All that arrived so far is known for good to the relay, or has to be."""
+        self.settled.update(self.arrived)
 
     def lost(self):
-        return sorted(self.acknowledged - self.arrived.keys())
+        return sorted((name, what) for name in self.acknowledged for what in self.expected[name]
+                      if (name, what) not in self.arrived)
 
     def refused_yet_arrived(self):
-        return sorted(self.refused & self.arrived.keys())
+        return sorted(self.refused & {name for name, _ in self.arrived})
 
     def copies(self):
         return self.arrived.total() - len(self.arrived)
 
+    def told(self):
+        """How many senders were notified."""
+        return sum(what == "told" for _, what in self.arrived)
+
 
 class Load:
     """Sessions of 1 to 10 messages, `senders` at a time, from start() to stop(). `name` begins the messages' names.
-    `rate`: at most so many messages a second, at random times; None: as fast as it goes."""
+    `rate`: at most so many messages a second, at random times; None: as fast as it goes. `fussy`: one in four messages
+    has a recipient that a FussyHop defers, and one in eight one that it refuses."""
 
-    def __init__(self, ledger, port, name, senders=8, sizes=None, rate=None):
+    def __init__(self, ledger, port, name, senders=8, sizes=None, rate=None, fussy=False):
         self.ledger = ledger
         self.port = port
+        self.fussy = fussy
         self.sizes = sizes or SIZES
         self.rate_each = rate and rate / senders
         self.stopping = threading.Event()
@@ -101,12 +161,19 @@ class Load:
         content = (HEADERS.format(name=name).encode()
                    + (b"%060d\r\n" % rng.getrandbits(100)) * (rng.choice(self.sizes) // 62))
         ledger = self.ledger
+        accepted, refused = ["b@dst.test"], []
+        if self.fussy and rng.randrange(4) == 0:
+            accepted.append(f"later-{name}@dst.test")
+        if self.fussy and rng.randrange(8) == 0:
+            refused.append(f"no-{name}@dst.test")
         client.mail("a@src.test")
-        client.rcpt("b@dst.test")
+        for recipient in accepted + refused:
+            client.rcpt(recipient)
         if client.docmd("DATA")[0] != 354:
             return
         with ledger.lock:
             ledger.sent[name] = hashlib.sha256(content).digest()
+            ledger.expected[name] = [f"<{recipient}>" for recipient in accepted] + ["told"] * len(refused)
         client.send(content + b".\r\n")  # no line of it begins with a dot
         with ledger.lock:
             ledger.waits[name] = [time.monotonic_ns(), None]

@@ -30,6 +30,7 @@ std::optional<Moment> moment_of(std::string_view word) {
     if (word == "now") return Moment::now;
     if (word == "write") return Moment::write;
     if (word == "sync") return Moment::sync;
+    if (word == "commit") return Moment::commit;
     return std::nullopt;
 }
 
@@ -58,8 +59,9 @@ std::string json(const VolatileDisk::Status& status) {
 
 std::string json(const Cut& cut) {
     return fmt::format(
-        R"({{"time_ns": {}, "kept": {}, "dropped": {}, "torn": {}, "syncs_in_progress": {}}})",
-        cut.time_ns, cut.kept, cut.dropped, cut.torn, cut.syncs_in_progress);
+        R"({{"time_ns": {}, "kept": {}, "dropped": {}, "torn": {}, "syncs_in_progress": {}, )"
+        R"("commits": {}}})",
+        cut.time_ns, cut.kept, cut.dropped, cut.torn, cut.syncs_in_progress, cut.commits);
 }
 
 [[noreturn]] void give_up(const std::string& path) {

@@ -2,9 +2,12 @@
 // of JSON back, then the connection is closed; one connection at a time.
 //
 //   status
-//   cut FATE SEED [MOMENT COUNT WITHIN_MS]   FATE: drop, mixed, mostly, any; MOMENT: now, write,
-//   sync restart delay MS        each sync takes so long (a decimal) fail COUNT      so many syncs
-//   fail
+//   cut FATE SEED [MOMENT COUNT WITHIN_MS]
+//   restart
+//   delay MS     each sync takes so long (a decimal)
+//   fail COUNT   so many syncs fail
+//
+// FATE: drop, mixed, mostly, any; MOMENT: now, write, sync, commit.
 //
 // A thread of its own serves it, from the constructor to the destructor. `cut` is answered when the
 // power has failed. What is not understood gets {"error": …}. Fatal (exit 1): no socket there.

@@ -193,9 +193,10 @@ class VolatileDisk:
         return False
 
     def cut(self, seed, fate="any", moment="now", count=1, within_ms=500):
-        """The power fails: now, or at the count-th "write" or "sync" from now, but within `within_ms`. `fate` of what is
-        not durable: "drop", "mixed", "mostly" (kept), "any" of these. Gives when (time_ns, CLOCK_MONOTONIC), what
-        became of the blocks (kept, dropped, torn), and syncs_in_progress."""
+        """The power fails: now, or at the count-th "write", "sync" or "commit" (a write with one of ringpost's log) from
+        now, but within `within_ms`. `fate` of what is not durable: "drop", "mixed", "mostly" (kept), "any" of these.
+        Gives when (time_ns, CLOCK_MONOTONIC), what became of the blocks (kept, dropped, torn), how many of them held
+        commits, and syncs_in_progress."""
         return self.command("cut", fate, seed, moment, count, within_ms)
 
     def restart(self):

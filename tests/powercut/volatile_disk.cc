@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/prng.h"
+#include "store/format.h"
 
 namespace powercut {
 namespace {
@@ -42,6 +43,25 @@ void tear(std::byte* durable, const std::vector<const std::byte*>& versions, bas
 }
 
 }  // namespace
+
+bool holds_commit(std::span<const std::byte, kBlockBytes> block) {
+    namespace format = store::format;
+    format::BatchHeader batch;
+    std::memcpy(&batch, block.data(), sizeof batch);
+    if (batch.magic != format::BatchHeader::kMagic) {
+        return false;
+    }
+    const std::size_t end = std::min(kBlockBytes, sizeof batch + batch.record_bytes);
+    for (std::size_t at = sizeof batch; at + sizeof(format::RecordHeader) <= end;) {
+        format::RecordHeader record;
+        std::memcpy(&record, block.data() + at, sizeof record);
+        if (record.type == format::RecordType::commit) {
+            return true;
+        }
+        at += format::record_bytes(record.bytes);
+    }
+    return false;
+}
 
 VolatileDisk::VolatileDisk(std::uint64_t bytes, std::uint64_t cache_blocks_max)
     : bytes_(bytes), cache_blocks_max_(cache_blocks_max) {
@@ -99,15 +119,18 @@ int VolatileDisk::write(std::uint64_t offset, std::span<const std::byte> from) {
     const std::scoped_lock lock(lock_);
     if (!status_.power) return EIO;
     ++status_.writes;
+    bool commit = false;
     while (!from.empty()) {
         const std::uint64_t within = offset % kBlockBytes;
         const std::size_t size = std::min<std::size_t>(from.size(), kBlockBytes - within);
         std::memcpy(writable(offset / kBlockBytes, size == kBlockBytes) + within, from.data(),
                     size);
+        commit = commit || (size == kBlockBytes && holds_commit(from.first<kBlockBytes>()));
         offset += size;
         from = from.subspan(size);
     }
     count_down(Moment::write);
+    if (commit) count_down(Moment::commit);
     if (!status_.power) return EIO;
     if (status_.volatile_blocks > cache_blocks_max_) {
         ++status_.full_caches;
@@ -175,6 +198,9 @@ void VolatileDisk::fail_power(const CutOrder& order) {
         }
     }
     for (const auto& [block, versions] : blocks) {
+        cut_.commits += std::ranges::any_of(versions, [](const std::byte* content) {
+            return holds_commit(std::span<const std::byte, kBlockBytes>(content, kBlockBytes));
+        });
         std::byte* durable = durable_ + block * kBlockBytes;
         switch (draw(fate, prng)) {
             case Outcome::kept:

@@ -41,8 +41,9 @@ enum class Fate : std::uint8_t {
 
 enum class Moment : std::uint8_t {
     now,
-    write,  // when a write has reached the cache, before it is answered
-    sync,   // when a sync arrives, before it makes anything durable
+    write,   // when a write has reached the cache, before it is answered
+    sync,    // when a sync arrives, before it makes anything durable
+    commit,  // as write, of one that holds a commit of ringpost's log
 };
 
 struct CutOrder {
@@ -59,7 +60,12 @@ struct Cut {
     std::uint64_t dropped = 0;
     std::uint64_t torn = 0;
     std::uint64_t syncs_in_progress = 0;
+    std::uint64_t commits = 0;  // blocks that were not durable and hold a commit of ringpost's log
 };
+
+// Whether a batch of ringpost's log begins with this block and has a commit record in it (those
+// behind the block's end are not seen).
+[[nodiscard]] bool holds_commit(std::span<const std::byte, kBlockBytes> block);
 
 class VolatileDisk {
   public:

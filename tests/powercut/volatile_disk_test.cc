@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "store/format.h"
+
 namespace powercut {
 namespace {
 
@@ -67,6 +69,43 @@ TEST(VolatileDisk, WritesOfPartsOfBlocks) {
     EXPECT_EQ(content(disk, kBlockBytes - 512, 1024), filled('b', 1024));
     EXPECT_EQ(content(disk, kBlockBytes + 512, 512), filled('a', 512));
     EXPECT_EQ(disk.status().volatile_blocks, 2U);
+}
+
+// A batch of the log with one record of that type behind an extent.
+std::vector<std::byte> batch(store::format::RecordType type) {
+    namespace format = store::format;
+    std::vector<std::byte> block = filled('\0');
+    format::BatchHeader header;
+    header.record_count = 2;
+    header.record_bytes = 2 * format::record_bytes(sizeof(format::Extent));
+    format::RecordHeader record;
+    record.type = format::RecordType::extent;
+    record.bytes = sizeof(format::Extent);
+    std::memcpy(block.data(), &header, sizeof header);
+    std::memcpy(block.data() + sizeof header, &record, sizeof record);
+    record.type = type;
+    std::memcpy(block.data() + sizeof header + format::record_bytes(record.bytes), &record,
+                sizeof record);
+    return block;
+}
+
+TEST(VolatileDisk, ACommitThatIsNotDurableIsSeen) {
+    VolatileDisk disk(kBytes, 1024);
+    ASSERT_EQ(disk.write(0, batch(store::format::RecordType::commit)), 0);
+    ASSERT_EQ(disk.sync(), 0);
+    ASSERT_EQ(disk.write(kBlockBytes, batch(store::format::RecordType::outcome)), 0);
+    ASSERT_EQ(disk.write(2 * kBlockBytes, filled('\0')), 0);
+    EXPECT_EQ(disk.cut(kDropAll).commits, 0U);
+    disk.restart();
+
+    Cut cut;
+    std::thread cutter([&] { cut = disk.cut({Fate::drop, 1, Moment::commit, 1, 10s}); });
+    while (disk.write(kBlockBytes, batch(store::format::RecordType::outcome)) == 0 &&
+           disk.write(0, batch(store::format::RecordType::commit)) == 0) {
+        std::this_thread::yield();  // the cut may not have been ordered yet
+    }
+    cutter.join();
+    EXPECT_EQ(cut.commits, 1U);
 }
 
 TEST(VolatileDisk, OneCutAtATime) {
