@@ -137,6 +137,12 @@ void NextHop::answer(Connection& connection, const std::string& reply) {
     connection.send(reply + "\r\n");
 }
 
+void NextHop::never(Connection& connection, const std::vector<std::string>& paths,
+                    const std::string& reply) {
+    oracle_.never(paths, reply);
+    answer(connection, reply);
+}
+
 base::MonoTime NextHop::sent_at(const State& state) const {
     const auto at = std::ranges::find_if(
         state.sent, [&](const auto& piece) { return piece.first >= state.read; });
@@ -315,13 +321,14 @@ void NextHop::on_recipient(Connection& connection, State& state, const std::stri
     if (once != once_.end()) {
         once_.erase(once);
         answer(connection, "450 4.2.0 later");
+    } else if (std::ranges::find(always_, path) != always_.end()) {
+        answer(connection, "450 4.2.1 never today");
     } else if (!state.message.recipients.empty() && odds(hop_.odds.too_many)) {
         answer(connection, "452 4.5.3 too many recipients");
     } else if (odds(hop_.odds.later)) {
         answer(connection, "450 4.2.0 later");
     } else if (odds(hop_.odds.never)) {
-        oracle_.never({path});
-        answer(connection, "550 5.1.1 no such user");
+        never(connection, {path}, "550 5.1.1 no such user");
     } else {
         state.message.recipients.push_back(path);
         answer(connection, "250 2.1.5 ok");
@@ -337,8 +344,7 @@ void NextHop::on_data(Connection& connection, State& state) {
     } else if (odds(hop_.odds.later / 3)) {
         answer(connection, "451 4.3.0 no data now");
     } else if (odds(hop_.odds.never / 3)) {
-        oracle_.never(state.message.recipients);
-        answer(connection, "554 5.6.0 no data ever");
+        never(connection, state.message.recipients, "554 5.6.0 no data ever");
     } else {
         begin_content(state);
         state.phase = Phase::data;
@@ -459,8 +465,7 @@ void NextHop::decide(Connection& connection, State& state, const Given& message)
     if (odds(hop_.odds.later)) {
         answer(connection, "452 4.3.1 no room");
     } else if (odds(hop_.odds.never)) {
-        oracle_.never(message.recipients);
-        answer(connection, "554 5.6.0 not this message");
+        never(connection, message.recipients, "554 5.6.0 not this message");
     } else if (odds(hop_.odds.lost_answer)) {
         note(connection, "takes it, and does not say so");
         oracle_.taken(message, true);

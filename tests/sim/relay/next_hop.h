@@ -33,8 +33,9 @@ class NextHop {
     [[nodiscard]] bool listens() const { return listens_; }
     // From now on it does what it is asked.
     void calm_down();
-    // Answers each first offer of a path with 450, for a test of the wait behind it.
+    // Answers the next offer of a path with 450, or each, for a test of the waits behind it.
     void refuse_once(const std::string& path) { once_.push_back(path); }
+    void refuse_always(const std::string& path) { always_.push_back(path); }
 
     // A message was given and its answer has not left, or has just.
     [[nodiscard]] bool answer_due() const;
@@ -82,6 +83,8 @@ class NextHop {
     // Should it misbehave here? Then it has.
     [[nodiscard]] bool mishap(Connection& connection, State& state);
     void answer(Connection& connection, const std::string& reply);
+    void never(Connection& connection, const std::vector<std::string>& paths,
+               const std::string& reply);
     void close(Connection& connection, State& state);
     void gone(Connection& connection, State& state);
     [[nodiscard]] base::MonoTime sent_at(const State& state) const;
@@ -105,6 +108,7 @@ class NextHop {
     sim::Peer peer_;
     std::vector<EndpointId> open_;
     std::vector<std::string> once_;
+    std::vector<std::string> always_;
     bool listens_ = false;
     bool calm_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

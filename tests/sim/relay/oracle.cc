@@ -5,11 +5,13 @@
 namespace sim::relay {
 namespace {
 
-constexpr std::size_t kIdSize = mail::QueueId::kTextSize;
 // Stored content is looked for in pieces of at least this size: a line's own text.
 constexpr std::size_t kPieceLeast = 24;
-// An attempt that began in time may take so long to reach a next hop.
+// An attempt that began in time may take so long to reach a next hop: all its recipients, where
+// each step takes as long as it may.
 constexpr base::Duration kAttemptMost = std::chrono::minutes(6);
+// An outcome is durable after so long, where the disk is not slow.
+constexpr base::Duration kRecordMost = std::chrono::seconds(1);
 // The log keeps times in whole milliseconds.
 constexpr base::Duration kClockStep = std::chrono::milliseconds(1);
 
@@ -46,65 +48,7 @@ bool holds(const std::string& image, std::string_view stored) {
     return true;
 }
 
-// The line behind `field`, up to its end.
-std::string_view field_of(std::string_view content, std::string_view field, std::size_t& at) {
-    at = content.find(field, at);
-    if (at == std::string_view::npos) {
-        return {};
-    }
-    at += field.size();
-    return content.substr(at, content.find('\r', at) - at);
-}
-
-std::string without_transfer_encoding(std::string_view header) {
-    std::string rest;
-    while (!header.empty()) {
-        const std::size_t end = std::min(header.find("\r\n"), header.size() - 2) + 2;
-        const std::string_view line = header.substr(0, end);
-        if (!line.starts_with("Content-Transfer-Encoding:")) {
-            rest += line;
-        }
-        header.remove_prefix(end);
-    }
-    return rest;
-}
-
-// RFC 6152 §3: what had to be converted for a next hop without 8BITMIME.
-bool is_downgraded(std::string_view content, std::string_view original) {
-    const std::size_t body = content.find("\r\n\r\n");
-    const std::size_t original_body = original.find("\r\n\r\n");
-    if (body == std::string_view::npos || original_body == std::string_view::npos) {
-        return false;
-    }
-    const bool seven_bit =
-        std::ranges::all_of(content, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-    return seven_bit &&
-           without_transfer_encoding(content.substr(0, body + 2)) ==
-               without_transfer_encoding(original.substr(0, original_body + 2)) &&
-           quoted_printable_decoded(content.substr(body + 4)) == original.substr(original_body + 4);
-}
-
 }  // namespace
-
-TraceHeader trace_header(std::string_view content) {
-    if (!content.starts_with("Received: from ")) {
-        return {};
-    }
-    std::size_t end = content.find("\r\n");
-    while (end != std::string_view::npos && end + 2 < content.size() &&
-           (content[end + 2] == '\t' || content[end + 2] == ' ')) {
-        end = content.find("\r\n", end + 2);
-    }
-    if (end == std::string_view::npos) {
-        return {};
-    }
-    const std::string_view text = content.substr(0, end + 2);
-    const std::size_t id = text.find(" id ");
-    if (id == std::string_view::npos) {
-        return {};
-    }
-    return {text, std::string(text.substr(id + 4, kIdSize)), content.substr(end + 2)};
-}
 
 // --- clients ---
 
@@ -130,6 +74,7 @@ void Oracle::end_sent(std::uint64_t letter) {
     Message& message = messages_.at(letter);
     message.phase = Phase::ended;
     message.ended = world_.wall_now();
+    message.end_sent = world_.now();
 }
 
 void Oracle::acknowledged(std::uint64_t letter, const std::string& id) {
@@ -143,6 +88,17 @@ void Oracle::acknowledged(std::uint64_t letter, const std::string& id) {
         journal_.fault("letter " + std::to_string(letter) + " got its 250 as " + id +
                        " before it was durable");
     }
+    const base::Duration waited = world_.now() - message.end_sent;
+    if (quiet_ && waited > ack_most()) {
+        journal_.fault("letter " + std::to_string(letter) + " got its 250 late, after " +
+                       std::to_string(waited / std::chrono::milliseconds(1)) + " ms");
+    }
+}
+
+// For its last bytes, a commit with what goes before it, and the reply, where nothing is slow.
+base::Duration Oracle::ack_most() const {
+    return plan_.settings.store.commit_delay + 20 * plan_.world.network_latency.most +
+           40 * plan_.world.disk_latency.most + std::chrono::milliseconds(50);
 }
 
 void Oracle::refused(std::uint64_t letter) {
@@ -165,7 +121,8 @@ void Oracle::withdrawn(std::uint64_t letter) {
 void Oracle::started(std::uint32_t shards) {
     ++generation_;
     started_ = world_.now();
-    logged_.assign(shards, 0);
+    running_ = true;
+    logged_.assign(shards, {});
 }
 
 void Oracle::decide_fates(const std::vector<std::uint64_t>& durable, bool in_line) {
@@ -176,31 +133,53 @@ void Oracle::decide_fates(const std::vector<std::uint64_t>& durable, bool in_lin
             }
             const std::uint64_t count = durable.at(outcome.shard);
             const bool stands =
-                in_line ? outcome.index <= count : count == logged_.at(outcome.shard);
+                in_line ? outcome.index <= count : count == logged_.at(outcome.shard).size();
             outcome.fate = stands ? Fate::durable : Fate::uncertain;
         }
     }
 }
 
+// What it may not know any more: that a next hop took something, and, where it had not recorded
+// that somebody failed, that it had sent the notification.
 void Oracle::died(const std::vector<std::uint64_t>& durable, bool in_line) {
+    running_ = false;
     decide_fates(durable, in_line);
     for (auto& [key, one] : recipients_) {
+        for (Take& take : one.takes) {
+            take.forgotten = take.forgotten || take.generation == generation_;
+        }
         const Outcome* last = certain(one);
-        if (last == nullptr || !is_final(last->status)) {
+        const bool open = last == nullptr || !is_final(last->status);
+        const auto letter = letter_of(key);
+        if (open &&
+            (one.never_in == generation_ || (letter && may_have_expired(messages_.at(*letter))))) {
             ++one.open_deaths;
         }
     }
 }
 
 void Oracle::stopped(const std::vector<std::uint64_t>& durable) {
+    running_ = false;
     for (std::size_t shard = 0; shard < logged_.size(); ++shard) {
-        if (durable.at(shard) != logged_[shard]) {
+        if (durable.at(shard) != logged_[shard].size()) {
             journal_.fault("shard " + std::to_string(shard) + " was stopped with " +
                            std::to_string(durable[shard]) + " durable outcomes of " +
-                           std::to_string(logged_[shard]));
+                           std::to_string(logged_[shard].size()));
         }
     }
     decide_fates(durable, true);
+}
+
+void Oracle::check_recorded(const std::vector<std::uint64_t>& durable) {
+    for (std::size_t shard = 0; shard < logged_.size(); ++shard) {
+        const auto old = std::ranges::upper_bound(logged_[shard], world_.now() - kRecordMost);
+        const auto due = static_cast<std::uint64_t>(old - logged_[shard].begin());
+        if (durable.at(shard) < due) {
+            journal_.fault("shard " + std::to_string(shard) + " has made " +
+                           std::to_string(durable[shard]) + " outcomes durable of " +
+                           std::to_string(due) + " that are old enough");
+        }
+    }
 }
 
 void Oracle::bind(const std::string& id, const std::string& owner) {
@@ -266,22 +245,36 @@ void Oracle::attempt(std::uint32_t shard, const mail::AttemptEvent& event) {
     check_count(key, one, event);
     if (event.status == Status::sent) {
         check_sent(key, one);
-    } else if (event.status == Status::bounced && !one.never && !lost_senders_.contains(path)) {
+    } else if (event.status == Status::bounced && !said_never(path, event)) {
         journal_.fault(key + " has failed for good, and no next hop has said so");
-    } else if (event.status == Status::expired && !plan_.on(Fault::wall_step) && !is_sender(path) &&
-               world_.wall_now() < plan_.settings.queue.retry.expires_at(message->composed)) {
+    } else if (event.status == Status::deferred && said_never(path, event) && !plan_.may_be_short) {
+        // Unless its notification could not be stored.
+        journal_.fault(key + " is tried again, though a next hop has refused it for good: " +
+                       std::string(event.reply));
+    } else if (event.status == Status::expired && !is_sender(path) && !may_have_expired(*message)) {
         journal_.fault(key + " has expired before its time");
     }
     if (event.status == Status::expired && is_sender(path)) {
         lost_senders_.insert(path);
     }
+    logged_.at(shard).push_back(world_.now());
     one.outcomes.push_back({.status = event.status,
                             .attempts = event.attempts,
                             .shard = shard,
-                            .index = ++logged_.at(shard),
+                            .index = logged_[shard].size(),
                             .at = world_.now(),
-                            .wall = world_.wall_now(),
-                            .possible_duplicate = event.possible_duplicate});
+                            .wall = world_.wall_now()});
+}
+
+// A next hop has answered this path so, with a 5xx. The log has code and text of it.
+bool Oracle::said_never(const std::string& path, const mail::AttemptEvent& event) {
+    return std::ranges::any_of(recipient(path).never, [&](const std::string& reply) {
+        return reply.starts_with(std::to_string(event.code)) && reply.ends_with(event.reply);
+    });
+}
+
+bool Oracle::may_have_expired(const Message& message) const {
+    return plan_.on(Fault::wall_step) || world_.wall_now() >= message.composed + plan_.expiry;
 }
 
 // What a crash left of the count of attempts is one of those that it could leave.
@@ -389,7 +382,7 @@ void Oracle::offered(const std::string& path, base::MonoTime sent) {
             return;
         }
         const base::WallTime wall = world_.wall_now() - (world_.now() - sent);
-        const base::Duration wait = plan_.settings.queue.retry.wait_after(last->attempts);
+        const base::Duration wait = plan_.wait_after(last->attempts);
         if (!plan_.on(Fault::wall_step) && wall + kClockStep < last->wall + wait) {
             journal_.fault(
                 path + " is tried " +
@@ -398,150 +391,36 @@ void Oracle::offered(const std::string& path, base::MonoTime sent) {
         }
     }
     if (!plan_.on(Fault::wall_step) &&
-        world_.wall_now() > plan_.settings.queue.retry.expires_at(message->ended) + kAttemptMost) {
+        world_.wall_now() > message->ended + plan_.expiry + kAttemptMost) {
         journal_.fault(path + " is tried long after it has expired");
     }
 }
 
-void Oracle::never(const std::vector<std::string>& paths) {
+void Oracle::never(const std::vector<std::string>& paths, const std::string& reply) {
     for (const std::string& path : paths) {
+        Recipient& one = recipient(path);
+        one.never.insert(reply);
+        one.never_in = generation_;
         if (is_sender(path)) {
             lost_senders_.insert(path);
-        } else {
-            recipient(path).never = true;
         }
-    }
-}
-
-void Oracle::part(const std::vector<std::string>& paths, std::string_view content, bool eight_bit) {
-    if (paths.empty() || is_sender(paths.front())) {
-        return;
-    }
-    Message* message = known(paths.front(), "a next hop is given a part for");
-    const TraceHeader header = trace_header(content);
-    if (message == nullptr || header.id.empty() || (message->letter.eight_bit && !eight_bit)) {
-        return;
-    }
-    if (!message->letter.content.starts_with(header.rest)) {
-        journal_.fault("a part of letter " + std::to_string(message->letter.number) +
-                       " that broke off differs from what was sent");
-    }
-}
-
-void Oracle::given(const Given& message) {
-    if (message.recipients.empty()) {
-        return;  // nobody was accepted: what comes then is nothing
-    }
-    if (is_sender(message.recipients.front())) {
-        check_notification(message);
-    } else {
-        check_letter(message);
-    }
-}
-
-void Oracle::check_letter(const Given& given) {
-    Message* message = known(given.recipients.front(), "a next hop is given mail for");
-    if (message == nullptr) {
-        return;
-    }
-    const Letter& letter = message->letter;
-    const std::string name = "letter " + std::to_string(letter.number);
-    if (given.reverse_path != letter.reverse_path) {
-        journal_.fault(name + " reaches a next hop from <" + given.reverse_path + ">");
-    }
-    for (const std::string& path : given.recipients) {
-        if (letter_of(path) != letter.number || is_sender(path)) {
-            journal_.fault(name + " goes to " + path + " too");
-        }
-    }
-    const TraceHeader header = trace_header(given.content);
-    if (header.id.empty()) {
-        journal_.fault(name + " reaches a next hop without the relay's trace header");
-        return;
-    }
-    bind(header.id, name);
-    if (message->phase == Phase::acknowledged && header.id != message->id) {
-        journal_.fault(name + " was acknowledged as " + message->id + " and goes as " + header.id);
-    }
-    const bool same = header.rest == letter.content || (letter.eight_bit && !given.eight_bit &&
-                                                        is_downgraded(header.rest, letter.content));
-    if (!same || (letter.eight_bit && !given.eight_bit && header.rest == letter.content)) {
-        journal_.fault(name + " reaches a next hop with other bytes than were sent (" +
-                       std::to_string(header.rest.size()) + " of " +
-                       std::to_string(letter.content.size()) + ")");
-    }
-}
-
-// RFC 3464, as the relay writes it.
-void Oracle::check_notification(const Given& given) {
-    const std::string& to = given.recipients.front();
-    std::size_t at = 0;
-    const std::string_view own = field_of(given.content, "Message-ID: <", at).substr(0, kIdSize);
-    std::size_t body = at == std::string::npos ? 0 : at;
-    const std::string_view of = field_of(given.content, "X-Ringpost-Queue-ID: ", body);
-    if (!given.reverse_path.empty() || given.recipients.size() != 1 || own.size() != kIdSize ||
-        of.size() != kIdSize) {
-        journal_.fault("a notification to " + to + " is malformed");
-        return;
-    }
-    const std::string id(own);
-    bind(id, "a notification to " + to);
-    const auto [before, fresh] = notifications_.emplace(id, given.content);
-    if (!fresh && before->second != given.content) {
-        journal_.fault("the notification " + id + " has changed");
-    }
-    bool any = false;
-    std::size_t from = body;
-    while (true) {
-        const std::string_view path = field_of(given.content, "Final-Recipient: rfc822; ", from);
-        if (from == std::string::npos) {
-            break;
-        }
-        any = true;
-        const Message* message = known(path, "a notification names");
-        if (message != nullptr) {
-            bind(std::string(of), "letter " + std::to_string(message->letter.number));
-            if (to != message->letter.reverse_path) {
-                journal_.fault("a notification about " + std::string(path) + " goes to " + to);
-            }
-            named(std::string(path), id);
-        }
-    }
-    if (!any) {
-        journal_.fault("the notification " + id + " names nobody");
-    }
-}
-
-void Oracle::named(const std::string& path, const std::string& id) {
-    Recipient& one = recipient(path);
-    if (one.notifications.insert(id).second) {
-        ++notified_;
-    }
-    if (one.notifications.size() > 1 + std::size_t{one.open_deaths}) {
-        journal_.fault(std::to_string(one.notifications.size()) + " notifications name " + path);
-    }
-    const auto expires =
-        plan_.settings.queue.retry.expires_at(messages_.at(*letter_of(path)).composed);
-    if (!one.never && !plan_.on(Fault::wall_step) && world_.wall_now() < expires) {
-        journal_.fault("a notification names " + path + ", which has not failed");
     }
 }
 
 void Oracle::taken(const Given& given, bool withheld) {
-    std::string id;
-    if (is_sender(given.recipients.front())) {
-        std::size_t at = 0;
-        id = field_of(given.content, "Message-ID: <", at).substr(0, kIdSize);
-    }
+    const bool letter = !is_sender(given.recipients.front());
+    const std::string id = letter ? "" : notification_id(given.content);
     ++taken_;
     for (const std::string& path : given.recipients) {
         const std::string key = key_of(id, path);
         Recipient& one = recipient(key);
         copies_ += one.takes.empty() ? 0 : 1;
         check_copy(key, one, given.sent);
-        // What an earlier program sent may be read only now.
+        // What a program sent that has ended may be read only now.
+        const bool late = !running_ || given.sent < started_;
         one.takes.push_back({.connection = given.connection,
-                             .generation = given.sent < started_ ? 0 : generation_,
+                             .generation = late ? 0 : generation_,
+                             .forgotten = late,
                              .at = world_.now(),
                              .withheld = withheld});
     }
@@ -560,12 +439,8 @@ void Oracle::check_copy(const std::string& key, const Recipient& one, base::Mono
         if (take.at > sent) {
             continue;
         }
-        const bool forgotten = take.generation != generation_;  // its claim, if any, is uncertain
-        const bool unheard = take.withheld || take.broken || plan_.network_breaks() ||
-                             std::ranges::any_of(one.outcomes, [&](const Outcome& outcome) {
-                                 return outcome.possible_duplicate && outcome.at >= take.at;
-                             });
-        if (!forgotten && (take.claimed || (take.confirmed || !unheard))) {
+        const bool unheard = take.withheld || take.broken || plan_.network_breaks();
+        if (!take.forgotten && (take.claimed || take.confirmed || !unheard)) {
             journal_.fault(key + " is delivered again though the relay heard of the first time");
         }
     }
@@ -588,77 +463,6 @@ void Oracle::broken(EndpointId connection) {
                 take.broken = true;
             }
         }
-    }
-}
-
-bool Oracle::all_taken_from(std::uint64_t letter) const {
-    return std::ranges::all_of(messages_, [&](const auto& item) {
-        const auto& [number, message] = item;
-        return number < letter || message.phase != Phase::acknowledged ||
-               std::ranges::all_of(
-                   message.letter.recipients,
-                   [&](const std::string& path) {
-                       const auto at = recipients_.find(path);
-                       return at != recipients_.end() && !at->second.takes.empty();
-                   });
-    });
-}
-
-std::size_t Oracle::recipients_from(std::uint64_t letter) const {
-    std::size_t sum = 0;
-    for (auto at = messages_.lower_bound(letter); at != messages_.end(); ++at) {
-        sum += at->second.letter.recipients.size();
-    }
-    return sum;
-}
-
-bool Oracle::outcome_waits() const {
-    return std::ranges::any_of(recipients_, [](const auto& item) {
-        return std::ranges::any_of(item.second.takes, [](const Take& take) {
-            return !take.claimed && !take.broken && !take.withheld;
-        });
-    });
-}
-
-// --- the end ---
-
-void Oracle::settle() {
-    for (const auto& [number, message] : messages_) {
-        const bool kept =
-            message.phase == Phase::acknowledged || (message.phase == Phase::ended && message.seen);
-        if (!kept) {
-            continue;
-        }
-        for (const std::string& path : message.letter.recipients) {
-            settle_recipient(message, path);
-        }
-    }
-}
-
-void Oracle::settle_recipient(const Message& message, const std::string& path) {
-    const Recipient& one = recipient(path);
-    if (!one.accepted) {
-        return;
-    }
-    const auto ended_with = [&](Status status) {
-        return std::ranges::any_of(
-            one.outcomes, [&](const Outcome& outcome) { return outcome.status == status; });
-    };
-    const bool failed = ended_with(Status::bounced) || ended_with(Status::expired);
-    if (one.takes.empty() && !failed) {
-        journal_.fault("letter " + std::to_string(message.letter.number) + " (" + message.id +
-                       ") is lost: nobody has it for " + path);
-    }
-    if (failed && !message.letter.reverse_path.empty() && one.notifications.empty() &&
-        !lost_senders_.contains(message.letter.reverse_path)) {
-        journal_.fault(path + " has failed, and its sender was not told");
-    }
-    if (message.letter.reverse_path.empty() && !one.notifications.empty()) {
-        journal_.fault("a notification was sent to the null path, about " + path);
-    }
-    // A program that died behind the notification does not know of it, and tries again.
-    if (!failed && !one.notifications.empty() && one.open_deaths == 0) {
-        journal_.fault("a notification names " + path + ", which was delivered");
     }
 }
 

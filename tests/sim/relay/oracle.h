@@ -1,17 +1,21 @@
 // Oracle: what must be true of the relay, judged from outside: by what clients sent and were told,
-// what next hops were offered and answered, and what the disk holds. Of the relay itself it
-// believes only two things, and holds them against the rest: the log's lines of attempts, one per
-// recorded outcome and in the same order, and the store's count of outcomes that are durable. It
-// survives crashes; it is told of each instant as it happens, and says what is wrong to the
-// journal.
+// what next hops were offered and answered, and what the disk holds. It computes with the plan's
+// waits, expiry and limits. Of the relay itself it believes these, and holds them against the rest:
+// the log's lines of attempts, one per recorded outcome and in the same order; the store's count of
+// outcomes that are durable; the ids in its queue, until the queue is empty. It survives crashes;
+// it is told of each instant as it happens, and says what is wrong to the journal.
 //
 //  - what got 250 was durable before the 250 left, and is delivered, bounced or queued ever after,
 //    with its bytes, its sender and its recipients;
 //  - what was refused, broken off or not ended is never offered to anyone;
 //  - a final recipient is not tried again, unless a power cut or kill came before that was durable,
-//    or the next hop's answer could have been lost;
+//    or the next hop's answer could have been lost. An orderly stop excuses nothing;
+//  - an outcome is durable soon, where the disk is not slow;
 //  - nobody is tried before the wait is over, or long after the message expired;
-//  - who failed is named by one notification; none goes to the null path;
+//  - who was refused for good has failed; nobody else has, unless the time is over;
+//  - who failed is named by one notification, with the reason and the letter's own header; none
+//    goes to the null path;
+//  - the trace header is the letter's, and names no recipient where there are several;
 //  - the counts of attempts survive; ids never recur.
 #pragma once
 
@@ -64,6 +68,8 @@ class Oracle {
     void started(std::uint32_t shards);
     void died(const std::vector<std::uint64_t>& durable, bool in_line);
     void stopped(const std::vector<std::uint64_t>& durable);
+    // What was logged a while ago must be durable by now.
+    void check_recorded(const std::vector<std::uint64_t>& durable);
     void attempt(std::uint32_t shard, const mail::AttemptEvent& event);
     void reception(const mail::ReceptionEvent& event);
     // A 250 with that id is handed to the kernel; `durable` is what the worst power cut would
@@ -74,7 +80,7 @@ class Oracle {
 
     // Next hops. `sent`: when the relay sent the command.
     void offered(const std::string& path, base::MonoTime sent);
-    void never(const std::vector<std::string>& paths);  // 5xx
+    void never(const std::vector<std::string>& paths, const std::string& reply);  // 5xx
     void part(const std::vector<std::string>& paths, std::string_view content, bool eight_bit);
     // Checks what was given, whatever the answer.
     void given(const Given& message);
@@ -84,6 +90,8 @@ class Oracle {
     void confirmed(EndpointId connection);
     void broken(EndpointId connection);
 
+    // From now on nothing fails, and nobody and nothing is slow.
+    void quiet() { quiet_ = true; }
     // At the end: the queue is empty.
     void settle();
 
@@ -94,6 +102,9 @@ class Oracle {
     // Every acknowledged letter from that number on has reached all its recipients.
     [[nodiscard]] bool all_taken_from(std::uint64_t letter) const;
     [[nodiscard]] std::size_t recipients_from(std::uint64_t letter) const;
+    [[nodiscard]] bool has_expired(const std::string& path) const;
+    // By a notification that a next hop was given.
+    [[nodiscard]] bool is_named(const std::string& path) const;
     [[nodiscard]] bool outcome_waits() const;
 
   private:
@@ -108,11 +119,11 @@ class Oracle {
         std::uint64_t index = 0;  // among those of its shard since the start, from 1
         base::MonoTime at{};
         base::WallTime wall{};
-        bool possible_duplicate = false;
     };
     struct Take {
         EndpointId connection;
         std::uint64_t generation;  // of the program that sent it
+        bool forgotten;            // that program has died since: its claim, if any, is uncertain
         base::MonoTime at{};
         bool withheld = false;
         bool confirmed = false;
@@ -122,11 +133,13 @@ class Oracle {
     struct Recipient {
         bool accepted = false;
         bool refused = false;
-        bool never = false;
+        std::set<std::string> never;  // each 5xx that it was answered with
+        std::uint64_t never_in = 0;   // the last program that was
         std::vector<Outcome> outcomes;
         std::vector<Take> takes;
         std::set<std::string> notifications;
-        std::uint32_t open_deaths = 0;  // of the program, while its end was not durable
+        // Of programs that may have told of its end, and had not recorded it.
+        std::uint32_t open_deaths = 0;
     };
     struct Message {
         Letter letter;
@@ -136,6 +149,8 @@ class Oracle {
         bool seen = false;  // by a next hop, or in the log
         base::WallTime composed{};
         base::WallTime ended{};
+        base::MonoTime end_sent{};
+        std::string trace;  // header, as it was first seen
     };
 
     [[nodiscard]] Message* known(std::string_view path, const char* what);
@@ -150,9 +165,16 @@ class Oracle {
     void check_count(const std::string& key, const Recipient& recipient,
                      const mail::AttemptEvent& event);
     void check_sent(const std::string& key, Recipient& recipient);
+    [[nodiscard]] bool said_never(const std::string& path, const mail::AttemptEvent& event);
+    [[nodiscard]] bool may_have_expired(const Message& message) const;
+    [[nodiscard]] base::Duration ack_most() const;
     void check_copy(const std::string& key, const Recipient& recipient, base::MonoTime sent);
     void check_letter(const Given& message);
+    void check_trace(Message& message, std::string_view header);
+    void check_trace_recipient(const Message& message);
     void check_notification(const Given& message);
+    void check_failure(const std::string& path, std::string_view fields);
+    void check_returned_header(Message& message, const std::string& id, std::string_view rest);
     void named(const std::string& path, const std::string& id);
     [[nodiscard]] bool is_durable(const Message& message, const std::string& id,
                                   const std::string& durable) const;
@@ -169,10 +191,12 @@ class Oracle {
     std::map<std::string, std::string> notifications_;  // their content by id
     std::set<std::string> lost_senders_;                // whose notification was refused for good
     std::map<std::string, std::set<std::uint64_t>>
-        leaves_;                         // letters that were durable then, by id
-    std::vector<std::uint64_t> logged_;  // outcomes by shard, of this program
+        leaves_;                                       // letters that were durable then, by id
+    std::vector<std::vector<base::MonoTime>> logged_;  // outcomes of this program, by shard
     std::uint64_t generation_ = 0;
     base::MonoTime started_{};
+    bool running_ = false;
+    bool quiet_ = false;
     std::size_t acknowledged_ = 0;
     std::size_t taken_ = 0;
     std::size_t notified_ = 0;
@@ -187,5 +211,6 @@ struct TraceHeader {
     std::string_view rest;
 };
 [[nodiscard]] TraceHeader trace_header(std::string_view content);
+[[nodiscard]] std::string notification_id(std::string_view content);
 
 }  // namespace sim::relay

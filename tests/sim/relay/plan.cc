@@ -121,10 +121,10 @@ void draw_relay(Dice& dice, Plan& plan) {
 
     queue::Options& queue = settings.queue;
     queue.hostname = kRelayName;
-    queue.retry = queue::RetryPolicy(
-        dice.one_of<std::vector<base::Duration>>(
-            {{seconds(1)}, {seconds(2), seconds(5), seconds(9)}, {seconds(4), seconds(20)}}),
-        dice.one_of<base::Duration>({seconds(40), minutes(3), minutes(30)}));
+    plan.expiry = dice.one_of<base::Duration>({seconds(40), minutes(3), minutes(30)});
+    plan.waits = dice.one_of<std::vector<base::Duration>>(
+        {{seconds(1)}, {seconds(2), seconds(5), seconds(9)}, {seconds(4), seconds(20)}});
+    queue.retry = queue::RetryPolicy(plan.waits, plan.expiry);
     queue.smtp = limits;
     queue.recipients_per_transaction = dice.one_of({1U, 2U, 100U});
     queue.transactions_per_connection = dice.one_of({1U, 3U, 1000U});
@@ -256,6 +256,8 @@ Plan Plan::of(std::uint64_t seed) {
                            .queue = {},
                            .store = {},
                            .sessions_max = 0},
+              .waits = {},
+              .expiry = {},
               .shards_change = false,
               .sessions = 0,
               .client = {},
@@ -274,14 +276,13 @@ Plan Plan::of(std::uint64_t seed) {
 }
 
 std::string Plan::text() const {
-    const queue::Options& queue = settings.queue;
     std::string text = std::to_string(settings.store.shards) +
                        (shards_change ? " shards at first, " : " shards, ") +
                        std::to_string(sessions) + " sessions, " + std::to_string(hops.size()) +
                        " next hops, storm of " + seconds_text(storm) + ", segments of " +
                        std::to_string(settings.store.segment_bytes) + ", " +
                        (settings.store.direct_io ? "direct" : "buffered") + ", expiry " +
-                       seconds_text(queue.retry.expires_at({}) - base::WallTime()) + ", disk of " +
+                       seconds_text(expiry) + ", disk of " +
                        std::to_string(world.disk.capacity_bytes) + "; faults:";
     for (std::size_t i = 0; i < kFaults; ++i) {
         const Fault fault = static_cast<Fault>(i);

@@ -3,6 +3,8 @@
 // in any one seed, since a run in which everything fails never gets deep.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -77,6 +79,12 @@ struct Plan {
     std::uint64_t seed = 0;
     sim::Options world;  // its faults are those of the storm
     app::RelaySettings settings;
+    // What the oracle computes with, instead of the relay's own policy.
+    std::vector<base::Duration> waits;  // behind the first, second, … attempt; the last one repeats
+    base::Duration expiry{};
+    [[nodiscard]] base::Duration wait_after(std::uint32_t attempts) const {
+        return waits.at(std::min<std::size_t>(attempts, waits.size()) - 1);
+    }
     // Each start has another number of shards, so that partitions change hands.
     bool shards_change = false;
 

@@ -45,6 +45,8 @@ class Program {
     // Ids of all that is queued. REQUIRES: up().
     [[nodiscard]] std::set<std::string> queued();
     [[nodiscard]] std::size_t queue_size();
+    // The store's count of durable outcomes, by shard.
+    [[nodiscard]] std::vector<std::uint64_t> durable_outcomes();
     // Programs that have ended, one way or the other, and starts of an orderly end: what breaks at
     // its clients is its own doing.
     [[nodiscard]] const std::uint64_t& disturbances() const { return disturbances_; }
@@ -76,7 +78,6 @@ class Program {
     void close_all();
     void could_not_start(const base::Error& error);
     void ended();
-    [[nodiscard]] std::vector<std::uint64_t> durable_outcomes();
 
     static rt::Task<void> open_spool(Program& program);
     static rt::Task<void> open(Program& program, Shard& shard);

@@ -58,7 +58,8 @@ Simulation::Simulation(std::uint64_t seed, std::FILE* notes, std::FILE* events)
       oracle_(world_, plan_, journal_),
       host_(world_.add_host("relay")),
       program_(host_, plan_, oracle_, journal_),
-      prng_(seed ^ 0x73746f726dU) {
+      prng_(seed ^ 0x73746f726dU),
+      disk_is_prompt_(!plan_.on(Fault::slow_disk) && !plan_.may_be_short) {
     journal_.note(plan_.text());
     for (const HopPlan& hop : plan_.hops) {
         hops_.push_back(
@@ -67,6 +68,10 @@ Simulation::Simulation(std::uint64_t seed, std::FILE* notes, std::FILE* events)
         hops_.back()->on_taken = [this] {
             if (std::exchange(taken_trap_, false)) {
                 world_.crash_at_event(host_, world_.events() + 1 + prng_.below(20));
+            }
+            if (stop_trap_ && program_.up()) {
+                stop_trap_ = false;
+                program_.stop();
             }
         };
         hops_.back()->listen();
@@ -105,7 +110,7 @@ Result Simulation::run() {
     tick();
     static_cast<void>(run_until({}, plan_.storm));
     calm_down();
-    if (drain() && try_once_more() && stop()) {
+    if (drain() && try_once_more() && give_one_up() && stop_in_delivery() && stop()) {
         oracle_.settle();
         check_leftovers();
     }
@@ -210,6 +215,9 @@ void Simulation::tick() {
     }
     if (program_.up()) {
         oracle_.check_queue(program_.queued());
+        if (disk_is_prompt_) {
+            oracle_.check_recorded(program_.durable_outcomes());
+        }
     }
     world_.after(seconds(1), "tick", [this] { tick(); });
 }
@@ -248,13 +256,11 @@ void Simulation::look_for_ack(const io::Op& op) {
 }
 
 void Simulation::check_connections() {
-    std::size_t allowed = 0;
-    const app::RelaySettings& settings = program_.settings();
-    for (std::uint32_t i = 0; i < settings.store.shards; ++i) {
-        allowed += settings.queue_of(i).routes.front().connections_max;
-    }
+    const queue::Route& route = plan_.settings.queue.routes.front();
+    const std::uint32_t allowed =
+        std::max(route.connections_max, program_.settings().store.shards);  // each has one at least
     std::size_t open = 0;
-    for (const smtp::Target& target : plan_.settings.queue.routes.front().targets) {
+    for (const smtp::Target& target : route.targets) {
         open += world_.network().clients_of(target.address);
     }
     if (open > allowed) {
@@ -350,26 +356,56 @@ bool Simulation::drain() {
     return empty;
 }
 
-// Mail that comes now is delivered at once; what is put off goes on as soon as its wait is over.
-bool Simulation::try_once_more() {
-    world_.run_for(seconds(12));  // cool-downs end
-    const std::uint64_t first = next_letter_;
-    const bool puts_off = prng_.chance(1, 2);
-    if (puts_off) {
-        hops_.front()->refuse_once("r0." + std::to_string(first) + "@dst.test");
-    }
-    const std::uint64_t count = 1 + prng_.below(3);
+bool Simulation::clients_come(std::uint64_t count) {
     for (std::uint64_t i = 0; i < count; ++i) {
         clients_.push_back(
             std::make_unique<Client>(home(calm_plan_), next_client_++, prng_.next()));
         clients_.back()->start();
     }
-    bool done = run_until([this] { return clients_over(); }, minutes(1));
-    // Each recipient may need a connection of its own, one behind another.
-    base::Duration wait = seconds(2 + oracle_.recipients_from(first));
-    if (puts_off) {
-        wait += plan_.settings.queue.retry.wait_after(1) + seconds(2);
+    return run_until([this] { return clients_over(); }, minutes(1));
+}
+
+// Sessions that stay in mid-content: nobody's 250 waits for them longer than for a commit_delay.
+void Simulation::come_and_idle(sim::Peer& idlers) {
+    const store::StoreOptions& store = plan_.settings.store;
+    const bool room = plan_.settings.sessions_max > 10 && store.transactions_max > 10 &&
+                      store.chunk_bytes_max > (1U << 20U);
+    if (!room) {
+        return;
     }
+    idlers.on_connect = [](sim::Connection& connection) {
+        connection.send(
+            "EHLO idle.test\r\nMAIL FROM:<>\r\nRCPT TO:<idle@dst.test>\r\nDATA\r\nSubject: "
+            "half\r\n");
+    };
+    for (int i = 1; i <= 4; ++i) {
+        idlers.connect(kRelayAddress, "10.201.0." + std::to_string(i) + ":4000");
+    }
+    world_.run_for(seconds(1));
+}
+
+// Mail that comes now is acknowledged and delivered at once; what is put off, once or some times,
+// goes on as soon as its wait is over.
+bool Simulation::try_once_more() {
+    world_.run_for(seconds(12));  // cool-downs end
+    oracle_.quiet();
+    disk_is_prompt_ = true;
+    const std::uint64_t first = next_letter_;
+    const std::uint64_t refusals = prng_.below(4);
+    base::Duration wait{};
+    for (std::uint32_t i = 1; i <= refusals && wait + plan_.wait_after(i) < plan_.expiry / 2; ++i) {
+        hops_.front()->refuse_once("r0." + std::to_string(first) + "@dst.test");
+        wait += plan_.wait_after(i) + seconds(2);
+    }
+    const std::uint64_t count = 1 + prng_.below(3);
+    bool done = false;
+    {
+        sim::Peer idlers(world_);
+        come_and_idle(idlers);
+        done = clients_come(count);
+    }
+    // Each recipient may need a connection of its own, one behind another.
+    wait += seconds(2 + oracle_.recipients_from(first));
     done = done && run_until([&] { return oracle_.all_taken_from(first); }, wait);
     if (!done) {
         std::string what = "mail is late while its next hop is free";
@@ -377,6 +413,53 @@ bool Simulation::try_once_more() {
             what += client->over() ? "" : "; " + client->describe();
         }
         journal_.fault(what);
+    }
+    return done;
+}
+
+// What nobody takes is given up when its time is over, and not later, and its sender is told: be
+// it refused over and over, or all next hops away.
+bool Simulation::give_one_up() {
+    if (plan_.expiry > minutes(3) || prng_.chance(1, 2)) {
+        return true;
+    }
+    const std::string path = "r0." + std::to_string(next_letter_) + "@dst.test";
+    const bool away = prng_.chance(1, 2);
+    journal_.note(path + (away ? " finds no next hop" : " is refused over and over"));
+    for (const std::unique_ptr<NextHop>& hop : hops_) {
+        away ? hop->stop_listening() : hop->refuse_always(path);
+    }
+    const bool sent = clients_come(1);
+    // An attempt that began in time, and ended behind it, makes it wait once more.
+    const base::Duration longest = plan_.wait_after(UINT32_MAX);
+    const bool expired = sent && run_until([&] { return oracle_.has_expired(path); },
+                                           plan_.expiry + longest + seconds(5));
+    if (!expired) {
+        journal_.fault(path + " has not expired, and its time is over");
+        return false;
+    }
+    for (const std::unique_ptr<NextHop>& hop : hops_) {
+        if (away) {
+            hop->listen();
+        }
+    }
+    // The notification may have to wait like any other mail.
+    const bool told =
+        run_until([&] { return oracle_.is_named(path) && program_.queue_size() == 0; },
+                  plan_.settings.queue.cool_down_most + longest + seconds(20));
+    if (!told) {
+        journal_.fault(path + " has expired, and its sender is not told in time");
+    }
+    return told;
+}
+
+// A stop while a next hop's 250 is on its way: what is taken then is not delivered again.
+bool Simulation::stop_in_delivery() {
+    stop_trap_ = true;
+    bool done = clients_come(1);
+    done = done && run_until([this] { return !stop_trap_ && at_rest(); }, minutes(1));
+    if (!done) {
+        journal_.fault("mail is not delivered behind a stop in mid-delivery");
     }
     return done;
 }

@@ -10,6 +10,7 @@
 
 #include "sim/faults.h"
 #include "sim/host.h"
+#include "sim/peer.h"
 #include "sim/relay/client.h"
 #include "sim/relay/journal.h"
 #include "sim/relay/next_hop.h"
@@ -68,6 +69,10 @@ class Simulation {
     [[nodiscard]] bool at_rest();
     [[nodiscard]] bool drain();
     [[nodiscard]] bool try_once_more();
+    [[nodiscard]] bool give_one_up();
+    [[nodiscard]] bool clients_come(std::uint64_t count);
+    void come_and_idle(sim::Peer& idlers);
+    [[nodiscard]] bool stop_in_delivery();
     [[nodiscard]] bool stop();
     void check_leftovers();
 
@@ -85,10 +90,12 @@ class Simulation {
     std::uint64_t next_client_ = 1;
     Meetings moments_;
     bool calm_ = false;
+    bool disk_is_prompt_ = false;  // no operation takes longer than usual, or fails
     bool restarts_ = true;
     bool write_trap_ = false;
     bool ack_trap_ = false;
     bool taken_trap_ = false;
+    bool stop_trap_ = false;
     std::uint64_t again_after_events_ = 0;
 };
 
