@@ -10,6 +10,7 @@ constexpr std::array<const char*, kFaults> kNames{
     "reset",         "stall",       "connect_refused", "connect_silent", "accept_error",
     "multishot_end", "no_buffers",  "cancel_loses",    "slow_doorbell",  "wall_step",
     "lost_write",    "torn_write",  "lost_name",       "crash",          "kill",
+    "peer",
 };
 
 // What ends a connection, or the process, comes more seldom, or nothing else gets its turn.

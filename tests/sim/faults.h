@@ -48,6 +48,7 @@ enum class Fault : std::uint8_t {
     lost_name,   // a crash dropped a directory change that was not durable
     crash,       // the host lost power
     kill,        // the process ended, the host went on
+    peer,        // a scripted client or server did something out of the ordinary
     count_,
 };
 constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count_);

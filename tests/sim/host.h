@@ -118,6 +118,8 @@ class Host {
     // Looks at each operation as it is handed to the kernel; for counting, for directed crashes,
     // and for oracles that must know before a peer does.
     std::function<void(const io::Op&)> on_start;
+    // Bytes that the program has sent over a connection, or received.
+    std::function<void(EndpointId, bool sent, base::Bytes)> on_bytes;
 
     // At rest nothing is left over: no operation, no handle, no lease.
     [[nodiscard]] std::size_t operations_in_flight() const;

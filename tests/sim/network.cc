@@ -368,13 +368,8 @@ io::SocketAddress Network::peer(EndpointId endpoint) const {
 }
 
 void Network::set_label(EndpointId endpoint, const char* label) {
-    Endpoint* one = find(endpoint);
-    if (one == nullptr) {
-        return;
-    }
-    one->label = label;
-    if (Endpoint* other = find(one->other)) {
-        other->label = label;
+    if (Endpoint* one = find(endpoint)) {
+        one->label = label;
     }
 }
 
@@ -384,8 +379,30 @@ const char* Network::label(EndpointId endpoint, const char* otherwise) const {
     return label == nullptr ? otherwise : label;
 }
 
+const char* Network::label_of_either(EndpointId endpoint, const char* otherwise) const {
+    const auto found = endpoints_.find(endpoint);
+    const EndpointId other = found == endpoints_.end() ? kNoEndpoint : found->second.other;
+    return label(endpoint, label(other, otherwise));
+}
+
 base::MonoTime Network::newest_sent(EndpointId endpoint) const {
     return get(endpoint).newest_sent;
+}
+
+bool Network::is_left(EndpointId endpoint) const {
+    const Endpoint& one = get(endpoint);
+    const auto other = endpoints_.find(one.other);
+    return one.broken || other == endpoints_.end() || other->second.closed;
+}
+
+std::vector<EndpointId> Network::servers_of(const io::SocketAddress& address) const {
+    std::vector<EndpointId> servers;
+    for (const auto& [id, one] : endpoints_) {
+        if (one.server_side && !one.closed && !one.vanished && one.local == address) {
+            servers.push_back(id);
+        }
+    }
+    return servers;
 }
 
 std::size_t Network::clients_of(const io::SocketAddress& server) const {

@@ -70,13 +70,18 @@ class Network {
     [[nodiscard]] io::SocketAddress peer(EndpointId endpoint) const;
     [[nodiscard]] bool is_listener(EndpointId endpoint) const;
 
-    // What the connection is doing, for the count of the faults that it meets; a literal. Of both
-    // ends.
+    // What this end is doing, for the count of the faults that it meets; a literal.
     void set_label(EndpointId endpoint, const char* label);
     // The label, or `otherwise` where there is none.
     [[nodiscard]] const char* label(EndpointId endpoint, const char* otherwise) const;
+    // Of a fault on the way, which both ends meet: that of the end that has a label.
+    [[nodiscard]] const char* label_of_either(EndpointId endpoint, const char* otherwise) const;
     // When the newest bytes were sent that have arrived here.
     [[nodiscard]] base::MonoTime newest_sent(EndpointId endpoint) const;
+    // The other end is closed, or the connection broken, though that may not have arrived here yet.
+    [[nodiscard]] bool is_left(EndpointId endpoint) const;
+    // Connections to that address that its server has not closed.
+    [[nodiscard]] std::vector<EndpointId> servers_of(const io::SocketAddress& address) const;
     // Sockets that somebody owns who connects, or is connected, to that address.
     [[nodiscard]] std::size_t clients_of(const io::SocketAddress& server) const;
 

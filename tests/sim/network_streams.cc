@@ -53,7 +53,7 @@ base::Result<std::size_t> Network::send(EndpointId id, base::Bytes bytes) {
     }
     bytes = bytes.first(n);
     world_.trace_bytes("net.send", bytes);
-    const bool split = n > 1 && world_.fault(Fault::split, label(id, "send"));
+    const bool split = n > 1 && world_.fault(Fault::split, label(endpoint.other, "send"));
     const std::array<std::size_t, 4> scales{2, 64, 1024, n};
     const std::size_t scale = split ? scales[world_.prng().below(scales.size())] : n;
     for (int pieces = 1; !bytes.empty(); ++pieces) {
@@ -70,7 +70,7 @@ base::Result<std::size_t> Network::send(EndpointId id, base::Bytes bytes) {
 void Network::push(EndpointId from, Piece piece) {
     Pipe& pipe = get(from).out;
     base::MonoTime arrival = world_.now() + world_.draw(world_.options().network_latency);
-    if (world_.fault(Fault::stall, label(from, "send"))) {
+    if (world_.fault(Fault::stall, label_of_either(from, "send"))) {
         arrival += world_.draw(world_.options().stall_time);
     }
     pipe.last_arrival = std::max(pipe.last_arrival, arrival);
@@ -104,7 +104,7 @@ void Network::arrive(EndpointId from) {
                 endpoints_.erase(sender->other);
             }
         }
-    } else if (world_.fault(Fault::reset, label(from, "arrive"))) {
+    } else if (world_.fault(Fault::reset, label_of_either(from, "arrive"))) {
         const EndpointId to = sender->other;
         reset_reaches(from);
         break_end(to);

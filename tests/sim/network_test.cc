@@ -51,7 +51,7 @@ TEST_F(NetworkTest, BytesArriveInOrderWhateverThePieces) {
     EXPECT_GT(arrivals, 5);
 }
 
-TEST_F(NetworkTest, FaultsCountAgainstTheLabelOfTheirConnection) {
+TEST_F(NetworkTest, FaultsCountAgainstTheLabelOfTheEndThatMeetsThem) {
     sim::Options options;
     options.faults.set(sim::Fault::split, 1'000'000);
     make(options);
@@ -61,8 +61,8 @@ TEST_F(NetworkTest, FaultsCountAgainstTheLabelOfTheirConnection) {
     world->network().set_label(c.id(), "labelled");
     c.send("bytes behind");
     at_server().send("an answer");
-    EXPECT_EQ(world->meetings().counts().at({sim::Fault::split, "send"}), 1U);
-    EXPECT_EQ(world->meetings().counts().at({sim::Fault::split, "labelled"}), 2U);
+    EXPECT_EQ(world->meetings().counts().at({sim::Fault::split, "send"}), 2U);
+    EXPECT_EQ(world->meetings().counts().at({sim::Fault::split, "labelled"}), 1U);
 }
 
 TEST_F(NetworkTest, ClientsOfAnAddressAreCountedUntilTheyClose) {

@@ -140,6 +140,7 @@ class SimDriver final : public io::Driver {
     void plan_attempt(FlightId id);
     void attempt(FlightId id);
     void attempt_accept(FlightId id, Flight& flight, EndpointId listener);
+    void tell_bytes(EndpointId endpoint, bool sent, base::Bytes bytes);
     void attempt_receive_multishot(FlightId id, Flight& flight, EndpointId endpoint);
     // Nothing while it has to wait.
     [[nodiscard]] std::optional<std::int32_t> try_once(Flight& flight, EndpointId endpoint);

@@ -165,6 +165,7 @@ std::optional<std::int32_t> SimDriver::try_once(Flight& flight, EndpointId endpo
             auto* memory = static_cast<std::byte*>(const_cast<void*>(flight.parameters.memory));
             const auto n = network.receive(endpoint, {memory, flight.parameters.size});
             if (n) {
+                tell_bytes(endpoint, false, {memory, *n});
                 return static_cast<std::int32_t>(*n);
             }
             return n.error().number() == EAGAIN ? std::nullopt : std::optional(-n.error().number());
@@ -191,12 +192,21 @@ std::optional<std::int32_t> SimDriver::try_send(Flight& flight, EndpointId endpo
         if (!n && sent == 0) {
             return n.error().number() == EAGAIN ? std::nullopt : std::optional(-n.error().number());
         }
+        if (n) {
+            tell_bytes(endpoint, true, piece.first(*n));
+        }
         sent += n ? *n : 0;
         if (!n || *n < piece.size()) {
             break;
         }
     }
     return static_cast<std::int32_t>(sent);
+}
+
+void SimDriver::tell_bytes(EndpointId endpoint, bool sent, base::Bytes bytes) {
+    if (host_.on_bytes && !bytes.empty()) {
+        host_.on_bytes(endpoint, sent, bytes);
+    }
 }
 
 void SimDriver::attempt_accept(FlightId id, Flight& flight, EndpointId listener) {
@@ -247,6 +257,7 @@ void SimDriver::attempt_receive_multishot(FlightId id, Flight& flight, EndpointI
         complete(id, 0);
         return;
     }
+    tell_bytes(endpoint, false, base::Bytes(ring->bytes(buffer_id)).first(*n));
     ring->free.pop_front();
     ring->out[static_cast<std::size_t>(buffer_id)] = true;
     complete_more(

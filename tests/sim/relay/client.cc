@@ -12,6 +12,10 @@ constexpr std::size_t kWindow = 12;  // commands without a reply
 constexpr std::uint32_t kTriesMax = 8;
 // A client waits so long for a reply.
 constexpr base::Duration kPatience = seconds(100);
+// What is due at a time may be seen so much later: latencies, an accept that was put off.
+constexpr base::Duration kSlack = seconds(6);
+// A session that ends reads on for a while, so that its last reply is not lost.
+constexpr base::Duration kLinger = seconds(5);
 
 struct Noise {
     const char* command;
@@ -52,7 +56,6 @@ Client::Client(const ClientHome& home, std::uint64_t number, std::uint64_t seed)
     peer_.on_connect = [this](Connection&) {
         connected_ = true;
         awaited_.push_back({.kind = Kind::greeting});
-        label();
     };
     peer_.on_bytes = [this](Connection& connection, std::string_view) { read(connection); };
     peer_.on_close = [this](Connection& connection, int error) {
@@ -82,7 +85,7 @@ void Client::write_script() {
     if (home_.calm || prng_.chance(3, 4)) {
         script_.push_back({.kind = Kind::quit, .bytes = "QUIT\r\n"});
     } else {
-        script_.push_back({.kind = Kind::leave, .leave = Leave::close});
+        script_.push_back({.kind = Kind::leave, .leave = draw_leave()});
     }
 }
 
@@ -92,7 +95,8 @@ void Client::write_noise() {
 }
 
 Client::Leave Client::draw_leave() {
-    constexpr Leave kWays[] = {Leave::close, Leave::finish, Leave::reset, Leave::silence};
+    constexpr Leave kWays[] = {Leave::close, Leave::finish, Leave::reset, Leave::silence,
+                               Leave::deaf};
     return kWays[prng_.below(std::size(kWays))];
 }
 
@@ -141,6 +145,10 @@ void Client::write_message(bool chunks) {
     }
     if (odds(odds_of.reset)) {
         script_.push_back({.kind = Kind::reset, .bytes = "RSET\r\n", .letter = index});
+        return;
+    }
+    if (odds(odds_of.leave)) {
+        script_.push_back({.kind = Kind::leave, .letter = index, .leave = draw_leave()});
         return;
     }
     const bool cut = odds(odds_of.abort);
@@ -194,36 +202,13 @@ void Client::start() {
 void Client::connect() {
     ++tries_;
     disturbances_ = home_.disturbances;
-    heard_ = home_.world.now();
+    heard_ = said_ = home_.world.now();
+    errors_ = 0;
     // Each session has an address of its own, so that what the relay sends can be told apart.
     const std::uint64_t host = number_ * kTriesMax + tries_;
     source_ = std::string(stranger_ ? "192.168." : "10.200.") + std::to_string(host / 250) + "." +
               std::to_string(1 + host % 250) + ":4000";
     id_ = peer_.connect(kRelayAddress, source_).id();
-}
-
-void Client::label() {
-    const char* text = "in: commands";
-    if (!awaited_.empty()) {
-        switch (awaited_.front().kind) {
-            case Kind::greeting:
-            case Kind::hello:
-                text = "in: hello";
-                break;
-            case Kind::content:
-            case Kind::chunk:
-                text = awaited_.front().last ? "in: end of content" : "in: content";
-                break;
-            case Kind::quit:
-                text = "in: quit";
-                break;
-            default:
-                break;
-        }
-    } else if (at_ < script_.size() && script_[at_].kind == Kind::content) {
-        text = "in: content";
-    }
-    home_.world.network().set_label(id_, text);
 }
 
 void Client::go_on() {
@@ -276,6 +261,7 @@ void Client::step() {
             }
         }
         connection->send(piece);
+        heard_ = said_ = home_.world.now();
         go_on();
         return;
     }
@@ -311,12 +297,12 @@ void Client::send(Action& action) {
         home_.oracle.withdrawn(sent->letter.number);
     }
     heard_ = home_.world.now();
+    said_ = action.bytes.empty() ? said_ : heard_;
     if (action.kind != Kind::content || action.last) {
         Action awaited = action;
         awaited.bytes = in_words(action.bytes);
         awaited_.push_back(std::move(awaited));
     }
-    label();
     const bool pieces = slow_ && !home_.calm && action.bytes.size() > 200;
     if (pieces) {
         sending_ = action.bytes;
@@ -330,10 +316,8 @@ void Client::send(Action& action) {
 }
 
 void Client::leave(Leave how) {
-    if (how == Leave::silence && home_.calm) {
-        how = Leave::reset;  // nobody would end it
-    }
-    constexpr const char* kNames[] = {"closes", "sends its FIN", "resets", "falls silent"};
+    constexpr const char* kNames[] = {"closes", "sends its FIN", "resets", "falls silent",
+                                      "falls silent and deaf"};
     home_.journal.note("client " + std::to_string(number_) + " " +
                        kNames[static_cast<std::size_t>(how)]);
     Connection* connection = peer_.find(id_);
@@ -351,6 +335,9 @@ void Client::leave(Leave how) {
             end(0);
             return;
         case Leave::silence:
+            return;
+        case Leave::deaf:
+            deaf_ = true;
             connection->pause();
             return;
     }
@@ -375,7 +362,9 @@ void Client::read(Connection& connection) {
 }
 
 bool Client::fits(const Action& awaited, std::string_view reply) const {
-    const bool short_of = home_.plan.may_be_short || home_.disturbances != disturbances_;
+    const bool ends = disturbed() && reply.starts_with('4');
+    const bool full = home_.plan.disk_may_be_full() && reply.starts_with("452 4.3.1 ");
+    const bool busy = home_.plan.store_may_be_busy() && reply.starts_with("451 4.3.2 ");
     const smtp::Limits& limits = home_.plan.settings.listeners.front().session.limits;
     const auto is = [&](std::string_view begin) { return reply.starts_with(begin); };
     const Sent* sent = awaited.letter < letters_.size() ? &letters_[awaited.letter] : nullptr;
@@ -385,12 +374,12 @@ bool Client::fits(const Action& awaited, std::string_view reply) const {
         case Kind::hello:
             return is("250-relay.test") || is("250 relay.test");
         case Kind::mail:
-            return is("250 2.1.0 ") || (short_of && is("4"));
+            return is("250 2.1.0 ") || full || ends;
         case Kind::rcpt:
             return is("250 2.1.5 ") || (sent->mail_refused && is("503 ")) ||
                    (sent->letter.recipients.size() > limits.recipients_max && is("452 4.5.3 "));
         case Kind::data:
-            return is("354 ") || (short_of && is("4")) || (sent->mail_refused && is("503 "));
+            return is("354 ") || busy || ends || (sent->mail_refused && is("503 "));
         case Kind::content:
         case Kind::chunk: {
             const bool too_large = sent->letter.content.size() > limits.message_bytes_max;
@@ -398,7 +387,7 @@ bool Client::fits(const Action& awaited, std::string_view reply) const {
                 return !too_large;
             }
             return (!awaited.last && is("250 2.0.0 Ok: ") && reply.find("octets") != reply.npos) ||
-                   (too_large && is("552 ")) || (short_of && is("4")) ||
+                   (too_large && is("552 ")) || full || busy || ends ||
                    ((sent->mail_refused || sent->refused) && is("5"));
         }
         case Kind::reset:
@@ -413,6 +402,24 @@ bool Client::fits(const Action& awaited, std::string_view reply) const {
     RP_PANIC("no such Kind");
 }
 
+bool Client::may_be_dismissed(std::string_view reply) const {
+    const smtp::Limits& limits = home_.plan.settings.listeners.front().session.limits;
+    if (reply.contains("Too many connections")) {
+        return !greeted_ && !awaited_.empty();  // whether there were: see Simulation
+    }
+    if (reply.contains("Timeout exceeded")) {
+        const bool late = home_.world.now() >= said_ + limits.command_timeout;
+        if (late) {
+            home_.world.count(Fault::peer, "client: the session timed out");
+        }
+        return late;
+    }
+    if (reply.contains("Too many errors")) {
+        return errors_ > limits.errors_max;
+    }
+    return disturbed();
+}
+
 void Client::take_reply(const std::string& reply) {
     heard_ = home_.world.now();
     home_.journal.note("client " + std::to_string(number_) + " < " +
@@ -422,7 +429,13 @@ void Client::take_reply(const std::string& reply) {
                             " hears more behind a last reply: " + reply);
         return;
     }
+    errors_ += reply.starts_with('4') || reply.starts_with('5') ? 1 : 0;
     if (reply.starts_with("421 ")) {
+        if (!may_be_dismissed(reply)) {
+            home_.journal.fault(
+                "client " + std::to_string(number_) +
+                " is dismissed without a reason: " + reply.substr(0, reply.find('\n')));
+        }
         dismissed_ = true;
         return;
     }
@@ -439,7 +452,6 @@ void Client::take_reply(const std::string& reply) {
                             " asked: " + in_words(awaited.bytes) + " and was answered: " + reply);
     }
     answered(awaited, reply);
-    label();
     go_on();
 }
 
@@ -494,7 +506,6 @@ void Client::end(int error) {
     }
     home_.journal.note("client " + std::to_string(number_) + " ends, error " +
                        std::to_string(error));
-    const bool disturbed = home_.disturbances != disturbances_;
     if (!greeted_ && tries_ < kTriesMax) {
         // The relay is down, or has no session free, or the connection failed: later again.
         connected_ = dismissed_ = false;
@@ -509,7 +520,7 @@ void Client::end(int error) {
         return;
     }
     const bool answers_due = !awaited_.empty() && !dismissed_ && !left_;
-    if (answers_due && !disturbed && !home_.plan.network_breaks() && connected_) {
+    if (answers_due && !disturbed() && !network_breaks() && connected_) {
         home_.journal.fault("client " + std::to_string(number_) + " loses its connection (error " +
                             std::to_string(error) + ") while it waits for an answer to: " +
                             in_words(awaited_.front().bytes));
@@ -533,39 +544,56 @@ void Client::close_books() {
 void Client::look_at_clock() {
     // Behind its last reply it waits for the end of the connection, which a power cut may keep from
     // it.
-    if (over_ || home_.world.now() < heard_ + kPatience) {
+    if (over_) {
         return;
     }
     if (left_) {
-        calm_down();
+        look_at_silence();
         return;
     }
-    if (!connected_ || (awaited_.empty() && !dismissed_)) {
+    if (home_.world.now() < heard_ + kPatience || !connected_ ||
+        (awaited_.empty() && !dismissed_)) {
         return;
     }
-    if (!awaited_.empty() && disturbances_ == home_.disturbances && !home_.plan.network_breaks()) {
-        home_.journal.fault("client " + std::to_string(number_) +
-                            " waits in vain for an answer to: " + in_words(awaited_.front().bytes));
+    if (!disturbed() && !network_breaks()) {
+        home_.journal.fault(
+            "client " + std::to_string(number_) + " waits in vain for " +
+            (dismissed_ ? "the end" : "an answer to: " + in_words(awaited_.front().bytes)));
     }
+    give_up();
+}
+
+// It has left without a word, and waits for the relay to let go.
+void Client::look_at_silence() {
+    if (peer_.find(id_) == nullptr) {
+        return;
+    }
+    if (home_.world.network().is_left(id_)) {
+        home_.world.count(Fault::peer, "client: a silent one was let go");
+        give_up();
+        return;
+    }
+    const smtp::Limits& limits = home_.plan.settings.listeners.front().session.limits;
+    base::Duration most = limits.command_timeout + kLinger + kSlack;
+    most += deaf_ ? limits.reply_timeout : base::Duration::zero();
+    most += network_breaks() ? 2 * kStallMost : base::Duration::zero();
+    if (home_.world.now() < heard_ + most) {
+        return;
+    }
+    if (!disturbed()) {
+        home_.journal.fault("the relay keeps the session of client " + std::to_string(number_) +
+                            ", which is silent");
+    }
+    give_up();
+}
+
+void Client::give_up() {
     if (Connection* connection = peer_.find(id_)) {
         connection->reset();
     }
     greeted_ = true;
     left_ = true;
     end(0);
-}
-
-void Client::calm_down() {
-    if (over_) {
-        return;
-    }
-    if (left_) {
-        if (Connection* connection = peer_.find(id_)) {
-            connection->reset();
-        }
-        close_books();
-        over_ = true;
-    }
 }
 
 bool Client::awaits_ack() const {

@@ -48,10 +48,8 @@ class Client {
 
     void start();
     [[nodiscard]] bool over() const { return over_; }
-    // To be called now and then: it does not wait for ever.
+    // To be called now and then: it does not wait for ever, and nor may the relay.
     void look_at_clock();
-    // Lets go, should it be one that fell silent.
-    void calm_down();
     // Waits for the answer to a whole message.
     [[nodiscard]] bool awaits_ack() const;
     [[nodiscard]] std::string describe() const;
@@ -70,7 +68,8 @@ class Client {
         quit,
         leave,  // without a word
     };
-    enum class Leave : std::uint8_t { close, finish, reset, silence };
+    // silence: it still reads; deaf: it does not.
+    enum class Leave : std::uint8_t { close, finish, reset, silence, deaf };
     struct Action {
         Kind kind = Kind::noise;
         std::string bytes = {};
@@ -99,10 +98,16 @@ class Client {
     void read(Connection& connection);
     void take_reply(const std::string& reply);
     [[nodiscard]] bool fits(const Action& awaited, std::string_view reply) const;
+    // A 421, which may come in the place of any reply: the relay needs a reason.
+    [[nodiscard]] bool may_be_dismissed(std::string_view reply) const;
+    [[nodiscard]] bool disturbed() const { return home_.disturbances != disturbances_; }
+    // The connection may break, or nothing may come over it, with nobody to blame.
+    [[nodiscard]] bool network_breaks() const { return home_.plan.network_breaks(); }
+    void look_at_silence();
+    void give_up();
     void answered(const Action& awaited, std::string_view reply);
     void end(int error);
     void close_books();
-    void label();
     [[nodiscard]] const Letter& letter(std::size_t index) const { return letters_[index].letter; }
 
     struct Sent {
@@ -126,14 +131,17 @@ class Client {
     std::size_t at_ = 0;
     std::deque<Action> awaited_;
     std::vector<Sent> letters_;
-    std::string reply_;    // lines of the one under way
-    std::string sending_;  // of a slow client
-    base::MonoTime heard_{};
+    std::string reply_;         // lines of the one under way
+    std::string sending_;       // of a slow client
+    base::MonoTime heard_{};    // or said something: what it waits for is due from then on
+    base::MonoTime said_{};     // its last bytes
+    std::uint32_t errors_ = 0;  // 5xx and 4xx that it heard
     std::uint64_t disturbances_ = 0;
     bool step_planned_ = false;
     bool connected_ = false;
     bool greeted_ = false;
     bool left_ = false;       // by its own will
+    bool deaf_ = false;       // … and reads nothing
     bool dismissed_ = false;  // 421 or 221
     bool over_ = false;
     std::uint32_t tries_ = 0;

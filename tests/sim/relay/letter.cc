@@ -33,7 +33,8 @@ void append_line(std::string& content, std::uint64_t number, std::size_t line, b
             "e = caf\xc3\xa9";
     }
     if (prng.chance(1, 16)) {
-        content += std::string(1 + prng.below(900), static_cast<char>('a' + prng.below(26)));
+        const std::uint64_t size = 1 + prng.below(900);
+        content += std::string(size, static_cast<char>('a' + prng.below(26)));
     }
     content += "\r\n";
     if (prng.chance(1, 12)) {

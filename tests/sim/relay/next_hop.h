@@ -1,6 +1,8 @@
 // NextHop: a scripted SMTP server that the relay delivers to. It takes or refuses, at any step, by
-// chance; it goes slow, goes away, and sometimes takes a message without saying so. It tells the
-// oracle all that it is offered and given, and watches that the relay keeps to what it offers.
+// chance; it goes slow, goes silent, talks nonsense, goes away, and sometimes takes a message
+// without saying so. It tells the oracle all that it is offered and given, and watches that the
+// relay keeps to what it offers, and waits for each answer as long as its limits say: not less, and
+// not more.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +18,7 @@
 #include "sim/relay/journal.h"
 #include "sim/relay/oracle.h"
 #include "sim/relay/plan.h"
+#include "sim/relay/program.h"
 #include "sim/world.h"
 
 namespace sim::relay {
@@ -23,7 +26,7 @@ namespace sim::relay {
 class NextHop {
   public:
     NextHop(World& world, const Plan& plan, const HopPlan& hop, Oracle& oracle, Journal& journal,
-            std::uint64_t seed);
+            const Program& program, std::uint64_t seed);
     NextHop(const NextHop&) = delete;
     NextHop& operator=(const NextHop&) = delete;
     ~NextHop() { *alive_ = false; }
@@ -31,8 +34,9 @@ class NextHop {
     void listen();
     void stop_listening();
     [[nodiscard]] bool listens() const { return listens_; }
-    // From now on it does what it is asked.
-    void calm_down();
+    // From now on it does what it is asked, should it `listen`; else it is away. Whom it let wait
+    // for ever it lets wait.
+    void calm_down(bool listens);
     // Answers the next offer of a path with 450, or each, for a test of the waits behind it.
     void refuse_once(const std::string& path) { once_.push_back(path); }
     void refuse_always(const std::string& path) { always_.push_back(path); }
@@ -45,9 +49,20 @@ class NextHop {
 
   private:
     enum class Phase : std::uint8_t { command, data, chunk, silent };
+    // What the relay waits for, and how long it may and must: it leaves no sooner than `least`
+    // after `asked`, and no later than `most` after it is put.
+    struct Question {
+        const char* about = nullptr;  // nullptr: nothing
+        base::Duration least{};
+        base::Duration most{};
+        base::MonoTime asked{};
+    };
     struct State {
         Phase phase = Phase::command;
         bool busy = false;  // an answer is being thought about
+        Question question;
+        std::uint64_t disturbances = 0;
+        bool network_breaks = false;
         Given message;
         bool extended = false;  // greeted with EHLO
         bool in_transaction = false;
@@ -66,6 +81,8 @@ class NextHop {
     using StatePointer = std::shared_ptr<State>;
 
     void accepted(Connection& connection);
+    // The relay has ended the connection, or it broke.
+    void left(Connection& connection, State& state);
     void work(EndpointId id);
     [[nodiscard]] bool work_once(Connection& connection, State& state);
     [[nodiscard]] bool take_command(Connection& connection, State& state);
@@ -74,6 +91,7 @@ class NextHop {
     void command(Connection& connection, State& state, const std::string& line);
     void on_hello(Connection& connection, State& state, const std::string& line);
     void on_mail(Connection& connection, State& state, const std::string& line);
+    void check_parameters(const State& state, std::string_view line);
     void on_recipient(Connection& connection, State& state, const std::string& line);
     void on_data(Connection& connection, State& state);
     void begin_content(State& state);
@@ -82,6 +100,19 @@ class NextHop {
     void end_transaction(State& state);
     // Should it misbehave here? Then it has.
     [[nodiscard]] bool mishap(Connection& connection, State& state);
+    void talk_nonsense(Connection& connection, State& state);
+    [[nodiscard]] bool refuse_chunk(Connection& connection, State& state);
+    // --- patience: next_hop_patience.cc ---
+    [[nodiscard]] Question question_of(const State& state, std::string_view line) const;
+    [[nodiscard]] Question question_of_content(base::MonoTime asked) const;
+    void put(Connection& connection, State& state, const Question& question);
+    // Answers that question late, or never. nullptr: the connection is gone by then.
+    using Answer = std::function<void(Connection* connection)>;
+    void think(Connection& connection, State& state, const Question& question, Answer answer);
+    [[nodiscard]] bool excused(const State& state) const;
+    // The relay ends it: is that its right?
+    void check_leaving(const State& state);
+    void check_staying(EndpointId id, const Question& question);
     void answer(Connection& connection, const std::string& reply);
     void never(Connection& connection, const std::vector<std::string>& paths,
                const std::string& reply);
@@ -90,9 +121,6 @@ class NextHop {
     [[nodiscard]] base::MonoTime sent_at(const State& state) const;
     [[nodiscard]] bool odds(std::uint32_t per_thousand) {
         return !calm_ && per_thousand > 0 && prng_.chance(per_thousand, 1000);
-    }
-    void label(Connection& connection, const char* text) {
-        world_.network().set_label(connection.id(), text);
     }
     void note(const Connection& connection, const std::string& text);
     static StatePointer state_of(Connection& connection) {
@@ -104,6 +132,7 @@ class NextHop {
     const HopPlan& hop_;
     Oracle& oracle_;
     Journal& journal_;
+    const Program& program_;
     base::Prng prng_;
     sim::Peer peer_;
     std::vector<EndpointId> open_;

@@ -151,8 +151,11 @@ void Oracle::died(const std::vector<std::uint64_t>& durable, bool in_line) {
         const Outcome* last = certain(one);
         const bool open = last == nullptr || !is_final(last->status);
         const auto letter = letter_of(key);
-        if (open &&
-            (one.never_in == generation_ || (letter && may_have_expired(messages_.at(*letter))))) {
+        const Message* message = letter ? &messages_.at(*letter) : nullptr;
+        const bool may_fail =
+            one.never_in == generation_ ||
+            (message != nullptr && (may_have_expired(*message) || may_be_too_large(*message)));
+        if (open && may_fail) {
             ++one.open_deaths;
         }
     }
@@ -161,7 +164,8 @@ void Oracle::died(const std::vector<std::uint64_t>& durable, bool in_line) {
 void Oracle::stopped(const std::vector<std::uint64_t>& durable) {
     running_ = false;
     for (std::size_t shard = 0; shard < logged_.size(); ++shard) {
-        if (durable.at(shard) != logged_[shard].size()) {
+        // On a full disk there may be no room for them.
+        if (durable.at(shard) != logged_[shard].size() && !plan_.disk_may_be_full()) {
             journal_.fault("shard " + std::to_string(shard) + " was stopped with " +
                            std::to_string(durable[shard]) + " durable outcomes of " +
                            std::to_string(logged_[shard].size()));
@@ -245,7 +249,8 @@ void Oracle::attempt(std::uint32_t shard, const mail::AttemptEvent& event) {
     check_count(key, one, event);
     if (event.status == Status::sent) {
         check_sent(key, one);
-    } else if (event.status == Status::bounced && !said_never(path, event)) {
+    } else if (event.status == Status::bounced && !said_never(path, event) &&
+               (is_sender(path) || event.code != 0 || !may_be_too_large(*message))) {
         journal_.fault(key + " has failed for good, and no next hop has said so");
     } else if (event.status == Status::deferred && said_never(path, event) && !plan_.may_be_short) {
         // Unless its notification could not be stored.
@@ -270,6 +275,15 @@ void Oracle::attempt(std::uint32_t shard, const mail::AttemptEvent& event) {
 bool Oracle::said_never(const std::string& path, const mail::AttemptEvent& event) {
     return std::ranges::any_of(recipient(path).never, [&](const std::string& reply) {
         return reply.starts_with(std::to_string(event.code)) && reply.ends_with(event.reply);
+    });
+}
+
+bool Oracle::may_be_too_large(const Message& message) const {
+    const Letter& letter = message.letter;
+    // With the trace header; and what has to be converted grows.
+    const std::size_t size = letter.content.size() * (letter.eight_bit ? 3 : 1) + 1000;
+    return std::ranges::any_of(plan_.hops, [&](const HopPlan& hop) {
+        return hop.size_bytes_max > 0 && size > hop.size_bytes_max;
     });
 }
 
@@ -404,6 +418,12 @@ void Oracle::never(const std::vector<std::string>& paths, const std::string& rep
         if (is_sender(path)) {
             lost_senders_.insert(path);
         }
+    }
+}
+
+void Oracle::never_from(const std::string& reverse_path, const std::string& reply) {
+    if (const Message* message = known(reverse_path, "a next hop is sent mail from")) {
+        never(message->letter.recipients, reply);
     }
 }
 

@@ -81,6 +81,8 @@ class Oracle {
     // Next hops. `sent`: when the relay sent the command.
     void offered(const std::string& path, base::MonoTime sent);
     void never(const std::vector<std::string>& paths, const std::string& reply);  // 5xx
+    // … to MAIL, of whose recipients nothing is known.
+    void never_from(const std::string& reverse_path, const std::string& reply);
     void part(const std::vector<std::string>& paths, std::string_view content, bool eight_bit);
     // Checks what was given, whatever the answer.
     void given(const Given& message);
@@ -167,6 +169,8 @@ class Oracle {
     void check_sent(const std::string& key, Recipient& recipient);
     [[nodiscard]] bool said_never(const std::string& path, const mail::AttemptEvent& event);
     [[nodiscard]] bool may_have_expired(const Message& message) const;
+    // For some next hop, by its own SIZE.
+    [[nodiscard]] bool may_be_too_large(const Message& message) const;
     [[nodiscard]] base::Duration ack_most() const;
     void check_copy(const std::string& key, const Recipient& recipient, base::MonoTime sent);
     void check_letter(const Given& message);

@@ -223,8 +223,10 @@ void Oracle::check_failure(const std::string& path, std::string_view fields) {
     const std::string_view status = field_of(fields, "\r\nStatus: ");
     const std::string reply(field_of(fields, "\r\nDiagnostic-Code: smtp; "));
     const bool said = one.never.contains(reply) && status == reply.substr(4, status.size());
-    const bool over = status == "5.4.7" && may_have_expired(messages_.at(*letter_of(path)));
-    if (field_of(fields, "\r\nAction: ") != "failed" || (!said && !over)) {
+    const Message& message = messages_.at(*letter_of(path));
+    const bool over = status == "5.4.7" && may_have_expired(message);
+    const bool too_large = status == "5.3.4" && may_be_too_large(message);
+    if (field_of(fields, "\r\nAction: ") != "failed" || (!said && !over && !too_large)) {
         journal_.fault("a notification names " + path +
                        ", and says what is not so: " + std::string(fields));
     }

@@ -13,6 +13,7 @@ using std::chrono::seconds;
 
 constexpr const char* kHopAddresses[] = {"10.0.1.1:25", "10.0.1.2:25", "10.0.1.3:25"};
 
+// One draw per statement, or compilers do not agree on their order.
 class Dice {
   public:
     explicit Dice(base::Prng& prng) : prng_(prng) {}
@@ -48,7 +49,7 @@ Faults draw_faults(Dice& dice) {
     // What only cuts and delays may be frequent.
     for (const Fault fault :
          {Fault::split, Fault::short_send, Fault::short_receive, Fault::cancel_loses,
-          Fault::multishot_end, Fault::no_buffers, Fault::slow_doorbell, Fault::short_read}) {
+          Fault::multishot_end, Fault::no_buffers, Fault::short_read}) {
         faults.set(fault, 100 * dice.odds(2000));
     }
     for (const Fault fault : {Fault::connect_refused, Fault::connect_silent, Fault::accept_error}) {
@@ -79,7 +80,8 @@ void draw_world(Dice& dice, Plan& plan) {
     world.network_latency = {std::chrono::microseconds(10),
                              dice.one_of<base::Duration>({std::chrono::microseconds(200),
                                                           milliseconds(2), milliseconds(60)})};
-    world.restart_delay = {milliseconds(100), seconds(2)};
+    world.restart_delay = {milliseconds(1),
+                           dice.one_of<base::Duration>({milliseconds(5), seconds(2)})};
     world.slow_disk_time = {milliseconds(5), seconds(2)};
     world.stall_time = {milliseconds(100), kStallMost};
     world.connect_timeout = seconds(40);
@@ -88,7 +90,6 @@ void draw_world(Dice& dice, Plan& plan) {
     // Now and then room for a handful of segments.
     if (dice.chance(1, 8)) {
         world.disk.capacity_bytes = dice.between(1200, 3000) << 10U;
-        plan.may_be_short = true;
     }
 }
 
@@ -153,10 +154,7 @@ void draw_relay(Dice& dice, Plan& plan) {
     }
     route.connections_max = dice.one_of({2U, 4U, 12U});
     queue.routes.push_back(std::move(route));
-    if (plan.on(Fault::no_space) || plan.on(Fault::short_write) || store.transactions_max < 100 ||
-        store.chunk_bytes_max < (8ULL << 20U)) {
-        plan.may_be_short = true;
-    }
+    plan.may_be_short = plan.disk_may_be_full() || plan.store_may_be_busy();
 }
 
 void draw_clients(Dice& dice, Plan& plan) {
@@ -169,6 +167,7 @@ void draw_clients(Dice& dice, Plan& plan) {
     odds.reset = dice.odds(200);
     odds.abort = dice.odds(300);
     odds.vanish = dice.odds(300);
+    odds.leave = dice.odds(150, 3);
     odds.null_path = dice.odds(300);
     odds.eight_bit = dice.odds(300);
     odds.large = dice.odds(300, 5);
@@ -176,6 +175,12 @@ void draw_clients(Dice& dice, Plan& plan) {
     odds.many_recipients = dice.odds(200, 2);
     odds.bad_recipient = dice.odds(200, 2);
     odds.slow = dice.odds(500);
+    if (plan.world.disk.capacity_bytes < kMuchDiskBytes) {
+        // Much large mail, so that the disk is full before the queue is empty.
+        plan.sessions += 12;
+        odds.large = 800;
+        plan.content_bytes_max = 150'000;
+    }
 }
 
 void draw_hops(Dice& dice, Plan& plan) {
@@ -186,9 +191,11 @@ void draw_hops(Dice& dice, Plan& plan) {
         hop.pipelining = dice.chance(2, 3);
         hop.chunking = dice.chance(2, 3);
         hop.eight_bit = dice.chance(3, 4);
+        hop.away = dice.one_of({Silence::refuse, Silence::no_answer, Silence::unreachable});
         hop.extended = dice.chance(7, 8);
+        hop.size_bytes_max = dice.one_of({0U, 0U, 0U, 60'000U});
         HopOdds& odds = hop.odds;
-        odds.greeting = dice.odds(200, 2);
+        odds.greeting = dice.odds(200, 3);
         odds.hello = dice.odds(200, 1);
         odds.later = dice.odds(300, 4);
         odds.never = dice.odds(200, 4);
@@ -196,8 +203,11 @@ void draw_hops(Dice& dice, Plan& plan) {
         odds.close = dice.odds(60, 2);
         odds.close_inside = dice.odds(200, 2);
         odds.lost_answer = dice.odds(300, 2);
-        odds.slow = dice.odds(300, 2);
-        odds.too_slow = dice.odds(50, 1);
+        odds.slow = dice.odds(300, 3);
+        odds.slow_end = dice.odds(500, 4);
+        odds.too_slow = dice.odds(800, 7);
+        odds.chunk = dice.odds(800, 5);
+        odds.broken = dice.odds(60, 2);
         odds.too_many = dice.odds(200, 1);
         plan.hops.push_back(std::move(hop));
     }
@@ -211,11 +221,20 @@ void draw_ends(Dice& dice, Plan& plan) {
     for (std::uint64_t i = 0; i < count; ++i) {
         PlannedEnd end;
         end.at = dice.between(base::Duration::zero(), plan.storm);
-        end.kind = dice.one_of({EndKind::power, EndKind::power_at_write, EndKind::power_at_write,
-                                EndKind::power_at_ack, EndKind::power_at_taken, EndKind::kill,
-                                EndKind::stop});
+        end.kind =
+            dice.one_of({EndKind::power, EndKind::power_at_write, EndKind::power_at_write,
+                         EndKind::power_at_ack, EndKind::power_at_taken, EndKind::power_at_name,
+                         EndKind::kill, EndKind::kill_at_write, EndKind::stop});
         end.again_after_events = dice.chance(1, 3) ? dice.between(1, 250) : 0;
         plan.ends.push_back(end);
+    }
+}
+
+void draw_calm(Dice& dice, Plan& plan) {
+    plan.first_hop_stays_down = plan.hops.size() > 1 && dice.chance(1, 2);
+    if (plan.first_hop_stays_down && plan.hops.front().away == Silence::no_answer) {
+        // Each new connection is tried there first, and some mail expires before it is through.
+        plan.hops.front().away = Silence::unreachable;
     }
 }
 
@@ -229,8 +248,12 @@ std::string name_of(EndKind kind) {
             return "power at a 250";
         case EndKind::power_at_taken:
             return "power at a next hop's 250";
+        case EndKind::power_at_name:
+            return "power at a rename";
         case EndKind::kill:
             return "kill";
+        case EndKind::kill_at_write:
+            return "kill at a write";
         case EndKind::stop:
             return "stop";
     }
@@ -266,13 +289,24 @@ Plan Plan::of(std::uint64_t seed) {
               .hop_changes = {},
               .ends = {},
               .storm = {},
+              .first_hop_stays_down = false,
               .may_be_short = false};
     draw_world(dice, plan);
     draw_hops(dice, plan);
     draw_relay(dice, plan);
     draw_clients(dice, plan);
     draw_ends(dice, plan);
+    draw_calm(dice, plan);
     return plan;
+}
+
+bool Plan::disk_may_be_full() const {
+    return on(Fault::no_space) || on(Fault::short_write) ||
+           world.disk.capacity_bytes < kMuchDiskBytes;
+}
+
+bool Plan::store_may_be_busy() const {
+    return settings.store.transactions_max < 100 || settings.store.chunk_bytes_max < (8ULL << 20U);
 }
 
 std::string Plan::text() const {

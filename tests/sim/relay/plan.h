@@ -13,6 +13,7 @@
 #include "base/prng.h"
 #include "base/time.h"
 #include "sim/faults.h"
+#include "sim/network.h"
 #include "sim/world.h"
 
 namespace sim::relay {
@@ -26,6 +27,7 @@ struct ClientOdds {
     std::uint32_t reset = 0;       // RSET instead of the end of a message
     std::uint32_t abort = 0;       // gone in mid-content
     std::uint32_t vanish = 0;      // gone between the end of content and its answer
+    std::uint32_t leave = 0;       // gone in mid-envelope
     std::uint32_t null_path = 0;
     std::uint32_t eight_bit = 0;
     std::uint32_t large = 0;
@@ -46,8 +48,11 @@ struct HopOdds {
     std::uint32_t close_inside = 0;  // in mid-content
     std::uint32_t lost_answer = 0;   // takes the message, and closes without saying so
     std::uint32_t slow = 0;          // answers late
-    std::uint32_t too_slow = 0;      // after the time that the relay waits
-    std::uint32_t too_many = 0;      // 452 behind accepted recipients
+    std::uint32_t slow_end = 0;      // answers late to a whole message
+    std::uint32_t too_slow = 0;  // of those: maybe after the time that the relay waits, or never
+    std::uint32_t chunk = 0;     // 4xx, 5xx or a mishap at a chunk that is not the last
+    std::uint32_t broken = 0;    // what is no reply, or none that fits
+    std::uint32_t too_many = 0;  // 452 behind accepted recipients
 };
 
 struct HopPlan {
@@ -55,7 +60,9 @@ struct HopPlan {
     bool pipelining = true;
     bool chunking = true;
     bool eight_bit = true;
-    bool extended = true;  // false: EHLO is unknown to it
+    Silence away = Silence::refuse;    // what its address does while it is away
+    bool extended = true;              // false: EHLO is unknown to it
+    std::uint64_t size_bytes_max = 0;  // it says SIZE with that; 0: without a limit
     HopOdds odds;
 };
 
@@ -64,7 +71,9 @@ enum class EndKind : std::uint8_t {
     power_at_write,  // … within a few events of a write to the log
     power_at_ack,    // … of a 250 that leaves
     power_at_taken,  // … of a next hop's 250
+    power_at_name,   // … of a rename or an unlink
     kill,            // kill -9
+    kill_at_write,   // … while a write to the log is slow, so that it still goes on at the restart
     stop,            // SIGTERM, and a start; sometimes the power fails meanwhile
 };
 
@@ -96,10 +105,15 @@ struct Plan {
     base::Duration hop_changes{};
     std::vector<PlannedEnd> ends;
     base::Duration storm{};
+    // Behind the storm all that is wrong is over, but for this.
+    bool first_hop_stays_down = false;
 
     [[nodiscard]] bool on(Fault fault) const { return world.faults.rate(fault) > 0; }
     // A message or command may be refused for want of room, memory or slots.
     bool may_be_short = false;
+    // … of room on the disk; of memory or slots.
+    [[nodiscard]] bool disk_may_be_full() const;
+    [[nodiscard]] bool store_may_be_busy() const;
     // Connections may break, or be given up, with nobody to blame.
     [[nodiscard]] bool network_breaks() const { return on(Fault::reset) || on(Fault::stall); }
 
@@ -111,6 +125,7 @@ struct Plan {
 
 inline constexpr const char* kRelayAddress = "10.0.0.1:25";
 inline constexpr const char* kRelayName = "relay.test";
+inline constexpr std::uint64_t kMuchDiskBytes = std::uint64_t{1} << 40U;  // more than a run needs
 inline constexpr base::Duration kStallMost = std::chrono::seconds(45);
 
 }  // namespace sim::relay

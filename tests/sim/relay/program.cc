@@ -207,8 +207,7 @@ void Program::could_not_start(const base::Error& error) {
     const bool excused =
         (number == EIO && (plan_.on(Fault::read_error) || plan_.on(Fault::write_error) ||
                            plan_.on(Fault::sync_error) || plan_.on(Fault::short_write))) ||
-        (error.describe().find("No space left") != std::string::npos &&
-         (plan_.may_be_short || plan_.on(Fault::short_write)));
+        (error.describe().find("No space left") != std::string::npos && plan_.disk_may_be_full());
     if (!excused) {
         journal_.fault("the relay cannot start: " + error.describe());
     }
@@ -255,6 +254,7 @@ std::vector<std::uint64_t> Program::durable_outcomes() {
 // The world calls it: the program is dead, or has closed.
 void Program::tear_down() {
     if (stage_ == Stage::closed) {
+        ++disturbances_;
         oracle_.stopped(durable_outcomes());
         for (const std::unique_ptr<Shard>& shard : shards_) {
             const auto& driver = static_cast<SimDriver&>(shard->shard->driver());

@@ -24,8 +24,10 @@ sim::Options world_options(const Plan& plan, std::FILE* events) {
 
 Plan calmed(Plan plan) {
     plan.world.faults = Faults::none();
+    plan.world.disk.capacity_bytes = kMuchDiskBytes;
     plan.client = {};
     plan.content_bytes_max = 2000;
+    plan.may_be_short = false;
     return plan;
 }
 
@@ -62,8 +64,8 @@ Simulation::Simulation(std::uint64_t seed, std::FILE* notes, std::FILE* events)
       disk_is_prompt_(!plan_.on(Fault::slow_disk) && !plan_.may_be_short) {
     journal_.note(plan_.text());
     for (const HopPlan& hop : plan_.hops) {
-        hops_.push_back(
-            std::make_unique<NextHop>(world_, plan_, hop, oracle_, journal_, prng_.next()));
+        hops_.push_back(std::make_unique<NextHop>(world_, plan_, hop, oracle_, journal_, program_,
+                                                  prng_.next()));
         hops_.back()->on_accept = [this] { check_connections(); };
         hops_.back()->on_taken = [this] {
             if (std::exchange(taken_trap_, false)) {
@@ -79,6 +81,9 @@ Simulation::Simulation(std::uint64_t seed, std::FILE* notes, std::FILE* events)
     world_.set_probe(
         [this](Fault fault, std::string_view state) { return state_of(fault, state); });
     host_.on_start = [this](const io::Op& op) { look_at(op); };
+    host_.on_bytes = [this](EndpointId endpoint, bool sent, base::Bytes bytes) {
+        follow(endpoint, sent, bytes);
+    };
     program_.on_start = [this] { starts(); };
     program_.on_up = [this] { oracle_.check_queue(program_.queued()); };
     program_.on_stopped = [this] {
@@ -188,8 +193,14 @@ void Simulation::end_program(const PlannedEnd& end) {
         case EndKind::power_at_taken:
             taken_trap_ = true;
             return;
+        case EndKind::power_at_name:
+            name_trap_ = true;
+            return;
         case EndKind::kill:
             host_.kill();
+            return;
+        case EndKind::kill_at_write:
+            kill_trap_ = true;
             return;
         case EndKind::stop:
             if (program_.up()) {
@@ -225,10 +236,31 @@ void Simulation::tick() {
 void Simulation::look_at(const io::Op& op) {
     if (op.code() == io::OpCode::send || op.code() == io::OpCode::send_vector) {
         look_for_ack(op);
+        look_for_refusal(op);
     } else if (op.code() == io::OpCode::write_vector && program_.up() &&
                std::exchange(write_trap_, false)) {
+        host_.inject({.code = op.code(), .delay = world_.draw({milliseconds(1), seconds(1)})});
         world_.crash_at_event(host_, world_.events() + 1 + prng_.below(6));
+    } else if (op.code() == io::OpCode::write_vector && program_.up() &&
+               std::exchange(kill_trap_, false)) {
+        host_.inject({.code = op.code(), .delay = world_.draw({milliseconds(10), seconds(2)})});
+        world_.after(world_.draw({{}, milliseconds(1)}), "kill", [this] { host_.kill(); });
+    } else if ((op.code() == io::OpCode::rename || op.code() == io::OpCode::unlink) &&
+               program_.up() && std::exchange(name_trap_, false)) {
+        world_.crash_at_event(host_, world_.events() + 1 + prng_.below(12));
     }
+}
+
+void Simulation::follow(EndpointId endpoint, bool sent, base::Bytes bytes) {
+    Network& network = world_.network();
+    const bool session = network.local(endpoint).text() == kRelayAddress;
+    Conversation& conversation = conversations_.try_emplace(endpoint, session).first->second;
+    if (sent == session) {
+        conversation.replies(base::as_text(bytes));
+    } else {
+        conversation.commands(base::as_text(bytes));
+    }
+    network.set_label(endpoint, conversation.label());
 }
 
 // What the relay is about to say is held against the disk as it is now.
@@ -253,6 +285,33 @@ void Simulation::look_for_ack(const io::Op& op) {
             world_.crash_at_event(host_, world_.events() + 1 + prng_.below(12));
         }
     }
+}
+
+// Nobody is sent away while there is a session for him.
+void Simulation::look_for_refusal(const io::Op& op) {
+    const io::Op::Parameters& parameters = op.parameters();
+    const std::string_view text(static_cast<const char*>(parameters.memory), parameters.size);
+    if (op.code() != io::OpCode::send || !text.starts_with("421 relay.test Too many connections")) {
+        return;
+    }
+    refused_.insert(host_.endpoint_of(parameters.handle));
+    const auto address = io::SocketAddress::parse(kRelayAddress);
+    const auto servers = world_.network().servers_of(*address);
+    const auto sessions =
+        std::ranges::count_if(servers, [this](EndpointId id) { return !refused_.contains(id); });
+    if (static_cast<std::uint64_t>(sessions) < program_.settings().sessions_max) {
+        journal_.fault("a client is refused while " + std::to_string(sessions) +
+                       " sessions are in use, of " +
+                       std::to_string(program_.settings().sessions_max) + " for each shard");
+    }
+}
+
+bool Simulation::stays(const NextHop& hop) const {
+    return !plan_.first_hop_stays_down || &hop != hops_.front().get();
+}
+
+NextHop& Simulation::serving_hop() {
+    return **std::ranges::find_if(hops_, [](const auto& hop) { return hop->listens(); });
 }
 
 void Simulation::check_connections() {
@@ -318,15 +377,12 @@ bool Simulation::clients_over() const {
 void Simulation::calm_down() {
     journal_.note("the faults stop");
     calm_ = true;
-    write_trap_ = ack_trap_ = taken_trap_ = false;
+    write_trap_ = ack_trap_ = taken_trap_ = name_trap_ = kill_trap_ = false;
     again_after_events_ = 0;
     world_.set_faults(Faults::none());
-    host_.disk().set_capacity_bytes(std::uint64_t{1} << 40U);
+    host_.disk().set_capacity_bytes(kMuchDiskBytes);
     for (const std::unique_ptr<NextHop>& hop : hops_) {
-        hop->calm_down();
-    }
-    for (const std::unique_ptr<Client>& client : clients_) {
-        client->calm_down();
+        hop->calm_down(stays(*hop));
     }
 }
 
@@ -356,13 +412,25 @@ bool Simulation::drain() {
     return empty;
 }
 
+// All that they send is acknowledged, unless a stop comes in between: nothing stands against it.
 bool Simulation::clients_come(std::uint64_t count) {
+    const std::uint64_t first = next_letter_;
+    const std::size_t before = oracle_.acknowledged_count();
+    const std::uint64_t disturbances = program_.disturbances();
     for (std::uint64_t i = 0; i < count; ++i) {
         clients_.push_back(
             std::make_unique<Client>(home(calm_plan_), next_client_++, prng_.next()));
         clients_.back()->start();
     }
-    return run_until([this] { return clients_over(); }, minutes(1));
+    const bool over = run_until([this] { return clients_over(); }, minutes(1));
+    const std::size_t accepted = oracle_.acknowledged_count() - before;
+    const bool undisturbed = program_.disturbances() == disturbances;
+    if (over && undisturbed && accepted != next_letter_ - first) {
+        journal_.fault("of " + std::to_string(next_letter_ - first) +
+                       " letters that nothing stood against, " + std::to_string(accepted) +
+                       " were acknowledged");
+    }
+    return over;
 }
 
 // Sessions that stay in mid-content: nobody's 250 waits for them longer than for a commit_delay.
@@ -394,7 +462,7 @@ bool Simulation::try_once_more() {
     const std::uint64_t refusals = prng_.below(4);
     base::Duration wait{};
     for (std::uint32_t i = 1; i <= refusals && wait + plan_.wait_after(i) < plan_.expiry / 2; ++i) {
-        hops_.front()->refuse_once("r0." + std::to_string(first) + "@dst.test");
+        serving_hop().refuse_once("r0." + std::to_string(first) + "@dst.test");
         wait += plan_.wait_after(i) + seconds(2);
     }
     const std::uint64_t count = 1 + prng_.below(3);
@@ -432,14 +500,17 @@ bool Simulation::give_one_up() {
     const bool sent = clients_come(1);
     // An attempt that began in time, and ended behind it, makes it wait once more.
     const base::Duration longest = plan_.wait_after(UINT32_MAX);
+    // Which takes as long as no next hop answers.
+    const base::Duration attempt =
+        (away ? hops_.size() : 0) * plan_.settings.queue.smtp.connect_timeout;
     const bool expired = sent && run_until([&] { return oracle_.has_expired(path); },
-                                           plan_.expiry + longest + seconds(5));
+                                           plan_.expiry + longest + attempt + seconds(5));
     if (!expired) {
         journal_.fault(path + " has not expired, and its time is over");
         return false;
     }
     for (const std::unique_ptr<NextHop>& hop : hops_) {
-        if (away) {
+        if (away && stays(*hop)) {
             hop->listen();
         }
     }

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "sim/host.h"
 #include "sim/peer.h"
 #include "sim/relay/client.h"
+#include "sim/relay/conversation.h"
 #include "sim/relay/journal.h"
 #include "sim/relay/next_hop.h"
 #include "sim/relay/oracle.h"
@@ -59,7 +62,11 @@ class Simulation {
     void starts();
     void look_at(const io::Op& op);
     void look_for_ack(const io::Op& op);
+    void follow(EndpointId endpoint, bool sent, base::Bytes bytes);
     void check_connections();
+    void look_for_refusal(const io::Op& op);
+    [[nodiscard]] bool stays(const NextHop& hop) const;  // there, when the storm is over
+    [[nodiscard]] NextHop& serving_hop();
     [[nodiscard]] std::string state_of(Fault fault, std::string_view state);
     void count_moment(Fault fault);
 
@@ -88,6 +95,8 @@ class Simulation {
     std::vector<std::unique_ptr<Client>> clients_;
     std::uint64_t next_letter_ = 1;
     std::uint64_t next_client_ = 1;
+    std::set<EndpointId> refused_;  // connections for which the relay had no session
+    std::map<EndpointId, Conversation> conversations_;  // of the relay
     Meetings moments_;
     bool calm_ = false;
     bool disk_is_prompt_ = false;  // no operation takes longer than usual, or fails
@@ -96,6 +105,8 @@ class Simulation {
     bool ack_trap_ = false;
     bool taken_trap_ = false;
     bool stop_trap_ = false;
+    bool name_trap_ = false;
+    bool kill_trap_ = false;
     std::uint64_t again_after_events_ = 0;
 };
 
