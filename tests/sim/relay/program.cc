@@ -331,4 +331,19 @@ std::size_t Program::queue_size() {
     return sum;
 }
 
+const char* name_of(Program::Stage stage) {
+    switch (stage) {
+        case Program::Stage::down:
+            return "down";
+        case Program::Stage::opening:
+            return "opening";
+        case Program::Stage::up:
+            return "up";
+        case Program::Stage::closing:
+        case Program::Stage::closed:
+            return "closing";
+    }
+    RP_PANIC("no such Stage");
+}
+
 }  // namespace sim::relay

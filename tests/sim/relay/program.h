@@ -99,4 +99,6 @@ class Program {
     std::uint64_t disturbances_ = 0;
 };
 
+[[nodiscard]] const char* name_of(Program::Stage stage);
+
 }  // namespace sim::relay
