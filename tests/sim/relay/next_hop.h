@@ -40,6 +40,7 @@ class NextHop {
     // Answers the next offer of a path with 450, or each, for a test of the waits behind it.
     void refuse_once(const std::string& path) { once_.push_back(path); }
     void refuse_always(const std::string& path) { always_.push_back(path); }
+    void refuse_for_good(const std::string& path) { for_good_.push_back(path); }  // 550
 
     // A message was given and its answer has not left, or has just.
     [[nodiscard]] bool answer_due() const;
@@ -138,6 +139,7 @@ class NextHop {
     std::vector<EndpointId> open_;
     std::vector<std::string> once_;
     std::vector<std::string> always_;
+    std::vector<std::string> for_good_;
     bool listens_ = false;
     bool calm_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

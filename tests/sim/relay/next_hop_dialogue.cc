@@ -138,6 +138,8 @@ void NextHop::on_recipient(Connection& connection, State& state, const std::stri
         answer(connection, "450 4.2.0 later");
     } else if (std::ranges::find(always_, path) != always_.end()) {
         answer(connection, "450 4.2.1 never today");
+    } else if (std::ranges::find(for_good_, path) != for_good_.end()) {
+        never(connection, {path}, "550 5.1.1 no such user");
     } else if (!state.message.recipients.empty() && odds(hop_.odds.too_many)) {
         answer(connection, "452 4.5.3 too many recipients");
     } else if (odds(hop_.odds.later)) {

@@ -104,7 +104,7 @@ class Oracle {
     // Every acknowledged letter from that number on has reached all its recipients.
     [[nodiscard]] bool all_taken_from(std::uint64_t letter) const;
     [[nodiscard]] std::size_t recipients_from(std::uint64_t letter) const;
-    [[nodiscard]] bool has_expired(const std::string& path) const;
+    [[nodiscard]] bool has_failed(const std::string& path) const;
     // By a notification that a next hop was given.
     [[nodiscard]] bool is_named(const std::string& path) const;
     [[nodiscard]] bool outcome_waits() const;

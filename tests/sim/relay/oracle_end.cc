@@ -26,10 +26,10 @@ std::size_t Oracle::recipients_from(std::uint64_t letter) const {
     return sum;
 }
 
-bool Oracle::has_expired(const std::string& path) const {
+bool Oracle::has_failed(const std::string& path) const {
     const auto at = recipients_.find(path);
     return at != recipients_.end() && !at->second.outcomes.empty() &&
-           at->second.outcomes.back().status == Status::expired;
+           at->second.outcomes.back().status >= Status::bounced;
 }
 
 bool Oracle::is_named(const std::string& path) const {

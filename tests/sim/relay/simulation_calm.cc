@@ -143,31 +143,45 @@ bool Simulation::try_once_more() {
 }
 
 // What nobody takes is given up when its time is over, and not later, and its sender is told: be
-// it refused over and over, or all next hops away.
+// it refused over and over, or all next hops away. What is refused for good is given up at once.
 bool Simulation::give_one_up() {
-    if (plan_.expiry > minutes(3) || prng_.chance(1, 2)) {
+    const bool for_good = prng_.chance(1, 2);
+    const bool away = !for_good && prng_.chance(1, 2);
+    if (!for_good && plan_.expiry > minutes(3)) {
         return true;
     }
     const std::string path = "r0." + std::to_string(next_letter_) + "@dst.test";
-    const bool away = prng_.chance(1, 2);
-    journal_.note(path + (away ? " finds no next hop" : " is refused over and over"));
+    journal_.note(path + (for_good ? " is refused for good"
+                          : away   ? " finds no next hop"
+                                   : " is refused over and over"));
+    std::vector<NextHop*> serving;
     for (const std::unique_ptr<NextHop>& hop : hops_) {
-        away ? hop->stop_listening() : hop->refuse_always(path);
+        if (hop->listens()) {
+            serving.push_back(hop.get());
+        }
+    }
+    for (NextHop* hop : serving) {
+        if (for_good) {
+            hop->refuse_for_good(path);
+        } else if (away) {
+            hop->stop_listening();
+        } else {
+            hop->refuse_always(path);
+        }
     }
     const bool sent = clients_come(1);
     // An attempt that began in time, and ended behind it, makes it wait once more.
-    const base::Duration longest = plan_.wait_after(UINT32_MAX);
-    // Which takes as long as no next hop answers.
-    const base::Duration attempt =
-        (away ? hops_.size() : 0) * plan_.settings.queue.smtp.connect_timeout;
-    const bool expired = sent && run_until([&] { return oracle_.has_expired(path); },
-                                           plan_.expiry + longest + attempt + seconds(5));
-    if (!expired) {
-        journal_.fault(path + " has not expired, and its time is over");
+    const base::Duration longest =
+        plan_.wait_after(UINT32_MAX) + hops_.size() * plan_.settings.queue.smtp.connect_timeout;
+    const base::Duration most = for_good ? seconds(20) : plan_.expiry + longest + seconds(5);
+    const bool failed = sent && run_until([&] { return oracle_.has_failed(path); }, most);
+    if (!failed) {
+        journal_.fault(path + (for_good ? " has not failed, and was refused for good"
+                                        : " has not expired, and its time is over"));
         return false;
     }
-    for (const std::unique_ptr<NextHop>& hop : hops_) {
-        if (away && stays(*hop)) {
+    for (NextHop* hop : serving) {
+        if (away) {
             hop->listen();
         }
     }
@@ -176,7 +190,7 @@ bool Simulation::give_one_up() {
         run_until([&] { return oracle_.is_named(path) && program_.queue_size() == 0; },
                   plan_.settings.queue.cool_down_most + longest + seconds(20));
     if (!told) {
-        journal_.fault(path + " has expired, and its sender is not told in time");
+        journal_.fault(path + " has failed, and its sender is not told in time");
     }
     return told;
 }
