@@ -412,7 +412,7 @@ bool Client::may_be_dismissed(std::string_view reply) const {
         if (late) {
             home_.world.count(Fault::peer, "client: the session timed out");
         }
-        return late;
+        return late || home_.plan.on(Fault::stall);  // what was said in time may be under way yet
     }
     if (reply.contains("Too many errors")) {
         return errors_ > limits.errors_max;

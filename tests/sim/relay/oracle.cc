@@ -139,11 +139,15 @@ void Oracle::decide_fates(const std::vector<std::uint64_t>& durable, bool in_lin
     }
 }
 
-// What it may not know any more: that a next hop took something, and, where it had not recorded
-// that somebody failed, that it had sent the notification.
 void Oracle::died(const std::vector<std::uint64_t>& durable, bool in_line) {
     running_ = false;
     decide_fates(durable, in_line);
+    forget();
+}
+
+// What the program may not know any more: that a next hop took something, and, where it had not
+// recorded that somebody failed, that it had sent the notification.
+void Oracle::forget() {
     for (auto& [key, one] : recipients_) {
         for (Take& take : one.takes) {
             take.forgotten = take.forgotten || take.generation == generation_;
@@ -172,6 +176,9 @@ void Oracle::stopped(const std::vector<std::uint64_t>& durable) {
         }
     }
     decide_fates(durable, true);
+    if (plan_.disk_may_be_full()) {
+        forget();
+    }
 }
 
 void Oracle::check_recorded(const std::vector<std::uint64_t>& durable) {

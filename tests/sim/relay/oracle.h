@@ -184,6 +184,7 @@ class Oracle {
                                   const std::string& durable) const;
     void settle_recipient(const Message& message, const std::string& path);
     void decide_fates(const std::vector<std::uint64_t>& durable, bool in_line);
+    void forget();
 
     World& world_;
     const Plan& plan_;

@@ -241,7 +241,10 @@ void Oracle::check_returned_header(Message& message, const std::string& id, std:
     const std::string& content = message.letter.content;
     const std::size_t end = content.find("\r\n\r\n");
     const std::string own = end == std::string::npos ? "" : content.substr(0, end + 2);
-    if (header.id != id || header.rest != own) {
+    // Where the spool cannot be read it quotes less.
+    const bool quoted =
+        header.rest == own || (plan_.on(Fault::read_error) && own.starts_with(header.rest));
+    if (header.id != id || !quoted) {
         journal_.fault("a notification about letter " + std::to_string(message.letter.number) +
                        " returns another header: " + std::string(returned));
     } else {
