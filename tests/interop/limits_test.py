@@ -26,6 +26,26 @@ class Limits(unittest.TestCase):
             self.assertNotIn("status=deferred", relay.log())
             self.assertIn("the limit of open files (300) has room for ", relay.log())
 
+    def test_a_burst_that_takes_every_descriptor_is_survived(self):
+        with Recorder() as recorder, Relay([recorder.host], shards=1) as relay:
+            relay.start(files_max=300)
+            relay.process.send_signal(signal.SIGSTOP)  # so that all of them are accepted in one go
+            crowd = [socket.create_connection(("127.0.0.1", relay.port), timeout=WAIT_S) for _ in range(400)]
+            relay.process.send_signal(signal.SIGCONT)
+            wait_until(lambda: "cannot accept connections on " in relay.log(), "a word about the limit of open files")
+            for connection in crowd:
+                connection.close()
+            wait_until(lambda: self.is_let_in(relay), "a place where the crowd was")
+            self.assertEqual(recorder.wait_for(1)[0].without_trace(), BODY)
+
+    def is_let_in(self, relay):
+        try:
+            with smtplib.SMTP("127.0.0.1", relay.port, "client.test", timeout=WAIT_S) as client:
+                client.sendmail("a@src.test", ["b@dst.test"], BODY)
+            return True
+        except (smtplib.SMTPConnectError, smtplib.SMTPServerDisconnected, ConnectionError):
+            return False  # those of the crowd that wait at the door are still in front of it
+
     def test_an_address_that_is_taken_is_told_before_the_spool_is_made(self):
         with Relay(["127.0.0.1:1"]) as relay, socket.create_server(("127.0.0.1", relay.port)):
             done = subprocess.run([RINGPOST, "serve", "--config", str(relay.config)],
