@@ -389,6 +389,11 @@ base::MonoTime Network::newest_sent(EndpointId endpoint) const {
     return get(endpoint).newest_sent;
 }
 
+base::MonoTime Network::last_taken(EndpointId endpoint) const {
+    const auto other = endpoints_.find(get(endpoint).other);
+    return other == endpoints_.end() ? base::MonoTime{} : other->second.last_read;
+}
+
 bool Network::is_left(EndpointId endpoint) const {
     const Endpoint& one = get(endpoint);
     const auto other = endpoints_.find(one.other);

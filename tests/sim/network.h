@@ -78,6 +78,8 @@ class Network {
     [[nodiscard]] const char* label_of_either(EndpointId endpoint, const char* otherwise) const;
     // When the newest bytes were sent that have arrived here.
     [[nodiscard]] base::MonoTime newest_sent(EndpointId endpoint) const;
+    // When the other end last took bytes of this one; the epoch if never.
+    [[nodiscard]] base::MonoTime last_taken(EndpointId endpoint) const;
     // The other end is closed, or the connection broken, though that may not have arrived here yet.
     [[nodiscard]] bool is_left(EndpointId endpoint) const;
     // Connections to that address that its server has not closed.
@@ -122,6 +124,7 @@ class Network {
         std::string inbox;
         std::size_t inbox_at = 0;
         base::MonoTime newest_sent{};
+        base::MonoTime last_read{};
         bool end_seen = false;
         bool read_shut = false;
         int error = 0;        // reported once, by the next operation

@@ -137,6 +137,7 @@ base::Result<std::size_t> Network::receive(EndpointId id, base::MutableBytes int
         }
         std::memcpy(into.data(), endpoint.inbox.data() + endpoint.inbox_at, n);
         endpoint.inbox_at += n;
+        endpoint.last_read = world_.now();
         if (endpoint.inbox_at == endpoint.inbox.size() || endpoint.inbox_at > 65536) {
             endpoint.inbox.erase(0, std::exchange(endpoint.inbox_at, 0));
         }

@@ -577,7 +577,9 @@ void Client::look_at_silence() {
     base::Duration most = limits.command_timeout + kLinger + kSlack;
     most += deaf_ ? limits.reply_timeout : base::Duration::zero();
     most += network_breaks() ? 2 * kStallMost : base::Duration::zero();
-    if (home_.world.now() < heard_ + most) {
+    // What it had sent before may have come slowly.
+    const base::MonoTime spoke = std::max(heard_, home_.world.network().last_taken(id_));
+    if (home_.world.now() < spoke + most) {
         return;
     }
     if (!disturbed()) {
