@@ -244,7 +244,9 @@ std::span<const KeySpec> limits_keys() {
             {.name = "commit_delay",
              .description = "How long a finished message waits for others that are about to "
                             "finish, so that they share "
-                            "one write to disk. A message with no company never waits.",
+                            "one write to disk. A message with no company never waits. After a "
+                            "write that several shared, the next one also waits for a quarter of "
+                            "the time which that took, but no longer than this.",
              .example = R"("1ms")"}),
     });
     return keys;

@@ -156,18 +156,19 @@ base::MonoTime Committer::due(base::MonoTime now, std::uint32_t others) {
         return now;
     }
     if (commits_waiting_ > 0) {
-        if (others == 0 || waiting_bytes_ >= links_.options.batch_bytes_max) {
+        if (waiting_bytes_ >= links_.options.batch_bytes_max) {
             return now;
         }
         // Streams were handled above, so all that waits here are commits, in order.
-        at = work_.front().waiting_since() + links_.options.commit_delay;
+        at = others == 0 ? now : work_.front().waiting_since() + links_.options.commit_delay;
+        at = std::max(at, gathers_until_);
     }
     if (outcomes_wait()) {
         at = std::min(at,
                       drainer_ != nullptr ? now : outcomes_since_ + links_.options.outcome_delay);
     }
     if (at == base::kNever && seal_due()) {
-        at = drainer_ != nullptr ? now : idle_since_ + links_.options.seal_delay;
+        at = drainer_ != nullptr ? now : durable_at_ + links_.options.seal_delay;
     }
     return at;
 }
@@ -326,9 +327,11 @@ void Committer::write_batch(bool seal) {
         hold(*part.transaction);
     }
     batch_.put_rest(flying_);
+    commits_in_batch_ = 0;
     for (const Batch::Part& part : batch_.parts()) {
         Transaction& transaction = *part.transaction;
         // What did not fit stays in front of the line.
+        commits_in_batch_ += part.commit ? 1 : 0;
         if (part.commit || (!transaction.committing() && transaction.placeable().empty())) {
             take_off(transaction);
         }
@@ -359,6 +362,7 @@ void Committer::submit(format::BatchHeader& header, Write what) {
     batch_.finish(header, active_->seed);
     writing_ = what;
     syncing_ = false;
+    submitted_at_ = shard_.now();
     op_.prepare_write_vector(active_->handle.get(), batch_.pieces().data(),
                              static_cast<std::uint32_t>(batch_.pieces().size()), active_->end);
     shard_.driver().submit(op_);

@@ -8,6 +8,8 @@
 //   the oldest commit has waited `commit_delay`                             then
 //   only outcomes wait                                                      after `outcome_delay`
 //   nothing waits, but the last batch's watermark is on no disk yet         after `seal_delay`
+// Behind a batch that had several commits in it, the next one's wait for company: a quarter of the
+// time that it took, at the most `commit_delay`, unless the batch is full before.
 //
 // Owned by its partition. Fatal: a write or sync that failed or came short; nothing of it is
 // believed any more, and the next start reads what is on the disk.
@@ -104,6 +106,9 @@ class Committer {
     // one to outcomes, and those leave one to the next start, which cannot do without.
     static constexpr std::size_t kNeededByContent = 3;
     static constexpr std::size_t kNeededByOutcomes = 2;
+    // Where a batch has let several go, they come back soon: the next one gathers for this part of
+    // the time that it took.
+    static constexpr int kGather = 4;
 
     enum class Write : std::uint8_t { batch, summary };
     class WriteOp : public io::Op {
@@ -170,7 +175,10 @@ class Committer {
     OutcomeBuffer gathering_;
     OutcomeBuffer flying_;
     base::MonoTime outcomes_since_ = base::kNever;
-    base::MonoTime idle_since_{};
+    base::MonoTime submitted_at_{};
+    base::MonoTime durable_at_{};
+    base::MonoTime gathers_until_{};
+    std::uint32_t commits_in_batch_ = 0;  // in flight, or the last one
     base::Waiter* starter_ = nullptr;
     base::Waiter* drainer_ = nullptr;
 };

@@ -39,7 +39,12 @@ void Committer::on_durable() {
     links_.pool.set_watermark(durable_sequence_);
     active_->end += batch_.bytes();
     active_->last_sequence = header_.sequence;
-    idle_since_ = shard_.now();
+    durable_at_ = shard_.now();
+    gathers_until_ = durable_at_;
+    if (commits_in_batch_ > 1) {
+        gathers_until_ +=
+            std::min(links_.options.commit_delay, (durable_at_ - submitted_at_) / kGather);
+    }
     ++links_.counters.batches;
     links_.counters.batch_bytes += batch_.bytes();
     if (opening_) {

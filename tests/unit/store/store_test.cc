@@ -86,6 +86,32 @@ TEST_F(StoreTest, ALoneClientIsNotMadeToWaitForOthers) {
     run(serial);
 }
 
+// What waits when a batch of several is durable gathers for a quarter of the time that one took,
+// and so has company that comes back a little later. Behind a batch of one it does not.
+rt::Task<void> gathering(StoreProgram& program, std::uint64_t together) {
+    rt::Scope first(program.shard(), "first");
+    for (std::uint64_t i = 1; i <= together; ++i) {
+        first.spawn(program.put(letter_of(i, 500), 500));
+    }
+    co_await program.pause(seconds(2));  // the write is on its way: it takes four
+    program.scope().spawn(program.put(letter_of(10, 500), 500));
+    co_await first.join();
+    const std::uint64_t batches = program.store().counters().batches;
+    EXPECT_EQ(program.store().counters().commits, together);
+    co_await program.pause(milliseconds(500));
+    program.scope().spawn(program.put(letter_of(11, 500), 500));
+    co_await program.scope().join();
+    EXPECT_EQ(program.store().counters().commits, together + 2);
+    EXPECT_EQ(program.store().counters().batches, batches + (together > 1 ? 1 : 2));
+}
+
+TEST_F(StoreTest, BehindABatchOfSeveralTheNextOneGathersForAQuarterOfItsTime) {
+    options_.sim.disk_latency = {seconds(4), seconds(4)};
+    options_.store.commit_delay = seconds(1);
+    run([](StoreProgram& program) { return gathering(program, 2); });
+    run([](StoreProgram& program) { return gathering(program, 1); });
+}
+
 rt::Task<void> outcome_alone(StoreProgram& program) {
     co_await program.put(letter_of(1, 500), 500);
     const base::MonoTime before = program.shard().now();
