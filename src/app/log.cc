@@ -178,9 +178,10 @@ class ShardLog final : public mail::EventLog {
 class Log::Thread {
   public:
     Thread(const LogConfig& config, std::uint32_t shards, std::FILE* out, std::size_t ring_bytes)
-        : config_(config),
+        : level_(config.level),
           sink_(std::make_shared<StreamSink>(out)),
           logger_("ringpost", sink_),
+          lines_(config.format),
           sources_(shards) {
         for (std::uint32_t i = 0; i < shards; ++i) {
             shards_.push_back(std::make_unique<ShardLog>(lowest(config.level), ring_bytes));
@@ -206,7 +207,7 @@ class Log::Thread {
     }
 
     void notice(mail::Severity severity, std::string_view text) {
-        if (severity < lowest(config_.level)) {
+        if (severity < lowest(level_)) {
             return;
         }
         const std::lock_guard lock(mutex_);
@@ -322,7 +323,7 @@ class Log::Thread {
     }
 
     void put(const LogRecord& record, std::optional<std::uint32_t> shard) {
-        append_log_line(batch_, config_.format, record, shard);
+        lines_.append(batch_, record, shard);
         if (batch_.size() >= kBatchBytes) {
             write();
         }
@@ -350,14 +351,13 @@ class Log::Thread {
                 std::to_string(lost - lost_told_) +
                 " lines of the log before this one could not be written; see what takes standard "
                 "error, and whether its disk has room";
-            lines_.clear();
-            append_log_line(
-                lines_, config_.format,
-                {.time = wall_now(),
-                 .event = NoticeEvent{.severity = mail::Severity::warning, .text = text}},
-                {});
-            lines_.append(batch_);
-            batch_.swap(lines_);
+            notice_.clear();
+            lines_.append(notice_,
+                          {.time = wall_now(),
+                           .event = NoticeEvent{.severity = mail::Severity::warning, .text = text}},
+                          {});
+            notice_.append(batch_);
+            batch_.swap(notice_);
         }
         logger_.log(spdlog::level::info, spdlog::string_view_t(batch_));
         if (sink_->lines_lost() == lost) {
@@ -366,13 +366,14 @@ class Log::Thread {
         batch_.clear();
     }
 
-    const LogConfig config_;
+    const LogLevel level_;
     const std::shared_ptr<StreamSink> sink_;
     spdlog::logger logger_;
+    LogLines lines_;
     std::vector<std::unique_ptr<ShardLog>> shards_;
     std::vector<Source> sources_;  // as shards_
     std::string batch_;
-    std::string lines_;            // what is put before a batch
+    std::string notice_;           // what is put before a batch
     std::uint64_t lost_told_ = 0;  // lines lost that a warning has told of
 
     std::mutex mutex_;  // guards what follows

@@ -17,34 +17,39 @@ namespace {
 // visit_event().
 class TextLine {
   public:
-    explicit TextLine(std::string& out) : out_(out) {}
+    TextLine(std::string& out, Timestamps& timestamps) : out_(out), timestamps_(timestamps) {}
 
     void begin(base::WallTime time, std::string_view level, std::string_view event) {
-        append_iso8601(out_, time);
+        timestamps_.append(out_, time);
         out_.append(" ").append(level).append(" ").append(event);
     }
     void token(std::string_view name, std::string_view value) {
-        text(name, value, CleanStyle::token, "", "");
+        put(name, "=");
+        append_clean(out_, value, CleanStyle::token);
     }
     void path(std::string_view name, std::string_view value) {
-        text(name, value, CleanStyle::bracket, "<", ">");
+        put(name, "=<");
+        append_clean(out_, value, CleanStyle::bracket);
+        out_ += '>';
     }
     void quote(std::string_view name, std::string_view value) {
-        text(name, value, CleanStyle::quote, "\"", "\"");
+        put(name, "=\"");
+        append_clean(out_, value, CleanStyle::quote);
+        out_ += '"';
     }
     void number(std::string_view name, std::uint64_t value) {
-        out_.append(" ").append(name).append("=");
+        put(name, "=");
         base::append_decimal(out_, value);
     }
     void seconds(std::string_view name, base::Duration value) {
         const std::int64_t ms = std::chrono::round<std::chrono::milliseconds>(value).count();
-        out_.append(" ").append(name).append(ms < 0 ? "=-" : "=");
+        put(name, ms < 0 ? "=-" : "=");
         const auto size = static_cast<std::uint64_t>(ms < 0 ? -ms : ms);
         base::append_decimal(out_, size / 1000);
         out_.push_back('.');
         base::append_decimal(out_, size % 1000, 3);
     }
-    void yes(std::string_view name) { out_.append(" ").append(name).append("=yes"); }
+    void yes(std::string_view name) { put(name, "=yes"); }
     void sentence(std::string_view value) {
         out_ += ' ';
         append_clean(out_, value, CleanStyle::plain);
@@ -52,14 +57,16 @@ class TextLine {
     void end() { out_ += '\n'; }
 
   private:
-    void text(std::string_view name, std::string_view value, CleanStyle style,
-              std::string_view open, std::string_view close) {
-        out_.append(" ").append(name).append("=").append(open);
-        append_clean(out_, value, style);
-        out_.append(close);
+    // Grows once for the three: most fields are a few octets.
+    void put(std::string_view name, std::string_view behind) {
+        const std::size_t at = out_.size();
+        out_.append(1 + name.size() + behind.size(), ' ');
+        name.copy(out_.data() + at + 1, name.size());
+        behind.copy(out_.data() + at + 1 + name.size(), behind.size());
     }
 
     std::string& out_;
+    Timestamps& timestamps_;
 };
 
 class JsonLine {
@@ -264,11 +271,11 @@ mail::Severity severity_of(const LogEvent& event) {
     return notice != nullptr ? notice->severity : mail::Severity::info;
 }
 
-void append_log_line(std::string& out, LogFormat format, const LogRecord& record,
-                     std::optional<std::uint32_t> shard) {
-    switch (format) {
+void LogLines::append(std::string& out, const LogRecord& record,
+                      std::optional<std::uint32_t> shard) {
+    switch (format_) {
         case LogFormat::text:
-            put_line(TextLine(out), record, shard);
+            put_line(TextLine(out, timestamps_), record, shard);
             return;
         case LogFormat::json:
             put_line(JsonLine(out), record, shard);

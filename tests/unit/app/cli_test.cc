@@ -214,6 +214,15 @@ TEST(Timestamp, IsIso8601) {
     EXPECT_EQ(iso8601(base::wall_from_unix_ms(951782399999)), "2000-02-28T23:59:59.999Z");
     EXPECT_EQ(iso8601(base::wall_from_unix_ms(951782400000)), "2000-02-29T00:00:00.000Z");
     EXPECT_EQ(iso8601(base::wall_from_unix_ms(-1)), "1969-12-31T23:59:59.999Z");
+
+    Timestamps timestamps;
+    std::string text;
+    for (const std::int64_t ms : {999, 1000, 1001, 999}) {
+        timestamps.append(text, base::wall_from_unix_ms(ms));
+    }
+    EXPECT_EQ(text,
+              "1970-01-01T00:00:00.999Z1970-01-01T00:00:01.000Z"
+              "1970-01-01T00:00:01.001Z1970-01-01T00:00:00.999Z");
 }
 
 TEST(Timestamp, PrintsAges) {

@@ -19,7 +19,7 @@ template <typename Event>
 std::string line(LogFormat format, const Event& event, std::optional<std::uint32_t> shard = 0) {
     LogRecordBuffer buffer;
     std::string out;
-    append_log_line(out, format, decode_log_record(buffer.encode(kTime, event)), shard);
+    LogLines(format).append(out, decode_log_record(buffer.encode(kTime, event)), shard);
     return out;
 }
 
