@@ -87,6 +87,7 @@ class UringDriver final : public Driver {
     explicit UringDriver(const UringOptions& options);
 
     void arm_wake();
+    [[nodiscard]] base::Duration left_until(base::MonoTime deadline);
     void reap();
     void reap_internal(const io_uring_cqe& cqe);
     [[nodiscard]] Completion finish(const Op& op, const io_uring_cqe& cqe);
@@ -106,6 +107,7 @@ class UringDriver final : public Driver {
     std::atomic<bool> woken_ = false;  // wake() wrote to it and the shard has not yet seen that
     std::array<std::byte, 256> entropy_{};
     std::size_t entropy_left_ = 0;  // at the end of entropy_
+    base::MonoTime now_ = now();    // as it was read last
     DriverCounters counters_;
 };
 
