@@ -165,6 +165,7 @@ NextHop::NextHop(bool chunking)
 }
 
 NextHop::~NextHop() {
+    hold(false);
     ::shutdown(listener_, SHUT_RDWR);
     acceptor_.join();
     for (const int socket : sockets_) {
@@ -195,6 +196,7 @@ void NextHop::serve(int socket) {
     std::string replies = "220 sink.test\r\n";
     for (;;) {
         if (!replies.empty() && peer.drained()) {
+            holds_.wait(true);
             if (!peer.send(replies)) {
                 return;
             }
@@ -232,6 +234,11 @@ void NextHop::serve(int socket) {
                                                           : "250 ok\r\n";
         }
     }
+}
+
+void NextHop::hold(bool wanted) {
+    holds_ = wanted;
+    holds_.notify_all();
 }
 
 void NextHop::wait_for(std::uint64_t messages) const {

@@ -22,6 +22,8 @@ class NextHop {
 
     [[nodiscard]] std::uint16_t port() const { return port_; }
     [[nodiscard]] std::uint64_t messages() const { return messages_.load(); }
+    // While it holds, it says nothing.
+    void hold(bool wanted);
     // Waits until that many have come, since the start.
     void wait_for(std::uint64_t messages) const;
 
@@ -33,6 +35,7 @@ class NextHop {
     int listener_;
     std::uint16_t port_ = 0;
     std::atomic<std::uint64_t> messages_ = 0;
+    std::atomic<bool> holds_ = false;
     std::vector<int> sockets_;
     std::vector<std::thread> threads_;
     std::thread acceptor_;
