@@ -5,8 +5,9 @@
                         [--plan main] [--rounds 5] [--counted 2] [--seconds 3] [--json FILE]
 
 Sides: ringpost; postfix, stock out of its Debian package; floor, the bare loop of bench/floor; direct, source to sink
-with no relay. Each side gets as many messages a pass as take it about --seconds; sides take turns in each round. After
-the timed rounds come counted ones, with perf beside (bench/relay/meters.py says what each figure counts).
+with no relay; other, another build of ringpost (--other-binary; the same build against itself tells how much of a
+difference is noise). Each side gets as many messages a pass as take it about --seconds; sides take turns in each round.
+After the timed rounds come counted ones, with perf beside (bench/relay/meters.py says what each figure counts).
 
 Cells are all combinations of the options, or those of a plan: `main` changes one thing at a time from 10 KB, one message
 per connection, one recipient, 50 sessions. Needs root, Debian's linux-perf, and a calm machine.
@@ -115,6 +116,7 @@ def add_common(parser):
     parser.add_argument("--seconds", type=float, default=3, help="about how long a pass takes")
     parser.add_argument("--messages", type=int, help="messages a pass, the same for all sides, instead of --seconds")
     parser.add_argument("--binary", default=str(TOP / "build/release/ringpost"))
+    parser.add_argument("--other-binary", help="another build of ringpost: the side `other`")
     parser.add_argument("--floor-binary", default=str(TOP / "build/release/bench/floor/ringpost_floor"))
     parser.add_argument("--json", help="write all figures of all rounds there")
 

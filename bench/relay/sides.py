@@ -137,9 +137,8 @@ class Side(abc.ABC):
 class Ringpost(Side):
     """`top` and `sections` go into its configuration: keys of the top level, and whole sections."""
 
-    name = "ringpost"
-
-    def __init__(self, disk, binary, sections="", top=""):
+    def __init__(self, disk, binary, sections="", top="", name="ringpost"):
+        self.name = name
         super().__init__(disk)
         self.binary = binary
         self.sections = sections
@@ -213,6 +212,7 @@ def prepare():
 def open_sides(names, disk, options):
     """All of them, or none: when one fails, the others are closed again."""
     makers = {"ringpost": lambda: Ringpost(disk, options.binary), "postfix": lambda: Postfix(disk),
+              "other": lambda: Ringpost(disk, options.other_binary, name="other"),
               "floor": lambda: Floor(disk, options.floor_binary), "direct": Direct}
     sides = []
     try:
