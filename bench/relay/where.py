@@ -5,7 +5,8 @@
                         [--sessions 50] [--seconds 5] [--least 0.5] [--callers FUNCTION]
 
 Samples by the clock (perf's cpu-clock): what runs with interrupts off counts for where they come on again, so
-finish_task_switch and the _raw_spin_unlock functions stand for what they end. --least:
+finish_task_switch and the _raw_spin_unlock functions stand for what they end. First by what functions are for, as
+their names tell, then function by function. --least:
 functions of less than that many microseconds per message are summed up. --callers: who calls that function of the
 kernel, instead (programs are built without frame pointers).
 """
@@ -27,6 +28,28 @@ from tables import heading, provenance
 FREQUENCY = 4000
 ROW = re.compile(r"^\s*(\d+)\s+(\S+)\s+\[(.)\]\s+(.*?)[\s-]*$")
 NAME_MAX = 90  # of a function: templates have no end
+
+# What a function is for, by its name: the first that fits. Our own have a namespace for each part of src/.
+AREAS = [(name, re.compile(pattern)) for name, pattern in (
+    ("kernel: copying", r"_copy_(to|from)_iter|copy_(to|from)_user|memcpy|memmove|check_object_size"),
+    ("kernel: ring", r"^_*(do_sys_|sys_)?io_|^io|^req_|llist|fget|fput"),
+    ("kernel: network", r"tcp|ip_|^_*inet|skb|^_*sk_|sock|^_*net|dev_|bbr|qdisc|loopback|nf_|fib|dst_|neigh|csum|datagram"
+                        r"|ipv4|backlog|napi|eth_|rps|lock_bh|unlock_bh|softirq"),
+    ("kernel: file system and disk", r"ext4|jbd2|bio|blk|iomap|dio|gup_|pin_user|loop_|virt|vfs|iov_iter|file|inode|dentry"
+                                     r"|path|fsync|write|folio|filemap|xa"),
+    ("kernel: waiting and waking", r"task_switch|sched|wake|hrtimer|timer|ttwu|wait|queue_task|pick_|update_|ktime|tsc|clock"
+                                   r"|unlock_irq|rq|entity|vruntime|cpu|load_avg|pelt"),
+    ("kernel: memory", r"kmem|slab|malloc|kfree|page|alloc|memset|memcg|obj_cgroup|free"),
+    ("kernel: the rest", r""),
+)]
+OWN = re.compile(r"\b(app|base|io|mail|net|policy|queue|rt|smtp|store)::")
+
+
+def area_of(place, function):
+    if place == "kernel":
+        return next(name for name, pattern in AREAS if pattern.search(function))
+    part = OWN.search(function)
+    return f"{place}: {part[1]}" if part else place
 
 
 def record(side, cell, messages, folder):
@@ -62,18 +85,22 @@ def functions(path):
 def table(found, cpu, messages, least):
     total = sum(samples for samples, _, _ in found)
     by_object = collections.Counter()
+    by_area = collections.Counter()
     lines = ["| µs per message | in | function |", "| --- | --- | --- |"]
     rest = collections.Counter()
     for samples, place, function in found:
         micros = samples / total * cpu / messages * 1e6
         by_object[place] += micros
+        by_area[area_of(place, function)] += micros
         if micros < least:
             rest[place] += micros
         else:
             lines.append(f"| {micros:.2f} | {place} | {function} |")
     lines += [f"| {micros:.2f} | {place} | all others |" for place, micros in rest.most_common()]
     sums = ", ".join(f"{place} {micros:.1f}" for place, micros in by_object.most_common())
-    return f"{cpu / messages * 1e6:.1f} µs per message; {total} samples: {sums}\n\n" + "\n".join(lines)
+    areas = [f"| {micros:.2f} | {area} |" for area, micros in by_area.most_common()]
+    return "\n".join([f"{cpu / messages * 1e6:.1f} µs per message; {total} samples: {sums}", "",
+                      "| µs per message | for |", "| --- | --- |", *areas, "", *lines])
 
 
 def main():
