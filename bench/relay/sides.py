@@ -209,10 +209,17 @@ def prepare():
     subprocess.run([str(TOP / "tools/dev"), "peer", "postfix"], check=True, stdout=subprocess.DEVNULL)
 
 
+def other_binary(options):
+    binary = getattr(options, "other_binary", None)
+    if not binary:
+        raise SystemExit("the side `other` needs --other-binary, which `relay` takes")
+    return binary
+
+
 def open_sides(names, disk, options):
     """All of them, or none: when one fails, the others are closed again."""
     makers = {"ringpost": lambda: Ringpost(disk, options.binary), "postfix": lambda: Postfix(disk),
-              "other": lambda: Ringpost(disk, options.other_binary, name="other"),
+              "other": lambda: Ringpost(disk, other_binary(options), name="other"),
               "floor": lambda: Floor(disk, options.floor_binary), "direct": Direct}
     sides = []
     try:

@@ -32,13 +32,13 @@ NAME_MAX = 90  # of a function: templates have no end
 # What a function is for, by its name: the first that fits. Our own have a namespace for each part of src/.
 AREAS = [(name, re.compile(pattern)) for name, pattern in (
     ("kernel: copying", r"_copy_(to|from)_iter|copy_(to|from)_user|memcpy|memmove|check_object_size"),
-    ("kernel: ring", r"^_*(do_sys_|sys_)?io_|^io|^req_|llist|fget|fput"),
-    ("kernel: network", r"tcp|ip_|^_*inet|skb|^_*sk_|sock|^_*net|dev_|bbr|qdisc|loopback|nf_|fib|dst_|neigh|csum|datagram"
-                        r"|ipv4|backlog|napi|eth_|rps|lock_bh|unlock_bh|softirq"),
+    ("kernel: ring", r"^_*(do_sys_|sys_)?io_|^io(?!map|v_)|^req_|llist|fget|fput"),
+    ("kernel: network", r"tcp|ip_|^_*inet|skb|^_*sk_|sock|^_*net|(?<!blk)(?<!b)dev_|bbr|qdisc|loopback|nf_|fib|dst_"
+                        r"|neigh|csum|datagram|ipv4|backlog|napi|eth_|rps|lock_bh|unlock_bh|softirq"),
     ("kernel: file system and disk", r"ext4|jbd2|bio|blk|iomap|dio|gup_|pin_user|loop_|virt|vfs|iov_iter|file|inode|dentry"
-                                     r"|path|fsync|write|folio|filemap|xa"),
+                                     r"|(?<!slow)path|fsync|write|folio|filemap|xa"),
     ("kernel: waiting and waking", r"task_switch|sched|wake|hrtimer|timer|ttwu|wait|queue_task|pick_|update_|ktime|tsc|clock"
-                                   r"|unlock_irq|rq|entity|vruntime|cpu|load_avg|pelt"),
+                                   r"|unlock_irq|(?<!i)rq|entity|vruntime|cpu|load_avg|pelt"),
     ("kernel: memory", r"kmem|slab|malloc|kfree|page|alloc|memset|memcg|obj_cgroup|free"),
     ("kernel: the rest", r""),
 )]

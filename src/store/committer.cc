@@ -346,6 +346,7 @@ void Committer::write_summary() {
     const bool fits = batch_.plan_record(sizeof(format::Summary));
     RP_ASSERT(fits && !opening_);
     header_ = {};
+    commits_in_batch_ = 0;
     RecordWriter& writer = batch_.open(active_->id, active_->end);
     summary_.last_sequence = next_sequence_ - 1;
     writer.put_record(format::RecordType::summary, summary_);

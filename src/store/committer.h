@@ -8,8 +8,9 @@
 //   the oldest commit has waited `commit_delay`                             then
 //   only outcomes wait                                                      after `outcome_delay`
 //   nothing waits, but the last batch's watermark is on no disk yet         after `seal_delay`
-// Behind a batch that had several commits in it, the next one's wait for company: a quarter of the
-// time that it took, at the most `commit_delay`, unless the batch is full before.
+// Behind a batch that had several commits in it, the next commits wait for company: a quarter of
+// the time that it took, at the most `commit_delay`; but what else is written meanwhile takes them
+// along.
 //
 // Owned by its partition. Fatal: a write or sync that failed or came short; nothing of it is
 // believed any more, and the next start reads what is on the disk.
