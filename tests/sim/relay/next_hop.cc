@@ -76,7 +76,9 @@ void NextHop::accepted(Connection& connection) {
     const auto state = std::make_shared<State>();
     connection.data = state;
     state->disturbances = program_.disturbances();
-    state->network_breaks = !calm_ && plan_.network_breaks();
+    // What connects in the instant of its relay's death is never told of it.
+    const bool from_the_dead = program_.stage() == Program::Stage::down;
+    state->excused = from_the_dead || (!calm_ && plan_.network_breaks());
     open_.push_back(connection.id());
     note(connection, "is connected");
     if (on_accept) {

@@ -63,7 +63,7 @@ class NextHop {
         bool busy = false;  // an answer is being thought about
         Question question;
         std::uint64_t disturbances = 0;
-        bool network_breaks = false;
+        bool excused = false;  // how long the relay waits here proves nothing
         Given message;
         bool extended = false;  // greeted with EHLO
         bool in_transaction = false;

@@ -80,7 +80,7 @@ bool NextHop::excused(const State& state) const {
     // While the envelope is talked over, a message that cannot be read ends its connection too.
     const bool reads = state.question.most > state.question.least && plan_.on(Fault::read_error);
     return program_.stage() != Program::Stage::up ||
-           state.disturbances != program_.disturbances() || state.network_breaks || reads;
+           state.disturbances != program_.disturbances() || state.excused || reads;
 }
 
 void NextHop::check_leaving(const State& state) {
