@@ -33,6 +33,10 @@ constexpr bool kPooled = true;
 
 }  // namespace
 
+bool FramePool::reuses_frames() {
+    return kPooled;
+}
+
 FramePool::~FramePool() {
     RP_ASSERT(in_use_ == 0);
 }

@@ -31,6 +31,9 @@ class FramePool {
 
     [[nodiscard]] std::size_t frames_in_use() const { return in_use_; }
 
+    // False where every frame is an allocation of its own, so that a sanitizer sees its end.
+    [[nodiscard]] static bool reuses_frames();
+
     // Makes a pool current on this thread while it lives. The loop holds one for each turn, so that
     // in the simulator all shards can share a thread.
     class Use {

@@ -70,8 +70,7 @@ class Cost : public testing::TestWithParam<Way> {
 
     // Messages sent until what they need is there, and then as many as the way has, of which this
     // is the cost. Warmed up with more at once than is measured then, since what is in flight
-    // together is chance: with more clients, and more in the queue of each shard than are measured
-    // in all.
+    // together is chance: with more clients, and more in the queue than are measured in all.
     Counts cost() {
         const Way& way = GetParam();
         const std::string content = content_of(way.bytes);

@@ -168,34 +168,5 @@ TEST_P(Conformance, AWakeBeforeTheWaitIsHeard) {
     }
 }
 
-TEST_P(Conformance, WakesFromManyThreadsAreNotLost) {
-    if (!world().threads()) {
-        GTEST_SKIP() << "this world has one thread";
-    }
-    constexpr int kThreads = 3;
-    constexpr int kWakes = 2000;
-    std::atomic<int> told = 0;
-    std::vector<std::thread> threads;
-    for (int i = 0; i < kThreads; ++i) {
-        threads.emplace_back([&] {
-            for (int j = 0; j < kWakes; ++j) {
-                const int before = told.fetch_add(1);
-                bench().driver().wake();
-                // Every so often it lets the other side catch up, so that it sleeps in between.
-                if (before % 16 == 0) std::this_thread::yield();
-            }
-        });
-    }
-    bool overslept = false;
-    while (told.load() < kThreads * kWakes && !overslept) {
-        const base::MonoTime bound = bench().driver().now() + std::chrono::minutes(1);
-        EXPECT_TRUE(world().turn(0, bound).empty());
-        overslept = bench().driver().now() >= bound;
-    }
-    EXPECT_FALSE(overslept);
-    for (std::thread& thread : threads)
-        thread.join();
-}
-
 }  // namespace
 }  // namespace ring_test
