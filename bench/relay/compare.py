@@ -116,7 +116,6 @@ def add_common(parser):
     parser.add_argument("--seconds", type=float, default=3, help="about how long a pass takes")
     parser.add_argument("--messages", type=int, help="messages a pass, the same for all sides, instead of --seconds")
     parser.add_argument("--binary", default=str(TOP / "build/release/ringpost"))
-    parser.add_argument("--other-binary", help="another build of ringpost: the side `other`")
     parser.add_argument("--floor-binary", default=str(TOP / "build/release/bench/floor/ringpost_floor"))
     parser.add_argument("--json", help="write all figures of all rounds there")
 
@@ -126,6 +125,7 @@ def main():
     add_common(parser)
     parser.add_argument("--disk", default="loop", help=f"several with commas: {', '.join(DISKS)}")
     parser.add_argument("--sides", default="ringpost,postfix,floor,direct", help="the first is compared with the others")
+    parser.add_argument("--other-binary", help="another build of ringpost: the side `other`")
     parser.add_argument("--plan", choices=PLANS)
     parser.add_argument("--size", type=numbers, default=[10], help="KB")
     parser.add_argument("--reuse", default="no", help="no, yes or no,yes: many messages per connection")

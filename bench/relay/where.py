@@ -6,9 +6,8 @@
 
 Samples by the clock (perf's cpu-clock): what runs with interrupts off counts for where they come on again, so
 finish_task_switch and the _raw_spin_unlock functions stand for what they end. First by what functions are for, as
-their names tell, then function by function. --least:
-functions of less than that many microseconds per message are summed up. --callers: who calls that function of the
-kernel, instead (programs are built without frame pointers).
+their names tell, then function by function. --least: functions of less than that many microseconds per message are
+summed up. --callers: who calls that function of the kernel, instead (programs are built without frame pointers).
 """
 
 import argparse
