@@ -37,6 +37,17 @@ using WallTime = WallClock::time_point;
     return WallTime(std::chrono::milliseconds(ms));
 }
 
+// Whole seconds of Unix time, in four bytes where there are many. Good until 2106.
+using UnixSeconds = std::uint32_t;
+// Rounded up, so that nothing is due early.
+[[nodiscard]] constexpr UnixSeconds unix_seconds(WallTime time) {
+    const std::int64_t ms = unix_ms(time);
+    return ms <= 0 ? 0 : static_cast<UnixSeconds>((ms + 999) / 1000);
+}
+[[nodiscard]] constexpr WallTime wall_from_unix_seconds(UnixSeconds seconds) {
+    return wall_from_unix_ms(std::int64_t{seconds} * 1000);
+}
+
 constexpr MonoTime kNever = MonoTime::max();
 
 }  // namespace base

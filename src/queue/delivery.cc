@@ -82,8 +82,7 @@ rt::Task<void> Delivery::disconnect() {
 // --- one attempt ---
 
 rt::Task<void> Delivery::attempt(Entry& entry) {
-    base::Result<store::ReaderHandle> opened =
-        co_await scheduler_.store().open_source(entry.message);
+    base::Result<store::ReaderHandle> opened = co_await scheduler_.store().open_source(entry.id());
     if (!opened) {
         scheduler_.postpone_unreadable(entry, opened.error());
         co_return;
@@ -107,7 +106,7 @@ rt::Task<void> Delivery::attempt(Entry& entry) {
 void Delivery::collect_due(const Entry& entry) {
     due_.clear();
     due_at_ = 0;
-    const std::span<const RecipientEntry> recipients = entry.recipients();
+    const std::span<const store::RecipientState> recipients = entry.recipients();
     for (std::uint32_t i = 0; i < recipients.size(); ++i) {
         if (entry.is_due(recipients[i])) {
             due_.push_back(i);
@@ -287,16 +286,15 @@ rt::Task<void> Delivery::expire(Entry& entry) {
         if (scheduler_.stopping()) {
             co_return;  // the rest expires at the next start
         }
-        const store::Location outcome = entry.recipients()[recipient].outcome;
         stored_outcome_.reply = {
             .code = 0, .status = {4, 4, 7}, .text = "no attempt was made in the time set for it"};
         if (!site_.last_words().empty()) {
             stored_outcome_.reply.text.assign("the next hop did not serve: " + site_.last_words());
         }
         stored_outcome_.relay.clear();
-        if (!outcome.nowhere()) {
-            const base::Status read = co_await scheduler_.store().read_outcome(
-                entry.message.id.partition(), outcome, stored_outcome_);
+        if (!entry.recipients()[recipient].outcome.nowhere()) {
+            const base::Status read =
+                co_await scheduler_.store().read_outcome(entry.id(), recipient, stored_outcome_);
             if (!read) {
                 stored_outcome_.reply.text.assign("the last reply cannot be read");
             }
@@ -355,38 +353,36 @@ void Delivery::deferred(Entry& entry, std::uint32_t recipient, const mail::Reply
 
 void Delivery::record(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
                       std::string_view relay) {
-    RecipientEntry& state = entry.recipients()[recipient];
+    const store::RecipientState& state = entry.recipients()[recipient];
     const base::WallTime now = scheduler_.shard().wall_now();
     const RetryPolicy& retry = scheduler_.options().retry;
+    std::uint32_t attempts = state.attempts;
     base::WallTime next;
-    if (state.status != RecipientStatus::expired && state.attempts < UINT16_MAX) {
-        ++state.attempts;
+    if (state.status != RecipientStatus::expired && attempts < UINT16_MAX) {
+        ++attempts;
     }
     if (state.status == RecipientStatus::deferred) {
         // Behind the expiry there is still the notification to be stored.
         next = retry.expired(entry.arrival(), now)
-                   ? now + retry.wait_after(std::max<std::uint32_t>(state.attempts, 1))
-                   : retry.next_attempt(entry.arrival(), now, state.attempts);
-        state.next_s = seconds_of(next);
+                   ? now + retry.wait_after(std::max<std::uint32_t>(attempts, 1))
+                   : retry.next_attempt(entry.arrival(), now, attempts);
     }
-    scheduler_.store().record_outcome({.message = entry.message,
-                                       .recipient = recipient,
-                                       .status = state.status,
-                                       .attempts = state.attempts,
-                                       .at = now,
-                                       .next_attempt = next,
-                                       .code = reply.code,
-                                       .dsn = reply.status,
-                                       .reply = reply.text,
-                                       .relay = relay,
-                                       .cookie = &entry});
+    scheduler_.store().record_outcome(entry.message(), {.recipient = recipient,
+                                                        .status = state.status,
+                                                        .attempts = attempts,
+                                                        .at = now,
+                                                        .next_attempt = next,
+                                                        .code = reply.code,
+                                                        .dsn = reply.status,
+                                                        .reply = reply.text,
+                                                        .relay = relay});
 }
 
 void Delivery::log_attempt(const Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
                            std::string_view relay, mail::AttemptEvent::Status status,
                            bool possible_duplicate) {
     const store::StoredMessage& message = reader_->message();
-    const RecipientEntry& state = entry.recipients()[recipient];
+    const store::RecipientState& state = entry.recipients()[recipient];
     const base::WallTime now = scheduler_.shard().wall_now();
     const bool waits = state.status == RecipientStatus::deferred;
     // A host that greets with 554 has refused the connection, not the recipient.
@@ -394,9 +390,9 @@ void Delivery::log_attempt(const Entry& entry, std::uint32_t recipient, const ma
     if (status == mail::AttemptEvent::Status::deferred && dsn.klass == 5) {
         dsn.klass = 4;
     }
-    const base::WallTime next = base::wall_from_unix_ms(std::int64_t{state.next_s} * 1000);
+    const base::WallTime next = base::wall_from_unix_seconds(state.next_s);
     scheduler_.log().attempt({.status = status,
-                              .id = entry.message.id,
+                              .id = entry.id(),
                               .from = message.envelope.reverse_path(),
                               .to = message.envelope.recipient(recipient),
                               .relay = relay,

@@ -11,9 +11,8 @@ namespace {
 constexpr std::size_t kSlotsPerTurn = 4096;
 
 // What is resident, taken before the first wait: behind one the entry may be gone.
-void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage& message,
-                   std::vector<store::Location>& outcomes) {
-    message.id = entry.message.id;
+void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage& message) {
+    message.id = entry.id();
     message.state = entry.state();
     message.arrival = entry.arrival();
     message.site = scheduler.site_of(entry).route().name;
@@ -22,46 +21,44 @@ void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage
         message.state == EntryState::ready || message.state == EntryState::in_delivery;
     message.recipients.resize(entry.recipients().size());
     for (std::size_t i = 0; i < entry.recipients().size(); ++i) {
-        const RecipientEntry& from = entry.recipients()[i];
+        const store::RecipientState& from = entry.recipients()[i];
         ListedRecipient& to = message.recipients[i];
         to.status = from.status;
         to.due = begun && entry.is_due(from);
         to.attempts = from.attempts;
         if (from.status == store::RecipientStatus::deferred) {
-            to.next_attempt = base::wall_from_unix_ms(std::int64_t{from.next_s} * 1000);
+            to.next_attempt = base::wall_from_unix_seconds(from.next_s);
         }
-        outcomes.push_back(from.outcome);
     }
 }
 
 // False: the message has gone meanwhile, or cannot be read.
-rt::Task<bool> read_entry(Scheduler& scheduler, const Entry& entry, const std::atomic<bool>& stop,
+rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const std::atomic<bool>& stop,
                           ListedMessage& message) {
-    const store::MessageRef reference = entry.message;
-    std::vector<store::Location> outcomes;
-    copy_resident(scheduler, entry, message, outcomes);
+    const Entry* entry = scheduler.find(id);
+    if (entry == nullptr) {
+        co_return false;
+    }
+    copy_resident(scheduler, *entry, message);
     store::StoredMessage stored;
-    const base::Status read = co_await scheduler.store().read_message(reference, stored);
-    if (!read || stored.id != reference.id ||
-        stored.envelope.recipient_count() != message.recipients.size()) {
+    const base::Status read = co_await scheduler.store().read_message(id, stored);
+    if (!read || stored.envelope.recipient_count() != message.recipients.size()) {
         co_return false;
     }
     message.size_bytes = stored.facts.content_bytes();
     message.sender = stored.envelope.reverse_path();
     store::StoredOutcome outcome;
-    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    for (std::uint32_t i = 0; i < message.recipients.size(); ++i) {
         ListedRecipient& recipient = message.recipients[i];
         recipient.path = stored.envelope.recipient(i);
         if (stop.load(std::memory_order_relaxed)) {
             break;
         }
-        if (outcomes[i].nowhere() || entry.message.id != reference.id ||
-            entry.state() == EntryState::free) {
+        if (recipient.status == store::RecipientStatus::pending) {
             continue;
         }
-        const base::Status told =
-            co_await scheduler.store().read_outcome(reference.id.partition(), outcomes[i], outcome);
-        if (told && outcome.id == reference.id) {
+        const base::Status told = co_await scheduler.store().read_outcome(id, i, outcome);
+        if (told) {
             recipient.reply = outcome.reply;
             recipient.relay = outcome.relay;
             recipient.last_attempt = outcome.at;
@@ -87,12 +84,12 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, PageLim
         if (at % kSlotsPerTurn == kSlotsPerTurn - 1) {
             co_await rt::NextTurn();
         }
-        const Entry& entry = scheduler.slot(at);
-        if (entry.state() == EntryState::free) {
+        const Entry* entry = scheduler.slot(at);
+        if (entry == nullptr) {
             continue;
         }
         page.messages.emplace_back();
-        const bool there = co_await read_entry(scheduler, entry, stop, page.messages.back());
+        const bool there = co_await read_entry(scheduler, entry->id(), stop, page.messages.back());
         recipients += page.messages.back().recipients.size();
         if (!there) {
             page.messages.pop_back();
@@ -102,20 +99,9 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, PageLim
 
 rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id, const std::atomic<bool>& stop,
                             ListedMessage& message) {
-    for (std::size_t at = 0; at < scheduler.slots() && !stop.load(std::memory_order_relaxed);
-         ++at) {
-        if (at % kSlotsPerTurn == kSlotsPerTurn - 1) {
-            co_await rt::NextTurn();
-        }
-        const Entry& entry = scheduler.slot(at);
-        if (entry.state() == EntryState::free || entry.message.id != id) {
-            continue;
-        }
-        message = ListedMessage();
-        const bool there = co_await read_entry(scheduler, entry, stop, message);
-        co_return there;
-    }
-    co_return false;
+    message = ListedMessage();
+    const bool there = co_await read_entry(scheduler, id, stop, message);
+    co_return there;
 }
 
 }  // namespace queue

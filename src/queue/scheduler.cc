@@ -14,7 +14,7 @@ Scheduler::Scheduler(net::ShardNet& net, mail::EventLog& log, const Options& opt
       log_(log),
       options_(options),
       deliveries_(shard_, "deliveries"),
-      slab_(this, &Scheduler::retry_due),
+      slab_(this),
       stop_timer_(*this) {
     RP_ASSERT(!options.routes.empty());
 }
@@ -58,52 +58,34 @@ void Scheduler::stop_late(rt::Timer& timer) {
 
 // --- what the store tells ---
 
-void Scheduler::recovered(const store::RecoveredMessage& message) {
-    Entry& entry = add(message.ref, message.arrival, message.recipients.size());
-    std::span<RecipientEntry> recipients = entry.recipients();
-    for (std::size_t i = 0; i < recipients.size(); ++i) {
-        const store::RecipientState& state = message.recipients[i];
-        recipients[i].status = state.status;
-        recipients[i].outcome = state.outcome;
-        recipients[i].attempts =
-            static_cast<std::uint16_t>(std::min<std::uint32_t>(state.attempts, 0xffff));
-        if (state.status == RecipientStatus::deferred) {
-            recipients[i].next_s = seconds_of(state.next_attempt);
-        }
-    }
-    place(entry);
+void Scheduler::recovered(store::Message& message) {
+    place(add(message));
 }
 
-void Scheduler::committed(const store::CommittedMessage& message) {
-    place(add(message.ref, message.arrival, message.envelope.recipient_count()));
-}
-
-// The entry's slot may serve another message by now.
-void Scheduler::outcome_durable(const store::DurableOutcome& outcome) {
-    auto* entry = static_cast<Entry*>(outcome.cookie);
-    RP_ASSERT(entry != nullptr);
-    if (entry->state() == EntryState::free || entry->message.id != outcome.id) {
-        return;
-    }
-    RP_ASSERT(outcome.recipient < entry->recipients().size());
-    entry->recipients()[outcome.recipient].outcome = outcome.outcome;
+void Scheduler::committed(store::Message& message, const mail::Envelope& /*envelope*/,
+                          const mail::ContentFacts& /*facts*/) {
+    place(add(message));
 }
 
 // --- entries ---
 
-Entry& Scheduler::add(const store::MessageRef& message, base::WallTime arrival,
-                      std::size_t recipients) {
-    Entry& entry = slab_.take();
-    entry.set(message, arrival, recipients);
+Entry& Scheduler::add(store::Message& message) {
+    Entry& entry = slab_.take(&Scheduler::retry_due, message);
+    message.owner = &entry;
     return entry;
+}
+
+Entry* Scheduler::find(mail::QueueId id) {
+    const store::Message* message = store_->find(id);
+    return message == nullptr ? nullptr : static_cast<Entry*>(message->owner);
 }
 
 // Where an entry belongs, by what its recipients are.
 void Scheduler::place(Entry& entry) {
-    Seconds due_s = UINT32_MAX;
+    base::UnixSeconds due_s = UINT32_MAX;
     bool waits = false;
     bool held = false;
-    for (const RecipientEntry& recipient : entry.recipients()) {
+    for (const store::RecipientState& recipient : entry.recipients()) {
         if (recipient.status == RecipientStatus::pending) {
             due_s = 0;
             waits = true;
@@ -123,9 +105,9 @@ void Scheduler::place(Entry& entry) {
 }
 
 // Onto the retry wheel, or into the ready queue when it is due by now.
-void Scheduler::defer(Entry& entry, Seconds due_s) {
+void Scheduler::defer(Entry& entry, base::UnixSeconds due_s) {
     entry.due_s = due_s;
-    const base::WallTime due = base::wall_from_unix_ms(std::int64_t{due_s} * 1000);
+    const base::WallTime due = base::wall_from_unix_seconds(due_s);
     // A clock that was set back since the time was written makes nobody wait longer than one wait.
     const base::Duration wait =
         std::min(due - shard_.wall_now(), options_.retry.longest_wait() + std::chrono::seconds(1));
@@ -139,13 +121,14 @@ void Scheduler::defer(Entry& entry, Seconds due_s) {
 
 void Scheduler::retry_due(rt::Timer& timer) {
     auto& entry = static_cast<Entry&>(timer);
-    static_cast<Scheduler*>(EntrySlab::owner_of(entry))->make_ready(entry);
+    static_cast<Scheduler*>(base::Slab<Entry>::owner_of(entry))->make_ready(entry);
 }
 
 void Scheduler::make_ready(Entry& entry) {
     // What else is due by now goes in the same attempt.
     const std::int64_t now_s = base::unix_ms(shard_.wall_now()) / 1000;
-    entry.due_s = std::max(entry.due_s, static_cast<Seconds>(std::max<std::int64_t>(now_s, 0)));
+    entry.due_s =
+        std::max(entry.due_s, static_cast<base::UnixSeconds>(std::max<std::int64_t>(now_s, 0)));
     transition(entry, EntryState::ready);
     Site& site = *sites_[entry.site];
     site.push(entry);
@@ -157,7 +140,7 @@ void Scheduler::make_ready(Entry& entry) {
 void Scheduler::attempted(Entry& entry, std::string_view reverse_path, std::uint64_t size_bytes) {
     std::uint32_t delivered = 0;
     std::uint32_t failed = 0;
-    for (const RecipientEntry& recipient : entry.recipients()) {
+    for (const store::RecipientState& recipient : entry.recipients()) {
         delivered += recipient.status == RecipientStatus::delivered ? 1 : 0;
         failed += recipient.status == RecipientStatus::failed ||
                           recipient.status == RecipientStatus::expired
@@ -165,7 +148,7 @@ void Scheduler::attempted(Entry& entry, std::string_view reverse_path, std::uint
                       : 0;
     }
     if (delivered + failed == entry.recipients().size()) {
-        log_.removal({.id = entry.message.id,
+        log_.removal({.id = entry.id(),
                       .from = reverse_path,
                       .size_bytes = size_bytes,
                       .delay = shard_.wall_now() - entry.arrival(),
@@ -176,17 +159,17 @@ void Scheduler::attempted(Entry& entry, std::string_view reverse_path, std::uint
 }
 
 void Scheduler::remove(Entry& entry) {
-    const store::MessageRef message = entry.message;
-    if (entry.state() != EntryState::free) {  // it is while the store opens: a crash came too soon
-        transition(entry, EntryState::free);
+    RP_ASSERT(!entry.linked());
+    if (std::size_t* count = count_of(entry.state())) {
+        --*count;
     }
-    entry.clear();
+    store::Message& message = entry.message();
     slab_.give_back(entry);
     store_->finish(message);
 }
 
 void Scheduler::postpone_unreadable(Entry& entry, const base::Error& error) {
-    const mail::QueueId::Text id = entry.message.id.text();
+    const mail::QueueId::Text id = entry.id().text();
     const base::Duration wait = options_.retry.longest_wait();
     std::string text("message ");
     text.append(mail::view(id)).append(" cannot be read from the spool (");
@@ -198,7 +181,7 @@ void Scheduler::postpone_unreadable(Entry& entry, const base::Error& error) {
 
 std::size_t* Scheduler::count_of(EntryState state) {
     switch (state) {
-        case EntryState::free:
+        case EntryState::arrived:
             return nullptr;
         case EntryState::ready:
             return &counts_.ready;

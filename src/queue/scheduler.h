@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "base/slab.h"
 #include "base/time.h"
 #include "mail/log_event.h"
 #include "mail/queue_id.h"
@@ -59,15 +60,17 @@ class Scheduler final : public store::StoreListener {
     [[nodiscard]] rt::Task<void> stop();
     [[nodiscard]] bool stopping() const { return stopping_; }
 
-    void recovered(const store::RecoveredMessage& message) override;
-    void committed(const store::CommittedMessage& message) override;
-    void outcome_durable(const store::DurableOutcome& outcome) override;
+    void recovered(store::Message& message) override;
+    void committed(store::Message& message, const mail::Envelope& envelope,
+                   const mail::ContentFacts& facts) override;
 
     [[nodiscard]] const QueueCounts& counts() const { return counts_; }
     [[nodiscard]] std::size_t bytes() const { return slab_.bytes(); }
-    // For the listing: slots of entries, free ones among them. An entry keeps its slot.
+    // For the listing: slots of entries, nullptr where one is free. An entry keeps its slot.
     [[nodiscard]] std::size_t slots() const { return slab_.slots(); }
-    [[nodiscard]] Entry& slot(std::size_t number) { return slab_.slot(number); }
+    [[nodiscard]] Entry* slot(std::size_t number) { return slab_.slot(number); }
+    // nullptr when no such message is queued here.
+    [[nodiscard]] Entry* find(mail::QueueId id);
     [[nodiscard]] const Site& site_of(const Entry& entry) const { return *sites_[entry.site]; }
 
     // For sites and deliveries.
@@ -85,11 +88,10 @@ class Scheduler final : public store::StoreListener {
     void postpone_unreadable(Entry& entry, const base::Error& error);
 
   private:
-    [[nodiscard]] Entry& add(const store::MessageRef& message, base::WallTime arrival,
-                             std::size_t recipients);
+    [[nodiscard]] Entry& add(store::Message& message);
     void place(Entry& entry);
     void make_ready(Entry& entry);
-    void defer(Entry& entry, Seconds due_s);
+    void defer(Entry& entry, base::UnixSeconds due_s);
     void remove(Entry& entry);
     [[nodiscard]] std::size_t* count_of(EntryState state);
     static void retry_due(rt::Timer& timer);
@@ -113,7 +115,7 @@ class Scheduler final : public store::StoreListener {
     rt::Scope deliveries_;
     std::vector<std::unique_ptr<Site>> sites_;
     // Behind the sites: its entries leave their lists before those go.
-    EntrySlab slab_;
+    base::Slab<Entry> slab_;
     QueueCounts counts_;
     StopTimer stop_timer_;
     bool started_ = false;

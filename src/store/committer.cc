@@ -69,32 +69,31 @@ void Committer::abandon(Transaction& transaction) {
 }
 
 void Committer::hold(Transaction& transaction) {
-    if (transaction.oldest_segment() == 0) {
-        transaction.set_oldest_segment(active_->id);
+    std::vector<std::uint32_t>& held = transaction.held_segments();
+    if (held.empty() || held.back() != active_->id) {
+        held.push_back(static_cast<std::uint32_t>(active_->id));
         ++active_->live;
     }
 }
 
 void Committer::unhold(Transaction& transaction) {
-    if (transaction.oldest_segment() != 0) {
-        Segment* segment = links_.segments.find(transaction.oldest_segment());
-        RP_ASSERT(segment != nullptr && segment->live > 0);
-        --segment->live;
-        transaction.set_oldest_segment(0);
+    for (const std::uint32_t id : transaction.held_segments()) {
+        links_.segments.drop(id);
     }
+    transaction.held_segments().clear();
 }
 
-void Committer::record_outcome(const Outcome& outcome, base::Waiter* durable) {
+void Committer::record_outcome(Message& message, const Outcome& outcome, base::Waiter* durable) {
     if (!outcomes_wait()) {
         outcomes_since_ = shard_.now();
     }
-    gathering_.add(outcome);
+    gathering_.add(message, outcome);
     if (durable != nullptr) {
         gathering_.add_waiter(*durable);
     }
 }
 
-void Committer::finish(MessageRef message, base::Waiter* durable) {
+void Committer::finish(Message& message, base::Waiter* durable) {
     if (!outcomes_wait()) {
         outcomes_since_ = shard_.now();
     }
@@ -102,6 +101,11 @@ void Committer::finish(MessageRef message, base::Waiter* durable) {
     if (durable != nullptr) {
         gathering_.add_waiter(*durable);
     }
+}
+
+Committer::Position Committer::position() const {
+    RP_ASSERT(started() && active_ != nullptr);
+    return {active_->id, active_->end, durable_sequence_ + 1};
 }
 
 void Committer::drain(base::Waiter& drained) {

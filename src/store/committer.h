@@ -44,11 +44,13 @@ class LiveMessages {
     LiveMessages& operator=(const LiveMessages&) = delete;
     virtual ~LiveMessages() = default;
 
-    // Durable: the message exists, its oldest bytes in `oldest_segment` (held until finished()).
-    virtual void committed(const CommittedMessage& message, std::uint64_t oldest_segment) = 0;
-    virtual void outcome_durable(const DurableOutcome& outcome) = 0;
+    // Durable: the message exists. It takes over what the transaction holds.
+    virtual void committed(Transaction& transaction, Location location) = 0;
+    virtual void outcome_durable(Message& message, std::uint32_t recipient, Location location) = 0;
     // Durable: the message is dead.
-    virtual void finished(MessageRef message) = 0;
+    virtual void finished(Message& message) = 0;
+    // Segments may have become free: what the log says durably is dead, and no one reads.
+    virtual void free_segments() = 0;
 };
 
 class Committer {
@@ -70,6 +72,14 @@ class Committer {
         std::vector<format::SegmentEnd> ends;  // of segments whose end no record tells yet
     };
 
+    // A place in the log: the next batch has that sequence number, and lies there or, where there
+    // is no room, at the start of the next segment.
+    struct Position {
+        std::uint64_t segment = 0;
+        std::uint64_t offset = 0;
+        std::uint64_t sequence = 0;
+    };
+
     explicit Committer(const Links& links);
     Committer(const Committer&) = delete;
     Committer& operator=(const Committer&) = delete;
@@ -81,6 +91,13 @@ class Committer {
     [[nodiscard]] bool started() const { return running_ && !new_epoch_; }
     // Every batch up to this one is durable.
     [[nodiscard]] std::uint64_t durable_sequence() const { return durable_sequence_; }
+    // Everything in older segments is dead, as the durable log says.
+    [[nodiscard]] std::uint64_t durable_first() const { return durable_first_; }
+    // Behind the last durable batch. REQUIRES: started.
+    [[nodiscard]] Position position() const;
+    [[nodiscard]] const Start& epoch() const { return start_; }
+    // Of durable batches, in this epoch.
+    [[nodiscard]] std::uint64_t durable_bytes() const { return durable_bytes_; }
 
     // From transactions.
     void stream(Transaction& transaction);
@@ -88,16 +105,13 @@ class Committer {
     void abandon(Transaction& transaction);
     void fail_later(Transaction& transaction);
 
-    void record_outcome(const Outcome& outcome, base::Waiter* durable);
-    void finish(MessageRef message, base::Waiter* durable);
+    void record_outcome(Message& message, const Outcome& outcome, base::Waiter* durable);
+    void finish(Message& message, base::Waiter* durable);
     [[nodiscard]] bool takes_outcomes() const { return gathering_.bytes() < kOutcomeBytesMax; }
     [[nodiscard]] bool admits(std::uint64_t size_bytes) const;
 
     // `others`: sessions of the shard that are in their data phase.
     [[nodiscard]] base::MonoTime end_of_turn(base::MonoTime now, std::uint32_t others);
-    // Gives segments back to the pool: what the log says durably is dead, oldest first, up to the
-    // first that someone still reads. To be called after a pin has gone, too.
-    void free_segments();
     // Wakes `drained` once nothing waits and the log is sealed.
     void drain(base::Waiter& drained);
 
@@ -164,6 +178,7 @@ class Committer {
     std::uint64_t next_sequence_ = 1;
     std::uint64_t durable_sequence_ = 0;
     std::uint64_t durable_first_ = 0;  // oldest segment, as the durable log says
+    std::uint64_t durable_bytes_ = 0;
     bool sealed_ = true;
     bool running_ = false;
 

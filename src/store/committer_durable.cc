@@ -47,6 +47,7 @@ void Committer::on_durable() {
     }
     ++links_.counters.batches;
     links_.counters.batch_bytes += batch_.bytes();
+    durable_bytes_ += batch_.bytes();
     if (opening_) {
         opening_ = false;
         ends_.clear();
@@ -64,7 +65,7 @@ void Committer::on_durable() {
         apply_outcomes();
         apply_transactions();
     }
-    free_segments();
+    links_.live.free_segments();
 }
 
 void Committer::apply_outcomes() {
@@ -74,12 +75,11 @@ void Committer::apply_outcomes() {
         if (entry.finish) {
             ++summary_.finishes;
             ++links_.counters.finished;
-            links_.live.finished(entry.message);
+            links_.live.finished(*entry.message);
         } else {
             ++summary_.outcomes;
             ++links_.counters.outcomes;
-            links_.live.outcome_durable(
-                {entry.message.id, entry.recipient, location, entry.cookie});
+            links_.live.outcome_durable(*entry.message, entry.recipient, location);
         }
     }
     flying_.planned_done();
@@ -103,27 +103,14 @@ void Committer::apply_transactions() {
 
 void Committer::on_commit(const Batch::Part& part) {
     Transaction& transaction = *part.transaction;
-    const MessageRef ref{transaction.id(), part.location};
     ++summary_.commits;
     ++links_.counters.commits;
     if (transaction.cacheable()) {
-        links_.cache.add(ref, batch_.area().subspan(part.record_at, part.record_bytes),
+        links_.cache.add(transaction.id(), batch_.area().subspan(part.record_at, part.record_bytes),
                          transaction.chunk_list());
     }
-    // The hold on its oldest segment is the message's from now on.
-    const std::uint64_t oldest = transaction.oldest_segment();
-    transaction.set_oldest_segment(0);
-    links_.live.committed({ref, transaction.arrival(), transaction.facts(), transaction.envelope()},
-                          oldest);
+    links_.live.committed(transaction, part.location);
     transaction.written(true);
-}
-
-void Committer::free_segments() {
-    SegmentTable& segments = links_.segments;
-    while (segments.size() > 1 && segments.oldest().id < durable_first_ &&
-           segments.oldest().pins == 0) {
-        links_.pool.give_back(segments.pop_oldest());
-    }
 }
 
 void Committer::fail_work(mail::SinkState state) {
@@ -143,6 +130,7 @@ void Committer::fail_all() {
     while (!in_batch_.empty()) {
         Transaction& transaction = in_batch_.pop_front();
         if (transaction.abandoned()) {
+            unhold(transaction);
             transaction.recycle();
         } else if (!transaction.WorkNode::linked()) {
             transaction.fail(mail::SinkState::failed);

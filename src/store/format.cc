@@ -93,27 +93,49 @@ template BlockState read_block(base::Bytes, Identity&);
 template BlockState read_block(base::Bytes, SegmentHeader&);
 template BlockState read_block(base::Bytes, Established&);
 
-std::string segment_name(std::uint64_t segment) {
+namespace {
+
+constexpr std::string_view kSegmentSuffix = ".seg";
+constexpr std::string_view kCheckpointSuffix = ".checkpoint";
+
+std::string numbered_name(std::uint64_t number, std::string_view suffix) {
     std::array<char, 32> text;
-    const int size = std::snprintf(text.data(), text.size(), "%08llx.seg",
-                                   static_cast<unsigned long long>(segment));
-    return {text.data(), static_cast<std::size_t>(size)};
+    const int size =
+        std::snprintf(text.data(), text.size(), "%08llx", static_cast<unsigned long long>(number));
+    return std::string(text.data(), static_cast<std::size_t>(size)).append(suffix);
 }
 
-std::optional<std::uint64_t> parse_segment_name(std::string_view name) {
-    constexpr std::string_view kSuffix = ".seg";
-    if (name.size() != 8 + kSuffix.size() || !name.ends_with(kSuffix)) {
+std::optional<std::uint64_t> parse_numbered_name(std::string_view name, std::string_view suffix) {
+    if (name.size() != 8 + suffix.size() || !name.ends_with(suffix)) {
         return std::nullopt;
     }
-    std::uint64_t segment = 0;
+    std::uint64_t number = 0;
     for (const char c : name.substr(0, 8)) {
         const bool digit = c >= '0' && c <= '9';
         if (!digit && (c < 'a' || c > 'f')) {
             return std::nullopt;
         }
-        segment = segment << 4U | static_cast<unsigned>(digit ? c - '0' : c - 'a' + 10);
+        number = number << 4U | static_cast<unsigned>(digit ? c - '0' : c - 'a' + 10);
     }
-    return segment;
+    return number;
+}
+
+}  // namespace
+
+std::string segment_name(std::uint64_t segment) {
+    return numbered_name(segment, kSegmentSuffix);
+}
+
+std::optional<std::uint64_t> parse_segment_name(std::string_view name) {
+    return parse_numbered_name(name, kSegmentSuffix);
+}
+
+std::string checkpoint_name(std::uint64_t generation) {
+    return numbered_name(generation, kCheckpointSuffix);
+}
+
+std::optional<std::uint64_t> parse_checkpoint_name(std::string_view name) {
+    return parse_numbered_name(name, kCheckpointSuffix);
 }
 
 std::string partition_name(std::uint32_t partition) {

@@ -107,7 +107,11 @@ enum class RecordType : std::uint8_t {
     epoch = 6,         // a start of the log
     seal = 7,          // nothing but the header's watermark
     summary = 8,       // what a sealed segment holds; its last record
-    // Kept free: 16 relocation, 17 checkpoint, 18 queue rule, 32–63 mailboxes.
+    // Kept free: 16 relocation, 18 queue rule, 32–63 mailboxes.
+    // In checkpoints alone.
+    checkpoint_start = 20,
+    checkpoint_segment = 21,
+    checkpoint_message = 22,
 };
 
 struct RecordHeader {
@@ -226,6 +230,67 @@ struct Summary {
 };
 static_assert(sizeof(Summary) == 48);
 
+// A checkpoint is a file of pages, each with this header and then records.
+struct CheckpointPage {
+    static constexpr std::uint64_t kMagic = 0x544e'504b'4843'5052;  // "RPCHKPNT"
+    static constexpr std::uint32_t kBytes = 65536;
+    static constexpr std::uint32_t kLast = 1U << 0U;
+
+    std::uint64_t magic = kMagic;
+    std::uint32_t version = kVersion;
+    std::uint32_t crc = 0;  // of the bytes behind this field, seeded with generation and offset
+    std::uint64_t generation = 0;
+    std::uint32_t number = 0;  // of the page, from 0
+    std::uint32_t flags = 0;
+    std::uint32_t record_bytes = 0;
+    std::uint32_t record_count = 0;
+    std::uint64_t reserved = 0;
+};
+static_assert(sizeof(CheckpointPage) == 48 && std::is_trivially_copyable_v<CheckpointPage>);
+static_assert(offsetof(CheckpointPage, generation) == 16);
+
+// The first record of a checkpoint: where the log behind it begins.
+struct CheckpointStart {
+    std::uint64_t sequence = 0;  // of the first batch that it does not include
+    std::uint64_t segment = 0;   // where that is, or the segment before it where it has no room
+    std::uint64_t offset = 0;
+    std::uint64_t first_segment = 0;  // as in BatchHeader
+    std::uint64_t salvaged_below = 0;
+    std::uint32_t epoch = 0;
+    std::uint32_t segments = 0;  // checkpoint_segment records that follow
+    std::int64_t written_ms = 0;
+};
+static_assert(sizeof(CheckpointStart) == 56);
+
+// A segment that holds batches from before the start.
+struct CheckpointSegment {
+    std::uint64_t segment = 0;
+    std::uint64_t end = 0;
+    std::uint64_t last_sequence = 0;
+};
+static_assert(sizeof(CheckpointSegment) == 24);
+
+// `others` segment numbers of 4 bytes follow, then `count` recipients from number `first` on.
+struct CheckpointMessage {
+    std::uint64_t id = 0;
+    std::uint64_t location = 0;
+    std::int64_t arrival_ms = 0;
+    std::uint32_t recipients = 0;  // of the message
+    std::uint32_t first = 0;
+    std::uint32_t count = 0;
+    std::uint32_t others = 0;
+};
+static_assert(sizeof(CheckpointMessage) == 40);
+
+struct CheckpointRecipient {
+    std::uint64_t outcome = 0;
+    std::uint32_t next_s = 0;
+    std::uint16_t attempts = 0;
+    std::uint8_t status = 0;
+    std::uint8_t flags = 0;
+};
+static_assert(sizeof(CheckpointRecipient) == 16);
+
 // What a batch's checksums begin with: no bytes that were written for another store, partition,
 // segment or offset ever validate here.
 class PlaceSeed {
@@ -266,6 +331,9 @@ extern template BlockState read_block(base::Bytes, Established&);
 // "0000002a.seg".
 [[nodiscard]] std::string segment_name(std::uint64_t segment);
 [[nodiscard]] std::optional<std::uint64_t> parse_segment_name(std::string_view name);
+// "0000002a.checkpoint".
+[[nodiscard]] std::string checkpoint_name(std::uint64_t generation);
+[[nodiscard]] std::optional<std::uint64_t> parse_checkpoint_name(std::string_view name);
 // "p007".
 [[nodiscard]] std::string partition_name(std::uint32_t partition);
 

@@ -1,17 +1,15 @@
-// Where a record lies in its partition's log, in 8 bytes, and the reference by which the queue
-// names a stored message. Values; the queue keeps them, the store keeps no table of messages.
+// Where a record lies in its partition's log, in 8 bytes.
 #pragma once
 
 #include <compare>
 #include <cstdint>
 
 #include "base/assert.h"
-#include "mail/queue_id.h"
 
 namespace store {
 
 // Segment (32 bits), block of the batch in it (19), record in the batch (12), and whether the
-// message's content begins in an older segment (1). 0 is "nowhere": block 0 of a segment is its
+// message has content in other segments, too (1). 0 is "nowhere": block 0 of a segment is its
 // header.
 class Location {
   public:
@@ -42,12 +40,6 @@ class Location {
 
   private:
     std::uint64_t value_ = 0;
-};
-
-// A live message. It stays good until Store::finish() was called with it.
-struct MessageRef {
-    mail::QueueId id;
-    Location location;  // of its commit record, in the log of id.partition()
 };
 
 }  // namespace store

@@ -18,23 +18,21 @@ MessageCache::~MessageCache() {
     RP_ASSERT(free_.size() == all_.size());
 }
 
-CachedMessage** MessageCache::bucket(std::uint32_t partition, std::uint64_t location) {
-    std::uint64_t hash = (location ^ std::uint64_t{partition} << 56U) * 0x9e3779b97f4a7c15U;
+CachedMessage** MessageCache::bucket(mail::QueueId id) {
+    std::uint64_t hash = id.value() * 0x9e3779b97f4a7c15U;
     hash ^= hash >> 29U;
     return &buckets_[hash & (buckets_.size() - 1)];
 }
 
-CachedMessage* MessageCache::find(MessageRef message) {
-    const std::uint32_t partition = message.id.partition();
-    const std::uint64_t location = message.location.value();
-    CachedMessage* entry = *bucket(partition, location);
-    while (entry != nullptr && (entry->location_ != location || entry->partition_ != partition)) {
+CachedMessage* MessageCache::find(mail::QueueId id) {
+    CachedMessage* entry = *bucket(id);
+    while (entry != nullptr && entry->id_ != id) {
         entry = entry->next_in_bucket_;
     }
     return entry;
 }
 
-void MessageCache::add(MessageRef message, base::Bytes record,
+void MessageCache::add(mail::QueueId id, base::Bytes record,
                        std::vector<Transaction::Chunk>& chunks) {
     if (chunks_max_ == 0) {
         return;
@@ -46,12 +44,11 @@ void MessageCache::add(MessageRef message, base::Bytes record,
     }
     CachedMessage& entry = *free_.back();
     free_.pop_back();
-    entry.partition_ = message.id.partition();
-    entry.location_ = message.location.value();
+    entry.id_ = id;
     entry.record_.assign(record.begin(), record.end());
     entry.chunks_.swap(chunks);
     entry.cached_ = true;
-    CachedMessage** head = bucket(entry.partition_, entry.location_);
+    CachedMessage** head = bucket(id);
     entry.next_in_bucket_ = *head;
     *head = &entry;
     oldest_first_.push_back(entry);
@@ -62,8 +59,8 @@ void MessageCache::add(MessageRef message, base::Bytes record,
     }
 }
 
-CachedMessage* MessageCache::pin(MessageRef message) {
-    CachedMessage* entry = find(message);
+CachedMessage* MessageCache::pin(mail::QueueId id) {
+    CachedMessage* entry = find(id);
     if (entry != nullptr) {
         ++entry->pins_;
     }
@@ -78,8 +75,8 @@ void MessageCache::unpin(CachedMessage& message) {
     }
 }
 
-void MessageCache::drop(MessageRef message) {
-    if (CachedMessage* entry = find(message); entry != nullptr) {
+void MessageCache::drop(mail::QueueId id) {
+    if (CachedMessage* entry = find(id); entry != nullptr) {
         take_out(*entry);
     }
 }
@@ -98,7 +95,7 @@ void MessageCache::clear() {
 
 void MessageCache::take_out(CachedMessage& message) {
     RP_ASSERT(message.cached_);
-    CachedMessage** at = bucket(message.partition_, message.location_);
+    CachedMessage** at = bucket(message.id_);
     while (*at != &message) {
         at = &(*at)->next_in_bucket_;
     }

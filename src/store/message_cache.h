@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/list.h"
+#include "mail/queue_id.h"
 #include "store/chunk_pool.h"
-#include "store/location.h"
 #include "store/transaction.h"
 
 namespace store {
@@ -25,8 +25,7 @@ class CachedMessage : public base::ListNode<CachedMessage> {
 
   private:
     friend class MessageCache;
-    std::uint32_t partition_ = 0;
-    std::uint64_t location_ = 0;
+    mail::QueueId id_;
     std::uint32_t pins_ = 0;
     bool cached_ = false;  // in the table; else it only waits for its last pin to go
     std::vector<std::byte> record_;
@@ -43,12 +42,12 @@ class MessageCache {
     ~MessageCache();
 
     // Takes the chunks over (the vector is left empty, with the memory of another).
-    void add(MessageRef message, base::Bytes record, std::vector<Transaction::Chunk>& chunks);
+    void add(mail::QueueId id, base::Bytes record, std::vector<Transaction::Chunk>& chunks);
     // Pins it; nullptr when it is not here.
-    [[nodiscard]] CachedMessage* pin(MessageRef message);
+    [[nodiscard]] CachedMessage* pin(mail::QueueId id);
     void unpin(CachedMessage& message);
     // It is dead; no one will ask for it again.
-    void drop(MessageRef message);
+    void drop(mail::QueueId id);
     // Lets the oldest go while the pool of chunks is over its limit.
     void make_room();
     void clear();
@@ -56,8 +55,8 @@ class MessageCache {
   private:
     void take_out(CachedMessage& message);
     void free(CachedMessage& message);
-    [[nodiscard]] CachedMessage** bucket(std::uint32_t partition, std::uint64_t location);
-    [[nodiscard]] CachedMessage* find(MessageRef message);
+    [[nodiscard]] CachedMessage** bucket(mail::QueueId id);
+    [[nodiscard]] CachedMessage* find(mail::QueueId id);
 
     ChunkPool& chunks_;
     std::uint64_t chunks_max_;

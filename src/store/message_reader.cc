@@ -1,5 +1,6 @@
 #include "store/message_reader.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -29,13 +30,12 @@ MessageReader::ReadOp::ReadOp(MessageReader& reader)
 MessageReader::MessageReader(MessageReaderHome& home) : home_(home), op_(*this) {}
 
 MessageReader::~MessageReader() {
-    RP_ASSERT(oldest_ == nullptr);
+    RP_ASSERT(cached_ == nullptr && segments_.empty());
 }
 
-void MessageReader::open(CachedMessage* cached, Segment& oldest) {
-    RP_ASSERT(oldest_ == nullptr);
+void MessageReader::open(CachedMessage* cached) {
+    RP_ASSERT(cached_ == nullptr && segments_.empty());
     cached_ = cached;
-    oldest_ = &oldest;
     failed_ = false;
     released_ = false;
     next_piece_ = 0;
@@ -75,8 +75,13 @@ mail::SourceState MessageReader::next(std::string_view& span, base::Waiter& wait
     return mail::SourceState::ready;
 }
 
-// As many pieces as follow one another on the disk and fit into the buffer. The segments between
-// the message's oldest and newest are there while the oldest is pinned.
+Segment* MessageReader::segment_of(const Piece& piece) const {
+    const auto at = std::ranges::find_if(
+        segments_, [&](const Segment* segment) { return segment->id == piece.segment; });
+    return at == segments_.end() ? nullptr : *at;
+}
+
+// As many pieces as follow one another on the disk and fit into the buffer.
 void MessageReader::start_read() {
     if (buffer_ == nullptr) {
         buffer_ = home_.buffers().take();
@@ -92,7 +97,7 @@ void MessageReader::start_read() {
         bytes += padded(piece);
         ++pieces_read_;
     }
-    Segment* segment = home_.segments().find(first.segment);
+    Segment* const segment = segment_of(first);
     const std::uint64_t offset = std::uint64_t{first.block} * format::kBlock;
     if (segment == nullptr || bytes == 0 || offset + bytes > segment->bytes) {
         // Whoever waits is woken by a completion in any case.
@@ -173,7 +178,13 @@ void MessageReader::close() {
     if (buffer_ != nullptr) {
         home_.buffers().give_back(std::move(buffer_));
     }
-    home_.unpin(std::exchange(cached_, nullptr), *std::exchange(oldest_, nullptr));
+    if (cached_ != nullptr) {
+        home_.unpin(*std::exchange(cached_, nullptr));
+    }
+    for (Segment* segment : segments_) {
+        home_.unpin(*segment);
+    }
+    segments_.clear();
     message_.clear();
     home_.recycle(*this);
 }

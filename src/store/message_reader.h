@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "io/op.h"
 #include "store/message_cache.h"
@@ -26,8 +27,8 @@ class MessageReaderHome {
     virtual ~MessageReaderHome() = default;
     [[nodiscard]] virtual rt::Shard& shard() = 0;
     [[nodiscard]] virtual ReadBufferPool& buffers() = 0;
-    [[nodiscard]] virtual SegmentTable& segments() = 0;
-    virtual void unpin(CachedMessage* cached, Segment& oldest) = 0;
+    virtual void unpin(CachedMessage& cached) = 0;
+    virtual void unpin(Segment& segment) = 0;
     virtual void recycle(MessageReader& reader) = 0;
     // A person should look at it.
     virtual void report_damage(const StoredMessage& message, const Piece& piece, int error) = 0;
@@ -38,9 +39,11 @@ class MessageReader final : public Reader {
     explicit MessageReader(MessageReaderHome& home);
     ~MessageReader() override;
 
-    // For the partition. `cached` may be nullptr; both are pinned already. The message is to be
-    // filled in before the first next().
-    void open(CachedMessage* cached, Segment& oldest);
+    // For the partition: reads from `cached`, or, where that is nullptr, from segments that
+    // add_segment() gives; all are pinned already. The message is to be filled in before the first
+    // next().
+    void open(CachedMessage* cached);
+    void add_segment(Segment& segment) { segments_.push_back(&segment); }
     [[nodiscard]] StoredMessage& stored() { return message_; }
 
     [[nodiscard]] const StoredMessage& message() const override { return message_; }
@@ -62,12 +65,13 @@ class MessageReader final : public Reader {
     void on_read(std::int32_t result);
     void close();
     [[nodiscard]] bool check(std::size_t bytes);
+    [[nodiscard]] Segment* segment_of(const Piece& piece) const;
 
     MessageReaderHome& home_;
     ReadOp op_;
     StoredMessage message_;
     CachedMessage* cached_ = nullptr;
-    Segment* oldest_ = nullptr;
+    std::vector<Segment*> segments_;
     std::unique_ptr<ReadBuffer> buffer_;
     std::size_t next_piece_ = 0;   // not yet given
     std::size_t pieces_read_ = 0;  // from next_piece_ on, that the buffer holds or will hold

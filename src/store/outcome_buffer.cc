@@ -7,25 +7,24 @@
 
 namespace store {
 
-void OutcomeBuffer::add(const Outcome& outcome) {
+void OutcomeBuffer::add(Message& message, const Outcome& outcome) {
     const std::size_t size = format::record_bytes(outcome_payload_bytes(outcome));
     const std::size_t at = bytes_.size();
     bytes_.resize(at + size);
     RecordWriter writer(base::MutableBytes(bytes_).subspan(at));
-    put_outcome(writer, outcome);
+    put_outcome(writer, message.id(), outcome);
     RP_ASSERT(writer.size() == size);
-    entries_.push_back({outcome.message, outcome.cookie, outcome.recipient,
-                        static_cast<std::uint32_t>(size), false});
+    entries_.push_back({&message, outcome.recipient, static_cast<std::uint32_t>(size), false});
 }
 
-void OutcomeBuffer::add_finish(MessageRef message) {
+void OutcomeBuffer::add_finish(Message& message) {
     const std::size_t size = format::record_bytes(sizeof(format::Finish));
     const std::size_t at = bytes_.size();
     bytes_.resize(at + size);
     RecordWriter writer(base::MutableBytes(bytes_).subspan(at));
     writer.put_record(format::RecordType::finish,
-                      format::Finish{message.id.value(), message.location.value()});
-    entries_.push_back({message, nullptr, 0, static_cast<std::uint32_t>(size), true});
+                      format::Finish{message.id().value(), message.location().value()});
+    entries_.push_back({&message, 0, static_cast<std::uint32_t>(size), true});
 }
 
 void OutcomeBuffer::wake_all() {

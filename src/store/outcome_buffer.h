@@ -9,7 +9,6 @@
 
 #include "base/bytes.h"
 #include "base/waiter.h"
-#include "store/location.h"
 #include "store/store.h"
 
 namespace store {
@@ -17,15 +16,14 @@ namespace store {
 class OutcomeBuffer {
   public:
     struct Entry {
-        MessageRef message;
-        void* cookie = nullptr;
+        Message* message = nullptr;
         std::uint32_t recipient = 0;
         std::uint32_t bytes = 0;
         bool finish = false;
     };
 
-    void add(const Outcome& outcome);
-    void add_finish(MessageRef message);
+    void add(Message& message, const Outcome& outcome);
+    void add_finish(Message& message);
     void add_waiter(base::Waiter& waiter) { waiters_.push_back(waiter); }
     void wake_all();
 

@@ -19,6 +19,8 @@ Partition::Partition(const PartitionLinks& links, std::uint32_t number)
       pool_(files_,
             {links.options.segment_bytes, links.options.segments_ahead, links.options.space_retry}),
       committer_({files_, segments_, pool_, links.cache, *this, links.counters, links.options}),
+      checkpointer_(
+          {files_, table_, segments_, committer_, links.counters, links.options.checkpoint_bytes}),
       scope_(links.shard, "store") {}
 
 Partition::~Partition() {
@@ -33,67 +35,101 @@ mail::QueueId Partition::next_id() {
 base::MonoTime Partition::end_of_turn(base::MonoTime now, std::uint32_t others) {
     if (links_.shard.driver().dead()) {
         pool_.stop();
+        checkpointer_.stop();
         files_.sleep.interrupt();
     }
-    return committer_.end_of_turn(now, others);
+    const base::MonoTime next = committer_.end_of_turn(now, others);
+    checkpointer_.poll();
+    return next;
 }
 
 rt::Task<void> Partition::close() {
-    if (committer_.started()) {
+    const bool started = committer_.started();
+    if (started) {
         committer_.drain(wakeup_);
         co_await wakeup_.woken("the log to drain");
-        co_await write_established();
     }
     pool_.stop();
+    checkpointer_.stop();
     co_await scope_.join();
-}
-
-std::uint64_t Partition::oldest_of(MessageRef message) const {
-    if (!message.location.spans()) {
-        return message.location.segment();
+    if (started) {
+        co_await checkpointer_.write_last();
+        co_await write_established();
     }
-    const auto at = spanning_.find(message.location);
-    return at == spanning_.end() ? 0 : at->second;
 }
 
-void Partition::committed(const CommittedMessage& message, std::uint64_t oldest_segment) {
-    if (message.ref.location.spans()) {
-        spanning_.emplace(message.ref.location, oldest_segment);
+void Partition::committed(Transaction& transaction, Location location) {
+    const mail::Envelope& envelope = transaction.envelope();
+    Message& message = table_.add(transaction.id(), location, base::unix_ms(transaction.arrival()),
+                                  static_cast<std::uint32_t>(envelope.recipient_count()));
+    std::vector<std::uint32_t>& held = transaction.held_segments();
+    if (location.spans()) {
+        std::erase(held, location.segment());
+        table_.set_other_segments(message, held);
     }
-    links_.listener.committed(message);
+    held.clear();
+    links_.listener.committed(message, envelope, transaction.facts());
 }
 
-void Partition::outcome_durable(const DurableOutcome& outcome) {
-    links_.listener.outcome_durable(outcome);
+void Partition::outcome_durable(Message& message, std::uint32_t recipient, Location location) {
+    RecipientState& state = message.recipients()[recipient];
+    if (!state.outcome.nowhere()) {
+        segments_.drop(state.outcome.segment());
+    }
+    state.outcome = location;
+    segments_.hold(location.segment());
 }
 
-void Partition::finished(MessageRef message) {
-    Segment* segment = segments_.find(oldest_of(message));
-    RP_ASSERT(segment != nullptr && segment->live > 0);  // else it was finished twice
-    --segment->live;
-    spanning_.erase(message.location);
-    links_.cache.drop(message);
+void Partition::finished(Message& message) {
+    segments_.drop(message.location().segment());
+    for (const std::uint32_t segment : table_.other_segments(message)) {
+        segments_.drop(segment);
+    }
+    for (const RecipientState& recipient : message.recipients()) {
+        if (!recipient.outcome.nowhere()) {
+            segments_.drop(recipient.outcome.segment());
+        }
+    }
+    links_.cache.drop(message.id());
+    table_.remove(message);
 }
 
-Segment* Partition::pin(std::uint64_t id) {
+// The oldest ones go without a checkpoint: the log itself says durably that everything in them is
+// dead. Others go once the log is never read from them again, whichever checkpoint a start uses.
+void Partition::free_segments() {
+    while (segments_.size() > 1 && segments_.oldest().id < committer_.durable_first() &&
+           segments_.oldest().pins == 0) {
+        pool_.give_back(segments_.pop_oldest());
+    }
+    const std::uint64_t covered = checkpointer_.covered_below();
+    if (!segments_.take_emptied() && covered == covered_below_) {
+        return;
+    }
+    covered_below_ = covered;
+    // The newest is where the log is written, and is never that old.
+    for (std::size_t i = 0; i + 1 < segments_.size();) {
+        const Segment& segment = segments_.at(i);
+        if (segment.id >= covered) {
+            break;
+        }
+        if (segment.live == 0 && segment.pins == 0) {
+            pool_.give_back(segments_.take(i));
+        } else {
+            ++i;
+        }
+    }
+}
+
+Segment& Partition::pin(std::uint64_t id) {
     Segment* segment = segments_.find(id);
-    if (segment != nullptr) {
-        ++segment->pins;
-    }
-    return segment;
+    RP_ASSERT(segment != nullptr);
+    ++segment->pins;
+    return *segment;
 }
 
 void Partition::unpin(Segment& segment) {
-    RP_ASSERT(segment.pins > 0);
-    --segment.pins;
-    committer_.free_segments();
-}
-
-void Partition::unpin(CachedMessage* cached, Segment& oldest) {
-    if (cached != nullptr) {
-        links_.cache.unpin(*cached);
-    }
-    unpin(oldest);
+    segments_.unpin(segment);
+    free_segments();
 }
 
 void Partition::recycle(MessageReader& reader) {
@@ -110,14 +146,20 @@ void Partition::report_damage(const StoredMessage& message, const Piece& piece, 
             "; check the disk");
 }
 
-rt::Task<base::Status> Partition::read_message(MessageRef message, StoredMessage& into) {
-    if (CachedMessage* cached = links_.cache.pin(message); cached != nullptr) {
+rt::Task<base::Status> Partition::read_message(mail::QueueId id, StoredMessage& into) {
+    if (CachedMessage* cached = links_.cache.pin(id); cached != nullptr) {
         decode(*cached, into);
         into.keep();
         links_.cache.unpin(*cached);
         co_return base::Status();
     }
-    const base::Status status = co_await read_commit(message, into);
+    const Message* message = table_.find(id);
+    if (message == nullptr) {
+        co_return base::fail(ENOENT);
+    }
+    Segment& segment = pin(message->location().segment());
+    const base::Status status = co_await read_commit(segment, message->location(), id, into);
+    unpin(segment);
     co_return status;
 }
 
@@ -128,53 +170,53 @@ void Partition::decode(const CachedMessage& cached, StoredMessage& into) {
     RP_ASSERT(good);
 }
 
-rt::Task<base::Status> Partition::read_commit(MessageRef message, StoredMessage& into) {
+rt::Task<base::Status> Partition::read_commit(Segment& segment, Location location, mail::QueueId id,
+                                              StoredMessage& into) {
     ++links_.counters.cache_misses;
-    Segment* oldest = pin(oldest_of(message));
-    if (oldest == nullptr) {
-        co_return base::fail(ENOENT);
-    }
-    Segment* segment = segments_.find(message.location.segment());
+    const ReadBufferPool::Lease buffer = links_.buffers.lease({files_.partition, location});
+    const base::Result<Record> record =
+        co_await read_record(links_.shard, segment, location, *buffer);
     base::Status status;
-    {
-        const ReadBufferPool::Lease buffer =
-            links_.buffers.lease({files_.partition, message.location});
-        const base::Result<Record> record =
-            co_await read_record(links_.shard, *segment, message.location, *buffer);
-        if (!record.has_value()) {
-            status = base::fail(record.error().number());
-        } else if (!decode_commit(*record, into) || into.id != message.id) {
-            status = base::fail(EUCLEAN);
-        }
-        into.keep();
+    if (!record.has_value()) {
+        status = base::fail(record.error().number());
+    } else if (!decode_commit(*record, into) || into.id != id) {
+        status = base::fail(EUCLEAN);
     }
-    unpin(*oldest);
+    into.keep();
     co_return status;
 }
 
-rt::Task<base::Status> Partition::read_outcome(Location location, StoredOutcome& into) {
-    Segment* segment = pin(location.segment());
-    if (segment == nullptr) {
+rt::Task<base::Status> Partition::read_outcome(mail::QueueId id, std::uint32_t recipient,
+                                               StoredOutcome& into) {
+    const Message* message = table_.find(id);
+    if (message == nullptr) {
         co_return base::fail(ENOENT);
     }
+    RP_ASSERT(recipient < message->recipients().size());
+    const Location location = message->recipients()[recipient].outcome;
+    if (location.nowhere()) {
+        co_return base::fail(ENODATA);
+    }
+    Segment& segment = pin(location.segment());
     base::Status status;
     {
         const ReadBufferPool::Lease buffer = links_.buffers.lease({files_.partition, location});
         const base::Result<Record> record =
-            co_await read_record(links_.shard, *segment, location, *buffer);
+            co_await read_record(links_.shard, segment, location, *buffer);
         if (!record.has_value()) {
             status = base::fail(record.error().number());
-        } else if (!decode_outcome(*record, into)) {
+        } else if (!decode_outcome(*record, into) || into.id != id) {
             status = base::fail(EUCLEAN);
         }
     }
-    unpin(*segment);
+    unpin(segment);
     co_return status;
 }
 
-rt::Task<base::Result<ReaderHandle>> Partition::open_source(MessageRef message) {
-    Segment* oldest = pin(oldest_of(message));
-    if (oldest == nullptr) {
+rt::Task<base::Result<ReaderHandle>> Partition::open_source(mail::QueueId id) {
+    CachedMessage* cached = links_.cache.pin(id);
+    const Message* message = table_.find(id);
+    if (cached == nullptr && message == nullptr) {
         co_return base::fail(ENOENT);
     }
     if (free_readers_.empty()) {
@@ -184,14 +226,19 @@ rt::Task<base::Result<ReaderHandle>> Partition::open_source(MessageRef message) 
     }
     MessageReader& reader = *free_readers_.back();
     free_readers_.pop_back();
-    CachedMessage* cached = links_.cache.pin(message);
-    reader.open(cached, *oldest);
+    reader.open(cached);
     ReaderHandle handle(&reader);
     if (cached != nullptr) {
         decode(*cached, reader.stored());
         co_return std::move(handle);
     }
-    const base::Status status = co_await read_commit(message, reader.stored());
+    const Location location = message->location();
+    Segment& segment = pin(location.segment());
+    reader.add_segment(segment);
+    for (const std::uint32_t other : table_.other_segments(*message)) {
+        reader.add_segment(pin(other));
+    }
+    const base::Status status = co_await read_commit(segment, location, id, reader.stored());
     if (!status.has_value()) {
         co_return base::fail(status.error().number());
     }

@@ -1,19 +1,20 @@
 // Partition: one log with its segments, committer and readers. It ties the parts together and keeps
 // the counts of what is alive where.
 //
-// Owned by its shard's store. Memory per message: nothing, but for a message that spans segments,
-// which has an entry in a tree here.
+// Owned by its shard's store. Memory per message: message_table.h.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "rt/scope.h"
+#include "store/checkpoint.h"
 #include "store/committer.h"
 #include "store/message_reader.h"
+#include "store/message_table.h"
 #include "store/recovery.h"
 #include "store/segment_pool.h"
 #include "store/store.h"
@@ -46,52 +47,60 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     [[nodiscard]] mail::QueueId next_id();
     [[nodiscard]] base::MonoTime end_of_turn(base::MonoTime now, std::uint32_t others);
 
-    [[nodiscard]] rt::Task<base::Status> read_message(MessageRef message, StoredMessage& into);
-    [[nodiscard]] rt::Task<base::Status> read_outcome(Location location, StoredOutcome& into);
-    [[nodiscard]] rt::Task<base::Result<ReaderHandle>> open_source(MessageRef message);
+    [[nodiscard]] Message* find(mail::QueueId id) const { return table_.find(id); }
+    [[nodiscard]] const MessageTable& table() const { return table_; }
+    [[nodiscard]] rt::Task<base::Status> read_message(mail::QueueId id, StoredMessage& into);
+    [[nodiscard]] rt::Task<base::Status> read_outcome(mail::QueueId id, std::uint32_t recipient,
+                                                      StoredOutcome& into);
+    [[nodiscard]] rt::Task<base::Result<ReaderHandle>> open_source(mail::QueueId id);
 
   private:
     // LiveMessages.
-    void committed(const CommittedMessage& message, std::uint64_t oldest_segment) override;
-    void outcome_durable(const DurableOutcome& outcome) override;
-    void finished(MessageRef message) override;
+    void committed(Transaction& transaction, Location location) override;
+    void outcome_durable(Message& message, std::uint32_t recipient, Location location) override;
+    void finished(Message& message) override;
+    void free_segments() override;
 
     // MessageReaderHome.
     [[nodiscard]] rt::Shard& shard() override { return links_.shard; }
     [[nodiscard]] ReadBufferPool& buffers() override { return links_.buffers; }
-    [[nodiscard]] SegmentTable& segments() override { return segments_; }
-    void unpin(CachedMessage* cached, Segment& oldest) override;
+    void unpin(CachedMessage& cached) override { links_.cache.unpin(cached); }
+    void unpin(Segment& segment) override;
     void recycle(MessageReader& reader) override;
     void report_damage(const StoredMessage& message, const Piece& piece, int error) override;
 
     [[nodiscard]] rt::Task<base::Status> open_directory();
     [[nodiscard]] rt::Task<base::Status> take_lock();
     [[nodiscard]] rt::Task<base::Status> remove_temporaries(const std::vector<std::string>& names);
+    [[nodiscard]] rt::Task<base::Status> recover(const std::vector<std::string>& names,
+                                                 std::optional<std::uint64_t> established);
     [[nodiscard]] rt::Task<base::Status> start_epoch(Recovery& recovery);
     [[nodiscard]] rt::Task<base::Status> establish();
     [[nodiscard]] rt::Task<base::Result<std::uint64_t>> read_established();
     [[nodiscard]] rt::Task<void> write_established();
-    void announce(Recovery& recovery);
-    [[nodiscard]] std::uint64_t oldest_of(MessageRef message) const;
-    [[nodiscard]] Segment* pin(std::uint64_t segment);
-    void unpin(Segment& segment);
+    void announce();
+    [[nodiscard]] Segment& pin(std::uint64_t segment);
     // added_headers is a view of `cached` then.
     void decode(const CachedMessage& cached, StoredMessage& into);
-    [[nodiscard]] rt::Task<base::Status> read_commit(MessageRef message, StoredMessage& into);
+    // REQUIRES: the location's segment is pinned.
+    [[nodiscard]] rt::Task<base::Status> read_commit(Segment& segment, Location location,
+                                                     mail::QueueId id, StoredMessage& into);
 
     PartitionLinks links_;
     PartitionFiles files_;
     io::OwnedHandle directory_;
     io::OwnedHandle lock_;
+    MessageTable table_;
     SegmentTable segments_;
     SegmentPool pool_;
     Committer committer_;
+    Checkpointer checkpointer_;
     rt::Scope scope_;
     rt::AwaitableOp op_;
     rt::Wakeup wakeup_;
     std::uint32_t epoch_ = 0;
     std::uint64_t next_id_ = 1;
-    std::map<Location, std::uint64_t> spanning_;  // oldest segment of those that span several
+    std::uint64_t covered_below_ = 0;  // as it was when segments were last looked through
     std::vector<std::unique_ptr<MessageReader>> readers_;
     std::vector<MessageReader*> free_readers_;
 };

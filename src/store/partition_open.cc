@@ -44,19 +44,28 @@ rt::Task<base::Status> Partition::open() {
         }
         established = *watermark;
     }
-    Recovery recovery(files_, links_.options, established);
-    status = co_await recovery.run(*names);
+    status = co_await recover(*names, established);
+    if (!status.has_value()) {
+        co_return status;
+    }
+    announce();
+    scope_.spawn(pool_.run());
+    scope_.spawn(checkpointer_.run());
+    co_return status;
+}
+
+rt::Task<base::Status> Partition::recover(const std::vector<std::string>& names,
+                                          std::optional<std::uint64_t> established) {
+    const auto recovery =
+        std::make_unique<Recovery>(files_, links_.options, table_, segments_, established);
+    base::Status status = co_await recovery->run(names);
     if (status.has_value()) {
-        status = co_await start_epoch(recovery);
+        status = co_await start_epoch(*recovery);
     }
     if (status.has_value() && !established) {
         status = co_await establish();
     }
-    if (!status.has_value()) {
-        co_return status;
-    }
-    announce(recovery);
-    scope_.spawn(pool_.run());
+    checkpointer_.set_kept(recovery->checkpoints());
     co_return status;
 }
 
@@ -131,9 +140,6 @@ rt::Task<base::Status> Partition::start_epoch(Recovery& recovery) {
                                  prepared.error().describe() + "; make room for one of " +
                                  std::to_string(pool_.small_bytes() >> 10U) +
                                  " KiB, then start again");
-    }
-    while (!recovery.segments().empty()) {
-        segments_.push_back(recovery.segments().pop_oldest());
     }
     committer_.start(recovery.start(), wakeup_);
     co_await wakeup_.woken("the first batch of the epoch");
@@ -218,17 +224,17 @@ rt::Task<void> Partition::write_established() {
     }
 }
 
-void Partition::announce(Recovery& recovery) {
-    for (const Replay::Message& message : recovery.messages()) {
-        if (message.location.spans()) {
-            spanning_.emplace(message.location, message.oldest_segment);
+void Partition::announce() {
+    std::vector<Message*> messages;
+    messages.reserve(table_.size());
+    for (std::size_t i = 0; i < table_.slots(); ++i) {
+        if (Message* message = table_.slot(i)) {
+            messages.push_back(message);
         }
     }
-    for (const Replay::Message& message : recovery.messages()) {
-        links_.listener.recovered({{mail::QueueId(message.id), message.location},
-                                   clamped_wall_time(message.arrival_ms),
-                                   message.stored_bytes,
-                                   recovery.replay().recipients(message)});
+    std::ranges::sort(messages, {}, [](const Message* message) { return message->id(); });
+    for (Message* message : messages) {
+        links_.listener.recovered(*message);
     }
 }
 

@@ -262,6 +262,9 @@ bool is_known(format::RecordType type) {
         case format::RecordType::epoch:
         case format::RecordType::seal:
         case format::RecordType::summary:
+        case format::RecordType::checkpoint_start:
+        case format::RecordType::checkpoint_segment:
+        case format::RecordType::checkpoint_message:
             return true;
     }
     return false;

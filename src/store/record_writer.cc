@@ -130,10 +130,10 @@ std::uint64_t outcome_payload_bytes(const Outcome& outcome) {
            field_bytes(cut(outcome.relay, Outcome::kRelayBytesMax).size());
 }
 
-void put_outcome(RecordWriter& writer, const Outcome& outcome) {
+void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome) {
     using Field = format::OutcomeField;
     format::OutcomeFixed fixed;
-    fixed.id = outcome.message.id.value();
+    fixed.id = id.value();
     fixed.at_ms = base::unix_ms(outcome.at);
     fixed.next_attempt_ms = base::unix_ms(outcome.next_attempt);
     fixed.recipient = outcome.recipient;

@@ -74,6 +74,6 @@ void put_commit(RecordWriter& writer, const CommitParts& parts);
 
 struct Outcome;
 [[nodiscard]] std::uint64_t outcome_payload_bytes(const Outcome& outcome);
-void put_outcome(RecordWriter& writer, const Outcome& outcome);
+void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome);
 
 }  // namespace store

@@ -23,14 +23,18 @@ rt::Task<base::Status> lock_within(rt::Shard& shard, rt::Sleep& sleep, io::Handl
     co_return status;
 }
 
-Recovery::Recovery(PartitionFiles& files, const StoreOptions& options,
-                   std::optional<std::uint64_t> established)
+Recovery::Recovery(PartitionFiles& files, const StoreOptions& options, MessageTable& table,
+                   SegmentTable& segments, std::optional<std::uint64_t> established)
     : files_(files),
       options_(options),
       established_(established.has_value()),
       watermark_(established.value_or(0)),
       walk_(files.shard, options.salvage),
-      block_(format::kBlock) {}
+      block_(format::kBlock),
+      table_(table),
+      segments_(segments),
+      checkpoint_(files, table),
+      replay_(table) {}
 
 base::Status Recovery::refuse(int error, const std::string& what) const {
     return base::fail(error, files_.path + ": " + what);
@@ -44,30 +48,35 @@ rt::Task<base::Status> Recovery::run(const std::vector<std::string>& names) {
         }
     }
     std::ranges::sort(ids);
+    co_await load_checkpoint(names);
     base::Status status;
     for (const std::uint64_t id : ids) {
         status = co_await open_segment(id);
         if (status.has_value()) {
-            status = co_await survey(found_.back());
+            if (!read_before(id)) {
+                status = co_await survey(found_.back());
+            }
         }
         if (!status.has_value()) {
             co_return status;
         }
     }
+    use_checkpoint();
     status = co_await choose_base();
     if (!status.has_value()) {
         co_return status;
     }
     for (Found& found : found_) {
-        if (found.segment->id >= base_) {
+        if (found.segment->id >= base_ && read_before(found.segment->id)) {
+            name_ = format::segment_name(found.segment->id);
+            judge_file(found);
+        } else if (found.segment->id >= base_) {
             status = co_await replay_segment(found);
             if (!status.has_value()) {
                 co_return status;
             }
         }
     }
-    const std::span<const Replay::Message> alive = replay_.finish();
-    messages_.assign(alive.begin(), alive.end());
     check_messages();
     status = verdict();
     if (status.has_value()) {
@@ -155,7 +164,7 @@ rt::Task<base::Status> Recovery::read_header(Found& found) {
 }
 
 rt::Task<base::Status> Recovery::survey(Found& found) {
-    walk_.start(*found.segment, format::kBlock, found.segment->bytes);
+    walk_.start(*found.segment, log_offset(found.segment->id), found.segment->bytes);
     while (true) {
         const base::Result<bool> more = co_await walk_.next();
         if (!more.has_value()) {
@@ -257,7 +266,11 @@ void Recovery::use_base() {
             found.known_end = end->second.end;
         }
     }
-    if (base_ == 0) {
+    // With a checkpoint, what it says of older segments that are gone is dead.
+    if (checkpointed_ && base_ <= checkpoint_.start().segment) {
+        base_ = std::max(base_, checkpoint_.start().first_segment);
+        expected_ = checkpoint_.start().sequence;
+    } else if (base_ == 0) {
         expected_ = 1;
     } else if (find(base_) == nullptr) {
         damage(nullptr, salvaged_below_,
@@ -265,7 +278,7 @@ void Recovery::use_base() {
     }
 }
 
-// Where the log goes on, and what is left of the old one.
+// Where the log goes on, and what is left of the old one. What is alive was counted before.
 void Recovery::settle() {
     for (const Found& found : found_) {
         // An end that only a void batch tells is told anew: that batch will be overwritten.
@@ -295,9 +308,6 @@ void Recovery::settle() {
     }
     // What is to be put aside goes first, before a new epoch can make anyone believe it was.
     std::ranges::partition(free_, [](const auto& segment) { return segment->damaged; });
-    for (const Replay::Message& message : messages_) {
-        ++segments_.find(message.oldest_segment)->live;
-    }
     for (const auto& [id, end] : ends_) {
         next_segment_ = std::max(next_segment_, id + 1);
     }

@@ -2,11 +2,13 @@
 // is alive and where the log goes on. It changes nothing on the disk but removing temporary files,
 // so a crash during it (or between it and the new epoch's first batch) leaves the same to do again.
 //
-//   1. open, lock and sync every segment      what is read below is on the disk, and stays so
-//   2. survey: every header that validates    the highest watermark, where segments end, the epoch
-//   3. replay in order of sequence numbers    an invalid batch above the watermark is a torn tail:
-//                                             it is cut; below it is corruption: refused, unless
-//                                             options.salvage
+//   1. the newest checkpoint that validates    the table of messages at a position of the log
+//   2. open, lock and sync every segment       what is read below is on the disk, and stays so
+//   3. survey: every header that validates     the highest watermark, where segments end, the epoch
+//   4. replay in order of sequence numbers     an invalid batch above the watermark is a torn tail:
+//                                              it is cut; below it is corruption: refused, unless
+//                                              options.salvage
+// 3 and 4 begin where the checkpoint ends; without one, at the log's begin.
 //
 // Owned by its partition for the time of open().
 #pragma once
@@ -21,6 +23,8 @@
 #include "base/result.h"
 #include "rt/awaiters.h"
 #include "store/batch_walk.h"
+#include "store/checkpoint.h"
+#include "store/checkpoint_reader.h"
 #include "store/committer.h"
 #include "store/replay.h"
 #include "store/segment.h"
@@ -37,16 +41,15 @@ class Recovery {
   public:
     // `established`: the log has had a durable batch once, so finding none is a loss; up to which
     // sequence it was durable when it was last closed, 0 where that is not known.
-    Recovery(PartitionFiles& files, const StoreOptions& options,
-             std::optional<std::uint64_t> established);
+    // `table` and `segments` are filled, and empty before.
+    Recovery(PartitionFiles& files, const StoreOptions& options, MessageTable& table,
+             SegmentTable& segments, std::optional<std::uint64_t> established);
 
     // Errors are sentences for the operator.
     [[nodiscard]] rt::Task<base::Status> run(const std::vector<std::string>& names);
 
     // After run():
-    [[nodiscard]] std::span<const Replay::Message> messages() const { return messages_; }
-    [[nodiscard]] const Replay& replay() const { return replay_; }
-    [[nodiscard]] SegmentTable& segments() { return segments_; }
+    [[nodiscard]] const KeptCheckpoints& checkpoints() const { return checkpoints_; }
     // Segments that hold nothing alive, for the pool.
     [[nodiscard]] std::vector<std::unique_ptr<Segment>>& free() { return free_; }
     [[nodiscard]] const Committer::Start& start() const { return start_; }
@@ -58,7 +61,7 @@ class Recovery {
         bool header_good = false;
         bool foreign = false;  // the header is good, but another partition's or segment's
         std::uint64_t file_bytes = 0;
-        bool any_batch = false;  // whose header validates
+        bool any_batch = false;  // whose header validates, behind the checkpoint
         std::uint64_t known_end = 0;
     };
     // Where a header of that sequence number was found, and the oldest segment that it names.
@@ -72,6 +75,14 @@ class Recovery {
         std::vector<Place> places;  // several, where an earlier recovery cut one of them
     };
 
+    [[nodiscard]] rt::Task<void> load_checkpoint(const std::vector<std::string>& names);
+    // What the checkpoint says of the segments that its log began with.
+    void use_checkpoint();
+    [[nodiscard]] bool read_before(std::uint64_t segment) const {
+        return checkpointed_ && segment < checkpoint_.start().segment;
+    }
+    // Where the records of the segment begin that are not in the checkpoint.
+    [[nodiscard]] std::uint64_t log_offset(std::uint64_t segment) const;
     [[nodiscard]] rt::Task<base::Status> open_segment(std::uint64_t id);
     [[nodiscard]] rt::Task<base::Status> read_header(Found& found);
     [[nodiscard]] rt::Task<base::Status> survey(Found& found);
@@ -86,7 +97,11 @@ class Recovery {
     void note_torn(const Found& found);
     void damage(Segment* segment, std::uint64_t sequence, const std::string& what);
     void judge_file(Found& found);
+    // Drops messages whose bytes are gone, and counts what each segment holds.
     void check_messages();
+    [[nodiscard]] bool whole(const Message& message) const;
+    void count(Message& message);
+    [[nodiscard]] Segment* kept(std::uint64_t segment) const;
     [[nodiscard]] base::Status verdict();
     void settle();
     [[nodiscard]] base::Status refuse(int error, const std::string& what) const;
@@ -117,9 +132,13 @@ class Recovery {
     std::vector<std::string> damages_;
     std::uint64_t lost_batches_ = 0;
 
+    MessageTable& table_;
+    SegmentTable& segments_;
+    CheckpointReader checkpoint_;
+    bool checkpointed_ = false;
+    KeptCheckpoints checkpoints_;
     Replay replay_;
-    std::vector<Replay::Message> messages_;
-    SegmentTable segments_;
+    std::vector<Segment*> by_id_;  // those that are kept, from base_ on
     std::vector<std::unique_ptr<Segment>> free_;
     Committer::Start start_;
     std::uint64_t next_segment_ = 1;

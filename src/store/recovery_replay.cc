@@ -10,7 +10,7 @@ namespace store {
 rt::Task<base::Status> Recovery::replay_segment(Found& found) {
     const std::uint64_t limit = found.known_end != 0 ? found.known_end : found.segment->bytes;
     name_ = format::segment_name(found.segment->id);
-    walk_.start(*found.segment, format::kBlock, limit);
+    walk_.start(*found.segment, log_offset(found.segment->id), limit);
     bool first = true;
     while (true) {
         const base::Result<bool> more = co_await walk_.next();
@@ -137,19 +137,58 @@ void Recovery::damage(Segment* segment, std::uint64_t sequence, const std::strin
     }
 }
 
-void Recovery::check_messages() {
-    std::erase_if(messages_, [&](const Replay::Message& message) {
-        const Found* oldest = find(message.oldest_segment);
-        if (oldest != nullptr && oldest->segment->id >= base_ &&
-            oldest->segment->last_sequence > 0) {
-            return false;
+Segment* Recovery::kept(std::uint64_t segment) const {
+    return segment >= base_ && segment - base_ < by_id_.size() ? by_id_[segment - base_] : nullptr;
+}
+
+bool Recovery::whole(const Message& message) const {
+    return kept(message.location().segment()) != nullptr &&
+           std::ranges::all_of(table_.other_segments(message),
+                               [&](std::uint32_t segment) { return kept(segment) != nullptr; });
+}
+
+void Recovery::count(Message& message) {
+    ++kept(message.location().segment())->live;
+    for (const std::uint32_t segment : table_.other_segments(message)) {
+        ++kept(segment)->live;
+    }
+    for (RecipientState& recipient : message.recipients()) {
+        Segment* segment = kept(recipient.outcome.segment());
+        if (segment != nullptr) {
+            ++segment->live;
+        } else {
+            recipient.outcome = Location();  // salvaged without it
         }
-        // Its commit record was read, so its segment is there; an epoch never shares one.
-        damage(nullptr, find(message.location.segment())->segment->last_sequence,
-               "the content of message " +
-                   std::string(mail::view(mail::QueueId(message.id).text())) + " is missing");
-        return true;
-    });
+    }
+}
+
+void Recovery::check_messages() {
+    for (const Found& found : found_) {
+        const std::uint64_t id = found.segment->id;
+        if (id >= base_ && found.segment->last_sequence > 0) {
+            by_id_.resize(id - base_ + 1);
+            by_id_[id - base_] = found.segment.get();
+        }
+    }
+    for (std::size_t i = 0; i < table_.slots(); ++i) {
+        Message* message = table_.slot(i);
+        if (message == nullptr) {
+            continue;
+        }
+        if (whole(*message)) {
+            count(*message);
+            continue;
+        }
+        // Everything in segments before the base is dead; a checkpoint may be from before that.
+        const bool dead = message->location().segment() < base_;
+        const Segment* segment = kept(message->location().segment());
+        if (!dead) {
+            damage(nullptr, segment == nullptr ? ~std::uint64_t{0} : segment->last_sequence,
+                   "the content of message " + std::string(mail::view(message->id().text())) +
+                       " is missing");
+        }
+        table_.remove(*message);
+    }
 }
 
 base::Status Recovery::verdict() {
@@ -159,7 +198,7 @@ base::Status Recovery::verdict() {
                    ", the newest that were acknowledged, are missing");
         lost_batches_ += watermark_ + 1 - expected_;
     }
-    if (established_ && valid_batches_ == 0) {
+    if (established_ && valid_batches_ == 0 && !checkpointed_) {
         damage(nullptr, expected_, "the log has no valid batch left");
     }
     if (epoch_ >= mail::QueueId::kEpochMax) {
@@ -186,7 +225,7 @@ base::Status Recovery::verdict() {
     files_.log.notice(mail::Severity::error,
                       files_.path + ": salvage lost " + std::to_string(lost_batches_) +
                           " batches and " + std::to_string(walk_.unreadable()) +
-                          " unreadable blocks; " + std::to_string(messages_.size()) +
+                          " unreadable blocks; " + std::to_string(table_.size()) +
                           " messages are left; messages may have come back that were finished");
     return {};
 }

@@ -1,8 +1,7 @@
 #include "store/replay.h"
 
 #include <algorithm>
-
-#include "base/assert.h"
+#include <utility>
 
 namespace store {
 
@@ -17,9 +16,8 @@ bool Replay::apply(const Record& record, Location location) {
             if (!finish) {
                 return false;
             }
-            if (const auto at = by_id_.find(finish->id); at != by_id_.end()) {
-                messages_[at->second].alive = false;
-                by_id_.erase(at);
+            if (Message* message = table_.find(mail::QueueId(finish->id))) {
+                table_.remove(*message);
             }
             return true;
         }
@@ -29,29 +27,40 @@ bool Replay::apply(const Record& record, Location location) {
         case format::RecordType::seal:
         case format::RecordType::summary:
             return true;
+        case format::RecordType::checkpoint_start:
+        case format::RecordType::checkpoint_segment:
+        case format::RecordType::checkpoint_message:
+            return false;  // not in a log
     }
     return may_skip(record);
 }
 
 bool Replay::apply_commit(const Record& record, Location location) {
     const auto fixed = decode_commit_fixed(record);
-    if (!fixed) {
+    if (!fixed || fixed->recipients == 0) {
         return false;
     }
-    if (!by_id_.emplace(fixed->id, messages_.size()).second) {
+    const mail::QueueId id(fixed->id);
+    if (table_.find(id) != nullptr) {
         return true;
     }
-    Message message;
-    message.id = fixed->id;
-    message.location = Location(location.segment(), location.block(), location.index(),
-                                fixed->oldest_segment != location.segment());
-    message.arrival_ms = fixed->arrival_ms;
-    message.stored_bytes = fixed->stored_bytes;
-    message.first_recipient = recipients_.size();
-    message.recipients = fixed->recipients;
-    message.oldest_segment = fixed->oldest_segment;
-    messages_.push_back(message);
-    recipients_.resize(recipients_.size() + fixed->recipients);
+    std::vector<std::uint32_t> others;
+    if (fixed->oldest_segment != location.segment()) {
+        if (!decode_commit(record, spread_)) {
+            return false;
+        }
+        for (const Piece& piece : spread_.pieces) {
+            if (piece.segment != location.segment() &&
+                (others.empty() || others.back() != piece.segment)) {
+                others.push_back(piece.segment);
+            }
+        }
+    }
+    const Location at(location.segment(), location.block(), location.index(), !others.empty());
+    Message& message = table_.add(id, at, fixed->arrival_ms, fixed->recipients);
+    if (!others.empty()) {
+        table_.set_other_segments(message, std::move(others));
+    }
     return true;
 }
 
@@ -60,31 +69,22 @@ bool Replay::apply_outcome(const Record& record, Location location) {
     if (!fixed) {
         return false;
     }
-    const auto at = by_id_.find(fixed->id);
-    if (at == by_id_.end()) {
-        return true;  // its message is dead
+    Message* message = table_.find(mail::QueueId(fixed->id));
+    if (message == nullptr) {
+        return true;  // it is dead
     }
-    const Message& message = messages_[at->second];
-    if (fixed->recipient >= message.recipients) {
+    if (fixed->recipient >= message->recipients().size()) {
         return false;
     }
-    RecipientState& state = recipients_[message.first_recipient + fixed->recipient];
+    RecipientState& state = message->recipients()[fixed->recipient];
     state.status = static_cast<RecipientStatus>(fixed->status);
-    state.attempts = fixed->attempts;
-    state.next_attempt = clamped_wall_time(fixed->next_attempt_ms);
+    state.attempts =
+        static_cast<std::uint16_t>(std::min<std::uint32_t>(fixed->attempts, UINT16_MAX));
+    state.next_s = state.status == RecipientStatus::deferred
+                       ? base::unix_seconds(clamped_wall_time(fixed->next_attempt_ms))
+                       : 0;
     state.outcome = location;
     return true;
-}
-
-std::span<const Replay::Message> Replay::finish() {
-    by_id_.clear();
-    std::erase_if(messages_, [](const Message& message) { return !message.alive; });
-    std::ranges::sort(messages_, {}, &Message::id);
-    return messages_;
-}
-
-std::span<const RecipientState> Replay::recipients(const Message& message) const {
-    return std::span(recipients_).subspan(message.first_recipient, message.recipients);
 }
 
 }  // namespace store

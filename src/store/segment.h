@@ -1,5 +1,5 @@
 // Segment: one file of the log, and SegmentTable: those of a partition that hold or may hold
-// something alive, in log order. Only the oldest prefix of the table is ever freed.
+// something alive, in log order.
 //
 // Owned by its partition. What is alive is counted here from what recovery found and what was
 // written since; no count is ever read from the disk.
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <utility>
 
 #include "io/driver.h"
 #include "store/format.h"
@@ -21,9 +22,10 @@ struct Segment {
     format::PlaceSeed seed;
     std::uint64_t end = 0;            // behind the last valid batch
     std::uint64_t last_sequence = 0;  // of that batch
-    // Messages, transactions included, whose oldest piece (or commit record) is here.
+    // What needs it: messages and transactions with content or the commit record here, each once,
+    // and recipients whose last outcome is here.
     std::uint64_t live = 0;
-    std::uint32_t pins = 0;  // readers of such messages
+    std::uint32_t pins = 0;  // readers
     bool damaged = false;    // salvaged from: kept aside when it is free, never used again
 };
 
@@ -40,12 +42,22 @@ class SegmentTable {
     // REQUIRES: newer than all that are there.
     void push_back(std::unique_ptr<Segment> segment);
     [[nodiscard]] std::unique_ptr<Segment> pop_oldest();
+    [[nodiscard]] std::unique_ptr<Segment> take(std::size_t index);
+
+    // One thing more or less needs it. REQUIRES: it is there.
+    void hold(std::uint64_t id);
+    void drop(std::uint64_t id);
+    // Nobody reads there any more, by one. REQUIRES: pinned.
+    void unpin(Segment& segment);
+    // True once after a segment has come to be needed and read by nothing.
+    [[nodiscard]] bool take_emptied() { return std::exchange(emptied_, false); }
 
     // The oldest segment that holds something alive; the newest when none does.
     [[nodiscard]] std::uint64_t first_alive() const;
 
   private:
     std::deque<std::unique_ptr<Segment>> segments_;
+    bool emptied_ = false;
 };
 
 }  // namespace store

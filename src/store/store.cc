@@ -124,12 +124,26 @@ Partition& Store::partition(std::uint32_t number) {
     return *partitions_[index];
 }
 
-void Store::record_outcome(const Outcome& outcome, base::Waiter* durable) {
-    partition(outcome.message.id.partition()).committer().record_outcome(outcome, durable);
+Message* Store::find(mail::QueueId id) {
+    const auto at = std::ranges::find_if(
+        partitions_, [&](const auto& partition) { return partition->number() == id.partition(); });
+    return at == partitions_.end() ? nullptr : (*at)->find(id);
 }
 
-void Store::finish(MessageRef message, base::Waiter* durable) {
-    partition(message.id.partition()).committer().finish(message, durable);
+void Store::record_outcome(Message& message, const Outcome& outcome, base::Waiter* durable) {
+    RP_ASSERT(outcome.recipient < message.recipients().size());
+    RecipientState& state = message.recipients()[outcome.recipient];
+    state.status = outcome.status;
+    state.attempts =
+        static_cast<std::uint16_t>(std::min<std::uint32_t>(outcome.attempts, UINT16_MAX));
+    state.next_s =
+        outcome.status == RecipientStatus::deferred ? base::unix_seconds(outcome.next_attempt) : 0;
+    partition(message.id().partition()).committer().record_outcome(message, outcome, durable);
+}
+
+void Store::finish(Message& message, base::Waiter* durable) {
+    message.owner = nullptr;
+    partition(message.id().partition()).committer().finish(message, durable);
 }
 
 bool Store::takes_outcomes() const {
@@ -137,21 +151,20 @@ bool Store::takes_outcomes() const {
         partitions_, [](const auto& partition) { return partition->committer().takes_outcomes(); });
 }
 
-rt::Task<base::Status> Store::read_message(MessageRef message, StoredMessage& into) {
-    const base::Status status =
-        co_await partition(message.id.partition()).read_message(message, into);
+rt::Task<base::Status> Store::read_message(mail::QueueId id, StoredMessage& into) {
+    const base::Status status = co_await partition(id.partition()).read_message(id, into);
     co_return status;
 }
 
-rt::Task<base::Status> Store::read_outcome(std::uint32_t number, Location outcome,
+rt::Task<base::Status> Store::read_outcome(mail::QueueId id, std::uint32_t recipient,
                                            StoredOutcome& into) {
-    const base::Status status = co_await partition(number).read_outcome(outcome, into);
+    const base::Status status =
+        co_await partition(id.partition()).read_outcome(id, recipient, into);
     co_return status;
 }
 
-rt::Task<base::Result<ReaderHandle>> Store::open_source(MessageRef message) {
-    base::Result<ReaderHandle> reader =
-        co_await partition(message.id.partition()).open_source(message);
+rt::Task<base::Result<ReaderHandle>> Store::open_source(mail::QueueId id) {
+    base::Result<ReaderHandle> reader = co_await partition(id.partition()).open_source(id);
     co_return std::move(reader);
 }
 

@@ -9,8 +9,8 @@
 // Life: construct, co_await open(), use, co_await close(), destroy. Nothing may be called before
 // open() succeeded or after close() began. close() needs all transactions and readers gone.
 //
-// Memory: the store keeps nothing per message, except while it is in memory on its way in, in the
-// cache, or being read. `chunk_bytes_max` bounds the first two.
+// Memory: message_table.h says what a message costs. On its way in, in the cache and while it is
+// read it has more; `chunk_bytes_max` bounds the first two.
 //
 // Failures. Fatal: a write or sync of the log failed; the process ends (Driver::fatal) and the
 // next start reads the truth from the disk. Panic: misuse that the assertions name. Values: a full
@@ -34,7 +34,7 @@
 #include "rt/shard.h"
 #include "rt/task.h"
 #include "store/listener.h"
-#include "store/location.h"
+#include "store/message_table.h"
 #include "store/spool.h"
 #include "store/stored_message.h"
 
@@ -53,6 +53,8 @@ struct StoreOptions {
     std::uint64_t cache_bytes_max = 64ULL << 20U;   // what of that the cache may hold
     std::uint32_t transactions_max = 4096;          // begin() gives null above it
     std::uint64_t batch_bytes_max = 1ULL << 20U;
+    // Of log between two checkpoints of a partition; 0: none are written.
+    std::uint64_t checkpoint_bytes = 64ULL << 20U;
 
     base::Duration commit_delay = std::chrono::milliseconds(1);
     base::Duration outcome_delay = std::chrono::milliseconds(10);
@@ -66,7 +68,6 @@ struct StoreOptions {
 
 // How one recipient fared. Views need to hold during the call only.
 struct Outcome {
-    MessageRef message;
     std::uint32_t recipient = 0;  // index in the envelope
     RecipientStatus status = RecipientStatus::pending;
     std::uint32_t attempts = 0;   // so far, this one included
@@ -76,7 +77,6 @@ struct Outcome {
     mail::EnhancedStatus dsn;
     std::string_view reply;  // its text; cut at kReplyBytesMax
     std::string_view relay;  // the next hop that was tried
-    void* cookie = nullptr;  // given back by StoreListener::outcome_durable()
 
     static constexpr std::size_t kReplyBytesMax = 1024;
     static constexpr std::size_t kRelayBytesMax = 256;
@@ -108,6 +108,8 @@ struct StoreCounters {
     std::uint64_t rotations = 0;
     std::uint64_t segments_created = 0;
     std::uint64_t segments_recycled = 0;
+    std::uint64_t checkpoints = 0;
+    std::uint64_t checkpoint_bytes = 0;
     std::uint64_t cache_hits = 0;
     std::uint64_t cache_misses = 0;
 };
@@ -129,27 +131,32 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     [[nodiscard]] mail::SinkState admits(std::uint64_t size_bytes) override;
     [[nodiscard]] mail::IncomingMessageHandle begin(const mail::Origin& origin) override;
 
-    // Takes an outcome down. It rides along with the next batch, or starts one after outcome_delay.
-    // `durable` is woken when it is on disk (or the process is going down), never inside the call.
-    void record_outcome(const Outcome& outcome, base::Waiter* durable = nullptr);
+    // The live message of that id; nullptr when there is none.
+    [[nodiscard]] Message* find(mail::QueueId id);
+
+    // Takes an outcome down: the recipient's state is that at once. It rides along with the next
+    // batch, or starts one after outcome_delay. `durable` is woken when it is on disk (or the
+    // process is going down), never inside the call.
+    void record_outcome(Message& message, const Outcome& outcome, base::Waiter* durable = nullptr);
     // Every recipient is final: the message is dead once this is durable, and never comes back
     // after. Until then a crash brings it back with its recorded outcomes. REQUIRES: once per
-    // message, after every record_outcome() of it.
-    void finish(MessageRef message, base::Waiter* durable = nullptr);
+    // message, after every record_outcome() of it; the message is the store's alone then.
+    void finish(Message& message, base::Waiter* durable = nullptr);
     // False while so many outcomes wait to be written (a slow or full disk) that no new attempt
     // should start; they are taken all the same.
     [[nodiscard]] bool takes_outcomes() const;
 
-    // Envelope, facts and added headers; content is not read. Errors: EIO, EUCLEAN (damaged).
-    // `into` must outlive the task.
-    [[nodiscard]] rt::Task<base::Status> read_message(MessageRef message, StoredMessage& into);
-    // What listener and recovery gave as RecipientState::outcome or DurableOutcome::outcome of a
-    // message of `partition` that is alive.
-    [[nodiscard]] rt::Task<base::Status> read_outcome(std::uint32_t partition, Location outcome,
+    // Envelope, facts and added headers; content is not read. Errors: EIO, EUCLEAN (damaged),
+    // Envelope, facts and added headers; content is not read. Errors: EIO, EUCLEAN (damaged),
+    // ENOENT (there is no such message any more). `into` must outlive the task.
+    [[nodiscard]] rt::Task<base::Status> read_message(mail::QueueId id, StoredMessage& into);
+    // The record of the recipient's last outcome; ENODATA where none is durable. Else as
+    // read_message().
+    [[nodiscard]] rt::Task<base::Status> read_outcome(mail::QueueId id, std::uint32_t recipient,
                                                       StoredOutcome& into);
     // Begins a reading of the message. Its bytes stay readable until the reader goes, whatever
-    // happens to the message.
-    [[nodiscard]] rt::Task<base::Result<ReaderHandle>> open_source(MessageRef message);
+    // happens to the message. Errors as with read_message().
+    [[nodiscard]] rt::Task<base::Result<ReaderHandle>> open_source(mail::QueueId id);
 
     [[nodiscard]] StoreCounters counters() const;
 

@@ -13,6 +13,7 @@ namespace store {
 Transaction::Transaction(TransactionHome& home) : home_(home) {
     chunks_.reserve(kHeldChunksMax * 2);
     pieces_.reserve(kHeldChunksMax * 2);
+    held_segments_.reserve(4);
 }
 
 Transaction::~Transaction() {
@@ -105,7 +106,7 @@ mail::SinkState Transaction::state() const {
 
 CommitParts Transaction::parts() const {
     return {id_,   arrival_,  *facts_,        *envelope_, client_address_,
-            helo_, protocol_, added_headers_, pieces_,    oldest_segment_};
+            helo_, protocol_, added_headers_, pieces_,    oldest_segment()};
 }
 
 std::span<Transaction::Chunk> Transaction::placeable() {
@@ -190,12 +191,11 @@ void Transaction::release() {
 }
 
 void Transaction::recycle() {
-    RP_ASSERT(!WorkNode::linked() && !BatchNode::linked());
+    RP_ASSERT(!WorkNode::linked() && !BatchNode::linked() && held_segments_.empty());
     drop_chunks(chunks_.size());
     transition(Phase::idle);
     pieces_.clear();
     bytes_ = 0;
-    oldest_segment_ = 0;
     commit_payload_ = 0;
     envelope_ = nullptr;
     facts_ = nullptr;

@@ -89,8 +89,12 @@ class Transaction final : public mail::IncomingMessage,
     [[nodiscard]] std::uint32_t placed_pieces() const {
         return static_cast<std::uint32_t>(pieces_.size());
     }
-    [[nodiscard]] std::uint64_t oldest_segment() const { return oldest_segment_; }
-    void set_oldest_segment(std::uint64_t segment) { oldest_segment_ = segment; }
+    // Segments that hold, or are about to hold, something of it: in order, each once. The committer
+    // sees to it that they are counted as alive; the message inherits that.
+    [[nodiscard]] std::vector<std::uint32_t>& held_segments() { return held_segments_; }
+    [[nodiscard]] std::uint64_t oldest_segment() const {
+        return held_segments_.empty() ? 0 : held_segments_.front();
+    }
     [[nodiscard]] CommitParts parts() const;
     [[nodiscard]] const mail::Envelope& envelope() const { return *envelope_; }
     [[nodiscard]] const mail::ContentFacts& facts() const { return *facts_; }
@@ -125,9 +129,9 @@ class Transaction final : public mail::IncomingMessage,
     std::string protocol_;
     std::vector<Chunk> chunks_;
     std::vector<Piece> pieces_;
+    std::vector<std::uint32_t> held_segments_;
     std::size_t placed_ = 0;  // chunks at the front that the batch in flight carries
     std::uint64_t bytes_ = 0;
-    std::uint64_t oldest_segment_ = 0;  // 0: none yet
     std::uint64_t commit_payload_ = 0;
     std::uint64_t queued_bytes_ = 0;
     const mail::Envelope* envelope_ = nullptr;

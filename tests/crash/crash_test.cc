@@ -74,9 +74,9 @@ rt::Task<void> freeing(StoreProgram& program) {
     for (std::uint64_t i = 1; i <= 4; ++i) {
         co_await program.put(letter(i, 50'000), 25'000);
     }
-    std::vector<store::MessageRef> alive = program.oracle().alive();
-    std::ranges::sort(alive, std::ranges::greater(), &store::MessageRef::id);
-    for (const store::MessageRef message : alive) {
+    std::vector<mail::QueueId> alive = program.oracle().alive();
+    std::ranges::sort(alive, std::ranges::greater());
+    for (const mail::QueueId message : alive) {
         if (program.dead()) {
             co_return;
         }
@@ -90,13 +90,13 @@ rt::Task<void> outcomes(StoreProgram& program) {
     using store::RecipientStatus;
     co_await program.put(letter(1, 700, 3), 700);
     co_await program.put(letter(2, 700, 1), 700);
-    store::MessageRef message;
-    for (const store::MessageRef alive : program.oracle().alive()) {
-        if (program.oracle().message(alive.id).recipients.size() == 3) {
+    mail::QueueId message;
+    for (const mail::QueueId alive : program.oracle().alive()) {
+        if (program.oracle().message(alive).recipients.size() == 3) {
             message = alive;
         }
     }
-    if (program.dead() || message.id == mail::QueueId()) {
+    if (program.dead() || message == mail::QueueId()) {
         co_return;  // crashed, or refused for want of room
     }
     program.record(message, 0, RecipientStatus::delivered);
@@ -109,6 +109,28 @@ rt::Task<void> outcomes(StoreProgram& program) {
     program.record(message, 1, RecipientStatus::delivered);
     co_await program.finish(message);
     co_await program.pause(std::chrono::milliseconds(300));
+}
+
+// Four messages stay, deferred again and again, while others come and go: so checkpoints are
+// written beside the log, and segments between those that stay are freed.
+rt::Task<void> checkpoints(StoreProgram& program) {
+    for (std::uint64_t i = 1; i <= 16; ++i) {
+        co_await program.put(letter(i, i % 5 == 0 ? 45'000 : 15'000, i % 4 == 0 ? 2 : 1), 15'000);
+        if (program.dead()) {
+            co_return;
+        }
+        const std::vector<mail::QueueId> alive = program.oracle().alive();
+        for (const mail::QueueId message : alive) {
+            if (program.oracle().message(message).recipients.size() == 2) {
+                program.record(message, i % 2, store::RecipientStatus::deferred);
+            }
+        }
+        for (const mail::QueueId message : alive) {
+            if (program.oracle().message(message).recipients.size() == 1 && !program.dead()) {
+                co_await program.finish(message);
+            }
+        }
+    }
 }
 
 // What each restarted store does after it was verified: goes on in the same log.
@@ -138,6 +160,7 @@ struct Scenario {
     std::uint32_t sector_bytes = 512;
     sim::NameOrder names = sim::NameOrder::prefix;
     bool tear_inside_sectors = false;
+    std::uint64_t checkpoint_bytes = 0;
 };
 
 void PrintTo(const Scenario& scenario, std::ostream* out) {
@@ -151,6 +174,7 @@ StoreWorldOptions options_for(const Scenario& scenario, bool to_the_end) {
     options.sim.disk.tear_inside_sectors = scenario.tear_inside_sectors;
     options.store = small_store();
     options.store.direct_io = scenario.direct;
+    options.store.checkpoint_bytes = scenario.checkpoint_bytes;
     options.scripts = {scenario.script, afterwards};
     if (to_the_end) {
         options.scripts.push_back(empties);
@@ -293,8 +317,8 @@ rt::Task<void> full_disk(StoreProgram& program) {
             co_return;
         }
     }
-    const std::vector<store::MessageRef> alive = program.oracle().alive();
-    for (const store::MessageRef message : alive) {
+    const std::vector<mail::QueueId> alive = program.oracle().alive();
+    for (const mail::QueueId message : alive) {
         program.record(message, 0, store::RecipientStatus::deferred);
     }
     if (!alive.empty()) {
@@ -326,7 +350,11 @@ INSTANTIATE_TEST_SUITE_P(
         Scenario{"one_small", one_small}, Scenario{"empty_content", empty_content},
         Scenario{"many_extents", many_extents}, Scenario{"three_at_once", three_at_once},
         Scenario{"aborted", aborted}, Scenario{"rotation", rotation}, Scenario{"freeing", freeing},
-        Scenario{"outcomes", outcomes}, Scenario{"one_small_buffered", one_small, false},
+        Scenario{"outcomes", outcomes},
+        Scenario{"checkpoints", checkpoints, true, 512, sim::NameOrder::prefix, false, 64U << 10U},
+        Scenario{"checkpoints_names", checkpoints, false, 4096, sim::NameOrder::independent, true,
+                 64U << 10U},
+        Scenario{"one_small_buffered", one_small, false},
         Scenario{"many_extents_buffered", many_extents, false},
         Scenario{"outcomes_buffered", outcomes, false},
         Scenario{"three_at_once_names", three_at_once, true, 4096, sim::NameOrder::independent},

@@ -6,7 +6,7 @@ namespace crash {
 namespace {
 
 bool same(const store::RecipientState& a, const store::RecipientState& b) {
-    return a.status == b.status && a.attempts == b.attempts && a.next_attempt == b.next_attempt;
+    return a.status == b.status && a.attempts == b.attempts && a.next_s == b.next_s;
 }
 
 std::string name(mail::QueueId id) {
@@ -55,7 +55,7 @@ void Oracle::committing(mail::QueueId id, const Letter& letter) {
 
 void Oracle::acknowledged(mail::QueueId id) {
     MessageModel& message = messages_.at(id.value());
-    if (message.ref.location.nowhere()) {
+    if (!message.listed) {
         fault("acknowledged before the listener heard of it: " + name(id));
     }
     message.phase = MessageModel::Phase::acknowledged;
@@ -75,10 +75,13 @@ void Oracle::outcome_asked(mail::QueueId id, std::uint32_t recipient,
     messages_.at(id.value()).recipients.at(recipient).asked.push_back(state);
 }
 
-void Oracle::outcome_durable(const store::DurableOutcome& outcome) {
-    RecipientModel& recipient = messages_.at(outcome.id.value()).recipients.at(outcome.recipient);
-    ++recipient.durable;
-    recipient.asked.at(recipient.durable).outcome = outcome.outcome;
+void Oracle::outcome_durable(mail::QueueId id, std::uint32_t recipient, std::size_t number) {
+    RecipientModel& model = messages_.at(id.value()).recipients.at(recipient);
+    if (number >= model.asked.size() || number < model.durable) {
+        fault("an outcome of " + name(id) + " became durable out of order");
+        return;
+    }
+    model.durable = number;
 }
 
 void Oracle::end_asked(mail::QueueId id) {
@@ -89,49 +92,48 @@ void Oracle::end_durable(mail::QueueId id) {
     messages_.at(id.value()).phase = MessageModel::Phase::gone;
 }
 
-void Oracle::listener_committed(const store::CommittedMessage& committed) {
-    MessageModel* message = known(committed.ref.id, "committed");
+void Oracle::listener_committed(mail::QueueId id) {
+    MessageModel* message = known(id, "committed");
     if (message != nullptr) {
-        message->ref = committed.ref;
+        message->listed = true;
     }
 }
 
-void Oracle::recovered(const store::RecoveredMessage& found) {
-    MessageModel* message = known(found.ref.id, "recovered");
+void Oracle::recovered(const store::Message& found) {
+    MessageModel* message = known(found.id(), "recovered");
     if (message == nullptr) {
         return;
     }
-    if (!came_back_.insert(found.ref.id.value()).second) {
-        fault("recovered twice: " + name(found.ref.id));
+    if (!came_back_.insert(found.id().value()).second) {
+        fault("recovered twice: " + name(found.id()));
     }
     if (message->phase == MessageModel::Phase::begun) {
-        fault("came back though never committed: " + name(found.ref.id));
+        fault("came back though never committed: " + name(found.id()));
         return;
     }
     if (message->phase == MessageModel::Phase::gone) {
-        fault("came back though it was gone: " + name(found.ref.id));
+        fault("came back though it was gone: " + name(found.id()));
         return;
     }
-    if (found.recipients.size() != message->recipients.size() ||
-        found.stored_bytes != message->letter.content.size()) {
-        fault("came back with another size: " + name(found.ref.id));
+    if (found.recipients().size() != message->recipients.size()) {
+        fault("came back with another size: " + name(found.id()));
         return;
     }
-    for (std::size_t i = 0; i < found.recipients.size(); ++i) {
+    for (std::size_t i = 0; i < found.recipients().size(); ++i) {
         RecipientModel& recipient = message->recipients[i];
         const auto first = recipient.asked.begin() + static_cast<std::ptrdiff_t>(recipient.durable);
         const auto at = std::find_if(first, recipient.asked.end(), [&](const auto& state) {
-            return same(state, found.recipients[i]);
+            return same(state, found.recipients()[i]);
         });
         if (at == recipient.asked.end()) {
-            fault("a recipient of " + name(found.ref.id) +
+            fault("a recipient of " + name(found.id()) +
                   " came back in a state older than the last durable one");
             continue;
         }
-        recipient.asked = {found.recipients[i]};
+        recipient.asked = {found.recipients()[i]};
         recipient.durable = 0;
     }
-    message->ref = found.ref;
+    message->listed = true;
     message->phase = MessageModel::Phase::acknowledged;
     message->end_asked = false;
 }
@@ -170,15 +172,15 @@ void Oracle::read(const store::StoredMessage& stored, const std::string& content
     }
 }
 
-std::vector<store::MessageRef> Oracle::alive() const {
-    std::vector<store::MessageRef> refs;
+std::vector<mail::QueueId> Oracle::alive() const {
+    std::vector<mail::QueueId> ids;
     for (const auto& [id, message] : messages_) {
         const bool open = !only_ || mail::QueueId(id).partition() == *only_;
         if (open && message.phase == MessageModel::Phase::acknowledged && !message.end_asked) {
-            refs.push_back(message.ref);
+            ids.emplace_back(id);
         }
     }
-    return refs;
+    return ids;
 }
 
 }  // namespace crash

@@ -45,7 +45,7 @@ struct MessageModel {
     Letter letter;
     Phase phase = Phase::begun;
     bool end_asked = false;
-    store::MessageRef ref;
+    bool listed = false;  // the listener heard of it
     std::vector<RecipientModel> recipients;
 };
 
@@ -59,20 +59,21 @@ class Oracle {
     void aborted(mail::QueueId id);
     void outcome_asked(mail::QueueId id, std::uint32_t recipient,
                        const store::RecipientState& state);
-    void outcome_durable(const store::DurableOutcome& outcome);
+    // All that were asked up to that one (the first has number 1) since the last start.
+    void outcome_durable(mail::QueueId id, std::uint32_t recipient, std::size_t number);
     void end_asked(mail::QueueId id);
     void end_durable(mail::QueueId id);
-    void listener_committed(const store::CommittedMessage& message);
+    void listener_committed(mail::QueueId id);
 
     // What a restarted store says: recovered() for each message, then all_recovered().
-    void recovered(const store::RecoveredMessage& message);
+    void recovered(const store::Message& message);
     void all_recovered();
     // The others are not open: nothing is expected of them.
     void only_partition(std::optional<std::uint32_t> partition) { only_ = partition; }
     // What was read of a message.
     void read(const store::StoredMessage& message, const std::string& content);
 
-    [[nodiscard]] std::vector<store::MessageRef> alive() const;
+    [[nodiscard]] std::vector<mail::QueueId> alive() const;
     [[nodiscard]] const MessageModel& message(mail::QueueId id) const {
         return messages_.at(id.value());
     }

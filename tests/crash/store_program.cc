@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace crash {
 namespace {
 
@@ -13,9 +15,7 @@ store::RecipientState state_after(const std::vector<store::RecipientState>& aske
     state.status = status;
     state.attempts = asked.back().attempts + 1;
     if (status == store::RecipientStatus::deferred) {
-        state.next_attempt = base::wall_from_unix_ms(base::unix_ms(now) + 60'000);
-    } else {
-        state.next_attempt = base::wall_from_unix_ms(0);
+        state.next_s = base::unix_seconds(now) + 60;
     }
     return state;
 }
@@ -28,6 +28,7 @@ store::StoreOptions small_store() {
     options.segment_bytes = 64U << 10U;
     options.chunk_bytes_max = 8U << 20U;
     options.cache_bytes_max = 1U << 20U;
+    options.checkpoint_bytes = 0;  // those who want some say so
     return options;
 }
 
@@ -73,18 +74,30 @@ rt::Task<void> StoreProgram::main() {
     co_await store_->close();
 }
 
-void StoreProgram::recovered(const store::RecoveredMessage& message) {
+void StoreProgram::recovered(store::Message& message) {
     if (!dead()) {
         oracle_.recovered(message);
     }
 }
 
-void StoreProgram::committed(const store::CommittedMessage& message) {
-    oracle_.listener_committed(message);
+void StoreProgram::committed(store::Message& message, const mail::Envelope& /*envelope*/,
+                             const mail::ContentFacts& /*facts*/) {
+    oracle_.listener_committed(message.id());
 }
 
-void StoreProgram::outcome_durable(const store::DurableOutcome& outcome) {
-    oracle_.outcome_durable(outcome);
+StoreProgram::OutcomeWatch::OutcomeWatch(StoreProgram& program, mail::QueueId id,
+                                         std::uint32_t recipient, std::size_t number)
+    : base::Waiter(&OutcomeWatch::on_wake),
+      program_(program),
+      id_(id),
+      recipient_(recipient),
+      number_(number) {}
+
+void StoreProgram::OutcomeWatch::on_wake(base::Waiter& waiter) {
+    const auto& self = static_cast<OutcomeWatch&>(waiter);
+    if (!self.program_.dead()) {
+        self.program_.oracle_.outcome_durable(self.id_, self.recipient_, self.number_);
+    }
 }
 
 void StoreProgram::notice(mail::Severity, std::string_view text) {
@@ -167,70 +180,77 @@ rt::Task<void> StoreProgram::abort(std::string content) {
     }
 }
 
-void StoreProgram::record(store::MessageRef message, std::uint32_t recipient,
+void StoreProgram::record(mail::QueueId id, std::uint32_t recipient,
                           store::RecipientStatus status) {
     if (dead()) {
         return;
     }
-    const store::RecipientState state = state_after(
-        oracle_.message(message.id).recipients.at(recipient).asked, status, shard_.wall_now());
+    const std::vector<store::RecipientState>& asked =
+        oracle_.message(id).recipients.at(recipient).asked;
+    const store::RecipientState state = state_after(asked, status, shard_.wall_now());
     store::Outcome outcome;
-    outcome.message = message;
     outcome.recipient = recipient;
     outcome.status = status;
     outcome.attempts = state.attempts;
     outcome.at = shard_.wall_now();
-    outcome.next_attempt = state.next_attempt;
+    outcome.next_attempt = base::wall_from_unix_seconds(state.next_s);
     outcome.code = 451;
     outcome.reply = "not now";
     outcome.relay = "mx.test:25";
-    oracle_.outcome_asked(message.id, recipient, state);
-    store_->record_outcome(outcome);
+    oracle_.outcome_asked(id, recipient, state);
+    watches_.push_back(std::make_unique<OutcomeWatch>(*this, id, recipient, asked.size() - 1));
+    store::Message* message = store_->find(id);
+    RP_ASSERT(message != nullptr);
+    store_->record_outcome(*message, outcome, watches_.back().get());
 }
 
-rt::Task<void> StoreProgram::record_and_wait(store::MessageRef message, std::uint32_t recipient,
+rt::Task<void> StoreProgram::record_and_wait(mail::QueueId id, std::uint32_t recipient,
                                              store::RecipientStatus status) {
     if (dead()) {
         co_return;
     }
-    record(message, recipient, status);
+    record(id, recipient, status);
     rt::Wakeup wakeup;
     // A second outcome, so that the wait covers the first too.
-    const store::RecipientState state = state_after(
-        oracle_.message(message.id).recipients.at(recipient).asked, status, shard_.wall_now());
+    const std::vector<store::RecipientState>& asked =
+        oracle_.message(id).recipients.at(recipient).asked;
+    const store::RecipientState state = state_after(asked, status, shard_.wall_now());
     store::Outcome outcome;
-    outcome.message = message;
     outcome.recipient = recipient;
     outcome.status = status;
     outcome.attempts = state.attempts;
-    outcome.next_attempt = state.next_attempt;
-    oracle_.outcome_asked(message.id, recipient, state);
-    store_->record_outcome(outcome, &wakeup);
+    outcome.next_attempt = base::wall_from_unix_seconds(state.next_s);
+    oracle_.outcome_asked(id, recipient, state);
+    store::Message* message = store_->find(id);
+    const store::Location before = message->recipients()[recipient].outcome;
+    store_->record_outcome(*message, outcome, &wakeup);
     co_await wakeup.woken("outcome");
     if (!dead()) {
-        const RecipientModel& model = oracle_.message(message.id).recipients.at(recipient);
-        if (model.durable + 1 != model.asked.size()) {
+        if (message->recipients()[recipient].outcome == before) {
             oracle_.fault("woken before the outcome was durable");
         }
+        oracle_.outcome_durable(id, recipient, asked.size() - 1);
     }
 }
 
-rt::Task<void> StoreProgram::finish(store::MessageRef message) {
+rt::Task<void> StoreProgram::finish(mail::QueueId id) {
     if (dead()) {
         co_return;
     }
     rt::Wakeup wakeup;
-    oracle_.end_asked(message.id);
-    store_->finish(message, &wakeup);
+    oracle_.end_asked(id);
+    store::Message* message = store_->find(id);
+    RP_ASSERT(message != nullptr);
+    store_->finish(*message, &wakeup);
     co_await wakeup.woken("finish");
     if (!dead()) {
-        oracle_.end_durable(message.id);
+        oracle_.end_durable(id);
     }
 }
 
 rt::Task<void> StoreProgram::finish_all() {
-    const std::vector<store::MessageRef> alive = oracle_.alive();
-    for (const store::MessageRef message : alive) {
+    const std::vector<mail::QueueId> alive = oracle_.alive();
+    for (const mail::QueueId message : alive) {
         if (dead()) {
             co_return;
         }
@@ -239,14 +259,14 @@ rt::Task<void> StoreProgram::finish_all() {
 }
 
 rt::Task<void> StoreProgram::verify() {
-    const std::vector<store::MessageRef> alive = oracle_.alive();
-    for (const store::MessageRef message : alive) {
+    const std::vector<mail::QueueId> alive = oracle_.alive();
+    for (const mail::QueueId message : alive) {
         co_await verify_one(message);
     }
 }
 
-rt::Task<void> StoreProgram::verify_one(store::MessageRef message) {
-    base::Result<store::ReaderHandle> opened = co_await store_->open_source(message);
+rt::Task<void> StoreProgram::verify_one(mail::QueueId id) {
+    base::Result<store::ReaderHandle> opened = co_await store_->open_source(id);
     if (dead()) {
         co_return;
     }
@@ -276,16 +296,16 @@ rt::Task<void> StoreProgram::verify_one(store::MessageRef message) {
     if (!dead()) {
         oracle_.read(reader.message(), content);
     }
-    const RecipientModel& model = oracle_.message(message.id).recipients.at(0);
-    const store::Location outcome = model.asked.at(model.durable).outcome;
-    if (!outcome.nowhere()) {
-        store::StoredOutcome stored;
-        const base::Status status =
-            co_await store_->read_outcome(message.id.partition(), outcome, stored);
-        if (!dead() && (!status.has_value() || stored.id != message.id ||
-                        stored.status != model.asked.at(model.durable).status)) {
-            oracle_.fault("its outcome cannot be read");
-        }
+    const RecipientModel& model = oracle_.message(id).recipients.at(0);
+    const store::Message* there = store_->find(id);
+    if (dead() || there == nullptr || there->recipients()[0].outcome.nowhere()) {
+        co_return;
+    }
+    store::StoredOutcome stored;
+    const base::Status status = co_await store_->read_outcome(id, 0, stored);
+    if (!dead() && (!status.has_value() || stored.id != id ||
+                    stored.status != model.asked.at(model.durable).status)) {
+        oracle_.fault("its outcome cannot be read");
     }
 }
 

@@ -38,10 +38,10 @@ class StoreProgram final : private store::StoreListener, private mail::EventLog 
     [[nodiscard]] rt::Task<void> put(Letter letter, std::size_t piece_bytes);
     // Begins a message, appends, and lets it go.
     [[nodiscard]] rt::Task<void> abort(std::string content);
-    void record(store::MessageRef message, std::uint32_t recipient, store::RecipientStatus status);
-    [[nodiscard]] rt::Task<void> record_and_wait(store::MessageRef message, std::uint32_t recipient,
+    void record(mail::QueueId message, std::uint32_t recipient, store::RecipientStatus status);
+    [[nodiscard]] rt::Task<void> record_and_wait(mail::QueueId message, std::uint32_t recipient,
                                                  store::RecipientStatus status);
-    [[nodiscard]] rt::Task<void> finish(store::MessageRef message);
+    [[nodiscard]] rt::Task<void> finish(mail::QueueId message);
     [[nodiscard]] rt::Task<void> finish_all();
     // Reads everything that is alive and shows it to the oracle.
     [[nodiscard]] rt::Task<void> verify();
@@ -60,16 +60,30 @@ class StoreProgram final : private store::StoreListener, private mail::EventLog 
     [[nodiscard]] std::uint64_t refusals() const { return refusals_; }
 
   private:
-    void recovered(const store::RecoveredMessage& message) override;
-    void committed(const store::CommittedMessage& message) override;
-    void outcome_durable(const store::DurableOutcome& outcome) override;
+    // Tells the oracle when an outcome is durable.
+    class OutcomeWatch : public base::Waiter {
+      public:
+        OutcomeWatch(StoreProgram& program, mail::QueueId id, std::uint32_t recipient,
+                     std::size_t number);
+
+      private:
+        static void on_wake(base::Waiter& waiter);
+        StoreProgram& program_;
+        mail::QueueId id_;
+        std::uint32_t recipient_;
+        std::size_t number_;
+    };
+
+    void recovered(store::Message& message) override;
+    void committed(store::Message& message, const mail::Envelope& envelope,
+                   const mail::ContentFacts& facts) override;
     void reception(const mail::ReceptionEvent&) override {}
     void attempt(const mail::AttemptEvent&) override {}
     void removal(const mail::RemovalEvent&) override {}
     void notice(mail::Severity severity, std::string_view text) override;
 
     [[nodiscard]] rt::Task<void> main();
-    [[nodiscard]] rt::Task<void> verify_one(store::MessageRef message);
+    [[nodiscard]] rt::Task<void> verify_one(mail::QueueId message);
 
     rt::Shard shard_;
     store::StoreOptions options_;
@@ -78,6 +92,7 @@ class StoreProgram final : private store::StoreListener, private mail::EventLog 
     std::vector<std::string>& log_;
     rt::Scope scope_;
     rt::Scope tasks_;
+    std::vector<std::unique_ptr<OutcomeWatch>> watches_;
     std::unique_ptr<store::Store> store_;
     base::Status opened_;
     std::uint64_t refusals_ = 0;

@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "choices.h"
+#include "store/checkpoint_page.h"
 #include "store/format.h"
 #include "store/record_reader.h"
 #include "store/record_writer.h"
@@ -65,7 +66,10 @@ int decodes(const store::Record& record) {
     }
     for (const bool fixed :
          {store::decode_extent(record).has_value(), store::decode_summary(record).has_value(),
-          store::decode_finish(record).has_value(), store::decode_epoch(record).has_value()}) {
+          store::decode_finish(record).has_value(), store::decode_epoch(record).has_value(),
+          store::decode_checkpoint_start(record).has_value(),
+          store::decode_checkpoint_segment(record).has_value(),
+          store::decode_checkpoint_message(record).has_value()}) {
         taken += fixed ? 1 : 0;
     }
     return taken;
@@ -78,7 +82,8 @@ void check_segment(base::Bytes input) {
     static_cast<void>(format::read_block(base::Bytes(segment).first(format::kBlock), header));
 
     const format::PlaceSeed seed(store::StoreId{}, 0, kSegment);
-    store::Replay replay;
+    store::MessageTable table;
+    store::Replay replay(table);
     for (std::size_t offset = 0; offset < segment.size();) {
         if (base::load_le<std::uint32_t>(segment.data() + offset) == format::BatchHeader::kMagic) {
             make_valid(segment, offset, seed);
@@ -104,9 +109,15 @@ void check_segment(base::Bytes input) {
         }
         offset += batch->bytes();
     }
-    for (const store::Replay::Message& message : replay.finish()) {
-        RP_ASSERT(replay.recipients(message).size() == message.recipients);
+    std::size_t messages = 0;
+    for (std::size_t i = 0; i < table.slots(); ++i) {
+        if (const store::Message* message = table.slot(i)) {
+            RP_ASSERT(table.find(message->id()) == message && !message->recipients().empty());
+            RP_ASSERT(table.other_segments(*message).empty() != message->location().spans());
+            ++messages;
+        }
     }
+    RP_ASSERT(messages == table.size());
 }
 
 template <typename T>
@@ -191,7 +202,7 @@ struct Commit {
 struct Outcome {
     explicit Outcome(Choices& choices)
         : reply(choices.take(choices.below(200))), relay(choices.take(choices.below(200))) {
-        written.message.id = mail::QueueId(any<std::uint64_t>(choices));
+        id = mail::QueueId(any<std::uint64_t>(choices));
         written.recipient = any<std::uint32_t>(choices);
         written.status = static_cast<store::RecipientStatus>(
             choices.below(store::kRecipientStatusMax + std::size_t{1}));
@@ -209,13 +220,14 @@ struct Outcome {
     void check(const store::Record& record) const {
         store::StoredOutcome read;
         RP_ASSERT(store::decode_outcome(record, read));
-        RP_ASSERT(read.id == written.message.id && read.recipient == written.recipient);
+        RP_ASSERT(read.id == id && read.recipient == written.recipient);
         RP_ASSERT(read.status == written.status && read.attempts == written.attempts);
         RP_ASSERT(read.at == written.at && read.next_attempt == written.next_attempt);
         RP_ASSERT(read.reply.code == written.code && read.reply.status == written.dsn);
         RP_ASSERT(read.reply.text == reply && read.relay == relay);
     }
 
+    mail::QueueId id;
     std::string reply;
     std::string relay;
     store::Outcome written;
@@ -295,7 +307,7 @@ void check_built(Choices choices) {
         writer.put(end);
     }
     writer.end();
-    store::put_outcome(writer, outcome.written);
+    store::put_outcome(writer, outcome.id, outcome.written);
     writer.put_record(format::RecordType::extent, extent);
     writer.put_record(format::RecordType::finish, finish);
     writer.put_record(format::RecordType::epoch, epoch);

@@ -139,6 +139,7 @@ void draw_relay(Dice& dice, Plan& plan) {
     store.shards = dice.one_of({2U, 2U, 3U});
     plan.shards_change = dice.chance(1, 4);
     store.segment_bytes = dice.one_of({64ULL, 128ULL, 256ULL}) << 10U;
+    store.checkpoint_bytes = store.segment_bytes;
     store.chunk_bytes_max = dice.one_of({1ULL, 8ULL}) << 20U;
     store.cache_bytes_max = dice.one_of({0ULL, 64ULL << 10U, 1ULL << 20U});
     store.transactions_max = dice.one_of({3U, 100U});

@@ -313,9 +313,8 @@ std::set<std::string> Program::queued() {
     for (const std::unique_ptr<Shard>& shard : shards_) {
         queue::Scheduler& scheduler = shard->relay->scheduler();
         for (std::size_t i = 0; i < scheduler.slots(); ++i) {
-            const queue::Entry& entry = scheduler.slot(i);
-            if (entry.state() != queue::EntryState::free) {
-                ids.emplace(mail::view(entry.message.id.text()));
+            if (const queue::Entry* entry = scheduler.slot(i)) {
+                ids.emplace(mail::view(entry->id().text()));
             }
         }
     }

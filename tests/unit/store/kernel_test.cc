@@ -21,16 +21,16 @@ namespace {
 class Queue final : public StoreListener, public mail::EventLog {
   public:
     Queue() { alive.reserve(10000); }
-    void recovered(const RecoveredMessage& message) override { alive.push_back(message.ref); }
-    void committed(const CommittedMessage& message) override { alive.push_back(message.ref); }
-    void outcome_durable(const DurableOutcome&) override { ++outcomes; }
+    void recovered(Message& message) override { alive.push_back(message.id()); }
+    void committed(Message& message, const mail::Envelope&, const mail::ContentFacts&) override {
+        alive.push_back(message.id());
+    }
     void reception(const mail::ReceptionEvent&) override {}
     void attempt(const mail::AttemptEvent&) override {}
     void removal(const mail::RemovalEvent&) override {}
     void notice(mail::Severity, std::string_view) override {}
 
-    std::vector<MessageRef> alive;
-    std::uint64_t outcomes = 0;
+    std::vector<mail::QueueId> alive;
 };
 
 struct Machine {
@@ -97,7 +97,7 @@ rt::Task<void> put(Machine& machine) {
     EXPECT_EQ(message->state(), mail::SinkState::ready);
 }
 
-rt::Task<void> read(Machine& machine, MessageRef ref) {
+rt::Task<void> read(Machine& machine, mail::QueueId ref) {
     const base::Result<ReaderHandle> reader = co_await machine.store->open_source(ref);
     EXPECT_TRUE(reader.has_value());
     rt::Wakeup wakeup;
@@ -122,15 +122,15 @@ rt::Task<void> read(Machine& machine, MessageRef ref) {
 
 rt::Task<void> put_read_and_finish(Machine& machine) {
     co_await put(machine);
-    const MessageRef ref = machine.queue.alive.back();
+    const mail::QueueId ref = machine.queue.alive.back();
     machine.queue.alive.pop_back();
     co_await read(machine, ref);
     Outcome outcome;
-    outcome.message = ref;
     outcome.status = RecipientStatus::delivered;
     outcome.reply = "2.0.0 ok";
-    machine.store->record_outcome(outcome);
-    machine.store->finish(ref);
+    Message& message = *machine.store->find(ref);
+    machine.store->record_outcome(message, outcome);
+    machine.store->finish(message);
 }
 
 rt::Task<void> many(Machine& machine, int count) {
@@ -146,8 +146,8 @@ rt::Task<void> put_many(Machine& machine, int count) {
 }
 
 rt::Task<void> read_all(Machine& machine) {
-    const std::vector<MessageRef> alive = machine.queue.alive;
-    for (const MessageRef ref : alive) {
+    const std::vector<mail::QueueId> alive = machine.queue.alive;
+    for (const mail::QueueId ref : alive) {
         co_await read(machine, ref);
     }
 }
@@ -186,7 +186,7 @@ TEST_P(KernelTest, MessagesComeBackAfterARestart) {
     const auto second = machine();
     second->run(open(*second));
     ASSERT_EQ(second->queue.alive.size(), 21U);
-    const MessageRef large = second->queue.alive.back();
+    const mail::QueueId large = second->queue.alive.back();
     second->queue.alive.pop_back();
     second->run(read_all(*second));
     second->content.assign(900'000, 'L');

@@ -123,8 +123,9 @@ TEST(Records, AnUnknownFieldIsSkippedUnlessItIsCritical) {
 
 TEST(Records, OutcomeComesBackAndLongRepliesAreCut) {
     const std::string reply(5000, 'x');
+    MessageTable table;
+    Message& message = table.add(mail::QueueId(0, 1, 9), Location(3, 4, 5, false), 0, 8);
     Outcome outcome;
-    outcome.message = {mail::QueueId(0, 1, 9), Location(3, 4, 5, false)};
     outcome.recipient = 7;
     outcome.status = RecipientStatus::deferred;
     outcome.attempts = 3;
@@ -134,8 +135,8 @@ TEST(Records, OutcomeComesBackAndLongRepliesAreCut) {
     outcome.reply = reply;
     outcome.relay = "mx.test:25";
     OutcomeBuffer buffer;
-    buffer.add(outcome);
-    buffer.add_finish(outcome.message);
+    buffer.add(message, outcome);
+    buffer.add_finish(message);
     buffer.plan();
     buffer.plan();
     RecordReader reader(buffer.planned_bytes(), 2);
@@ -155,8 +156,8 @@ TEST(Records, OutcomeComesBackAndLongRepliesAreCut) {
     ASSERT_TRUE(second);
     const auto finish = decode_finish(*second);
     ASSERT_TRUE(finish);
-    EXPECT_EQ(finish->id, outcome.message.id.value());
-    EXPECT_EQ(Location(finish->commit), outcome.message.location);
+    EXPECT_EQ(finish->id, message.id().value());
+    EXPECT_EQ(Location(finish->commit), message.location());
 }
 
 TEST(Records, ABatchHoldsAtItsOwnPlaceAlone) {
@@ -197,7 +198,8 @@ TEST(Records, ABatchHoldsAtItsOwnPlaceAlone) {
 
 TEST(Records, ReplayKeepsTheLastOutcomeAndForgetsTheFinished) {
     const Sample sample;
-    Replay replay;
+    MessageTable table;
+    Replay replay(table);
     const std::vector<std::byte> bytes = commit_record(sample.parts());
     RecordReader reader(bytes, 1);
     const auto commit = reader.next();
@@ -206,23 +208,22 @@ TEST(Records, ReplayKeepsTheLastOutcomeAndForgetsTheFinished) {
     ASSERT_TRUE(replay.apply(*commit, place));
     ASSERT_TRUE(replay.apply(*commit, place));  // twice is as once
     Outcome outcome;
-    outcome.message.id = mail::QueueId(1, 2, 3);
     outcome.recipient = 2;
     for (const auto status : {RecipientStatus::deferred, RecipientStatus::delivered}) {
         OutcomeBuffer buffer;
         outcome.status = status;
         ++outcome.attempts;
-        buffer.add(outcome);
+        buffer.add(*table.find(mail::QueueId(1, 2, 3)), outcome);
         buffer.plan();
         RecordReader one(buffer.planned_bytes(), 1);
         ASSERT_TRUE(replay.apply(*one.next(), Location(6, 4, outcome.attempts, false)));
     }
-    Replay finished = replay;
-    const auto alive = replay.finish();
-    ASSERT_EQ(alive.size(), 1U);
-    EXPECT_TRUE(alive[0].location.spans());
-    EXPECT_EQ(alive[0].oldest_segment, 5U);
-    const auto recipients = replay.recipients(alive[0]);
+    ASSERT_EQ(table.size(), 1U);
+    Message& alive = *table.find(mail::QueueId(1, 2, 3));
+    EXPECT_TRUE(alive.location().spans());
+    ASSERT_EQ(table.other_segments(alive).size(), 1U);
+    EXPECT_EQ(table.other_segments(alive)[0], 5U);
+    const auto recipients = alive.recipients();
     ASSERT_EQ(recipients.size(), 3U);
     EXPECT_EQ(recipients[0].status, RecipientStatus::pending);
     EXPECT_EQ(recipients[2].status, RecipientStatus::delivered);
@@ -230,18 +231,19 @@ TEST(Records, ReplayKeepsTheLastOutcomeAndForgetsTheFinished) {
     EXPECT_EQ(recipients[2].outcome, Location(6, 4, 2, false));
 
     OutcomeBuffer end;
-    end.add_finish({mail::QueueId(1, 2, 3), place});
+    end.add_finish(alive);
     end.plan();
     RecordReader one(end.planned_bytes(), 1);
-    ASSERT_TRUE(finished.apply(*one.next(), Location(6, 5, 0, false)));
-    EXPECT_TRUE(finished.finish().empty());
+    ASSERT_TRUE(replay.apply(*one.next(), Location(6, 5, 0, false)));
+    EXPECT_EQ(table.size(), 0U);
 }
 
 TEST(Records, ARecordOfAnUnknownTypeIsSkippedUnlessItIsCritical) {
     Record record;
     record.type = static_cast<RecordType>(200);
     record.flags = format::RecordHeader::kCritical;
-    Replay replay;
+    MessageTable table;
+    Replay replay(table);
     EXPECT_FALSE(replay.apply(record, Location(1, 1, 0, false)));
     record.flags = 0;
     EXPECT_TRUE(replay.apply(record, Location(1, 1, 0, false)));

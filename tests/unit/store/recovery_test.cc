@@ -371,7 +371,7 @@ rt::Task<void> until_full(StoreProgram& program) {
 }
 
 rt::Task<void> defer_everything(StoreProgram& program) {
-    for (const store::MessageRef message : program.oracle().alive()) {
+    for (const mail::QueueId message : program.oracle().alive()) {
         program.record(message, 0, store::RecipientStatus::deferred);
     }
     co_await program.pause(milliseconds(500));

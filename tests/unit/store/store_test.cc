@@ -144,12 +144,12 @@ TEST_F(StoreTest, SegmentsAreRecycledWhenAllInThemIsDead) {
 
 rt::Task<void> one_stays(StoreProgram& program) {
     co_await program.put(letter_of(1, 1'000), 1'000);
-    const store::MessageRef first = program.oracle().alive().front();
+    const mail::QueueId first = program.oracle().alive().front();
     for (std::uint64_t i = 2; i <= 30; ++i) {
         co_await program.put(letter_of(i, 20'000), 20'000);
-        const std::vector<store::MessageRef> alive = program.oracle().alive();
-        for (const store::MessageRef message : alive) {
-            if (message.id != first.id) {
+        const std::vector<mail::QueueId> alive = program.oracle().alive();
+        for (const mail::QueueId message : alive) {
+            if (message != first) {
                 co_await program.finish(message);
             }
         }
@@ -165,7 +165,7 @@ TEST_F(StoreTest, AMessageThatStaysHoldsWhatCameAfterIt) {
 
 rt::Task<void> reads_while_finished(StoreProgram& program) {
     co_await program.put(letter_of(1, 40'000), 40'000);
-    const store::MessageRef message = program.oracle().alive().front();
+    const mail::QueueId message = program.oracle().alive().front();
     base::Result<store::ReaderHandle> reader = co_await program.store().open_source(message);
     EXPECT_TRUE(reader.has_value());
     co_await program.finish(message);
@@ -224,8 +224,8 @@ rt::Task<void> fills_the_disk(StoreProgram& program) {
     EXPECT_EQ(program.store().admits(20'000), mail::SinkState::storage_full);
     // What is queued goes on, and its outcomes have room.
     co_await program.verify();
-    const std::vector<store::MessageRef> alive = program.oracle().alive();
-    for (const store::MessageRef message : alive) {
+    const std::vector<mail::QueueId> alive = program.oracle().alive();
+    for (const mail::QueueId message : alive) {
         program.record(message, 0, store::RecipientStatus::deferred);
     }
     co_await program.record_and_wait(alive.front(), 0, store::RecipientStatus::deferred);
@@ -264,7 +264,7 @@ TEST_F(StoreTest, AFullDiskDrainsByDeliveryAlone) {
 }
 
 rt::Task<void> outcomes_all_along(StoreProgram& program, std::size_t until) {
-    const store::MessageRef message = program.oracle().alive().front();
+    const mail::QueueId message = program.oracle().alive().front();
     for (int i = 0; i < 3000 && program.oracle().acknowledged_count() < until; ++i) {
         for (int j = 0; j < 20; ++j) {
             program.record(message, 0, store::RecipientStatus::deferred);

@@ -1,0 +1,234 @@
+#include "store/checkpoint.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/assert.h"
+#include "store/checkpoint_reader.h"
+
+namespace store {
+namespace {
+
+constexpr const char* kTemporary = "checkpoint.tmp";
+
+}  // namespace
+
+Checkpointer::Checkpointer(const Links& links)
+    : links_(links), memory_(format::CheckpointPage::kBytes) {}
+
+bool Checkpointer::due() const {
+    if (links_.bytes == 0 || !links_.committer.started()) {
+        return false;
+    }
+    const std::uint64_t behind = links_.committer.durable_bytes() - log_bytes_;
+    return behind >= std::max(links_.bytes, 2 * kept_.newer_bytes);
+}
+
+void Checkpointer::poll() {
+    if (!writing_ && due()) {
+        wakeup_.wake();
+    }
+}
+
+void Checkpointer::stop() {
+    stopping_ = true;
+    wakeup_.wake();
+}
+
+rt::Task<void> Checkpointer::run() {
+    while (!stopping_ && !dead()) {
+        if (due()) {
+            co_await write();
+        } else {
+            co_await wakeup_.woken("a checkpoint to be due");
+        }
+    }
+}
+
+rt::Task<void> Checkpointer::write_last() {
+    stopping_ = false;
+    if (links_.bytes > 0 && !dead() && links_.committer.durable_bytes() > log_bytes_) {
+        co_await write();
+    }
+}
+
+rt::Task<void> Checkpointer::write() {
+    writing_ = true;
+    log_bytes_ = links_.committer.durable_bytes();
+    start_ = links_.committer.position();
+    ++kept_.highest;
+    seed_ = checkpoint_seed(links_.files, kept_.highest);
+    page_number_ = 0;
+    next_slot_ = 0;
+    next_recipient_ = 0;
+    partial_ = {};
+    const base::Status written = co_await write_file();
+    file_ = io::OwnedHandle();
+    page_.reset();
+    if (written.has_value()) {
+        co_await remove_old();
+        covered_below_ = kept_.newer_start;
+        kept_.older = kept_.newer;
+        kept_.newer = kept_.highest;
+        kept_.newer_start = start_.segment;
+        kept_.newer_bytes = std::uint64_t{page_number_} * format::CheckpointPage::kBytes;
+        ++links_.counters.checkpoints;
+        links_.counters.checkpoint_bytes += kept_.newer_bytes;
+    } else if (!dead() && written.error().number() != ECANCELED) {
+        links_.files.log.notice(mail::Severity::warning,
+                                "cannot write a checkpoint in " + links_.files.path + ": " +
+                                    written.error().describe() +
+                                    "; the next start takes longer, and space is given back later");
+    }
+    writing_ = false;
+}
+
+rt::Task<base::Status> Checkpointer::write_file() {
+    // What a failed one left, with its old bytes.
+    op_.prepare_unlink(links_.files.directory, kTemporary);
+    co_await op_.submit(links_.files.shard);
+    io::OpenMode mode;
+    mode.write = true;
+    mode.create = true;
+    mode.direct = links_.files.direct;
+    op_.prepare_open(links_.files.directory, kTemporary, mode);
+    const std::int32_t opened = co_await op_.submit(links_.files.shard);
+    if (opened < 0) {
+        co_return base::fail(-opened);
+    }
+    file_ = io::OwnedHandle(links_.files.shard.driver(), opened);
+    base::Status status = co_await write_start();
+    if (status.has_value()) {
+        status = co_await write_pages();
+    }
+    if (status.has_value()) {
+        op_.prepare_sync(file_.get());
+        const std::int32_t synced = co_await op_.submit(links_.files.shard);
+        if (synced < 0) {
+            status = base::fail(-synced);
+        }
+    }
+    if (status.has_value()) {
+        status = co_await put_in_place();
+    }
+    co_return status;
+}
+
+void Checkpointer::begin_page() {
+    page_.emplace(memory_.bytes(), kept_.highest, page_number_);
+}
+
+// Where the log goes on, and the segments before that.
+rt::Task<base::Status> Checkpointer::write_start() {
+    std::vector<format::CheckpointSegment> segments;
+    for (std::size_t i = 0; i < links_.segments.size(); ++i) {
+        const Segment& segment = links_.segments.at(i);
+        segments.push_back({segment.id, segment.end, segment.last_sequence});
+    }
+    format::CheckpointStart start;
+    start.sequence = start_.sequence;
+    start.segment = start_.segment;
+    start.offset = start_.offset;
+    start.first_segment = links_.committer.durable_first();
+    start.salvaged_below = links_.committer.epoch().salvaged_below;
+    start.epoch = links_.committer.epoch().epoch;
+    start.segments = static_cast<std::uint32_t>(segments.size());
+    start.written_ms = base::unix_ms(links_.files.shard.wall_now());
+    begin_page();
+    const bool fits = page_->put(start);
+    RP_ASSERT(fits);
+    for (const format::CheckpointSegment& segment : segments) {
+        if (page_->put(segment)) {
+            continue;
+        }
+        const base::Status status = co_await write_page(false);
+        if (!status.has_value()) {
+            co_return status;
+        }
+        const bool put = page_->put(segment);
+        RP_ASSERT(put);
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Status> Checkpointer::write_pages() {
+    while (true) {
+        const Filled filled = fill_page();
+        if (filled == Filled::more) {
+            co_await rt::NextTurn();
+        } else {
+            const bool last = filled == Filled::all;
+            const base::Status status = co_await write_page(last);
+            if (last || !status.has_value()) {
+                co_return status;
+            }
+        }
+        if (dead() || stopping_) {
+            co_return base::fail(ECANCELED);
+        }
+    }
+}
+
+Checkpointer::Filled Checkpointer::fill_page() {
+    for (std::size_t looked = 0; looked < kSlotsPerTurn; ++looked) {
+        if (next_slot_ == links_.table.slots()) {
+            return Filled::all;
+        }
+        const Message* message = links_.table.slot(next_slot_);
+        if (message == nullptr) {
+            ++next_slot_;
+            next_recipient_ = 0;
+            continue;
+        }
+        if (message->id() != partial_) {  // another one lives there by now
+            partial_ = message->id();
+            next_recipient_ = 0;
+        }
+        next_recipient_ +=
+            page_->put(*message, links_.table.other_segments(*message), next_recipient_);
+        if (next_recipient_ < message->recipients().size()) {
+            return Filled::full;
+        }
+        ++next_slot_;
+        next_recipient_ = 0;
+    }
+    return Filled::more;
+}
+
+rt::Task<base::Status> Checkpointer::write_page(bool last) {
+    page_->finish(seed_, last);
+    op_.prepare_write(file_.get(), memory_.bytes(), std::uint64_t{page_number_} * memory_.size());
+    const std::int32_t result = co_await op_.submit(links_.files.shard);
+    ++page_number_;
+    begin_page();
+    if (result < 0) {
+        co_return base::fail(-result);
+    }
+    if (static_cast<std::size_t>(result) != memory_.size()) {
+        co_return base::fail(ENOSPC);
+    }
+    co_return base::Status();
+}
+
+rt::Task<base::Status> Checkpointer::put_in_place() {
+    name_ = format::checkpoint_name(kept_.highest);
+    op_.prepare_rename(links_.files.directory, kTemporary, name_.c_str());
+    std::int32_t result = co_await op_.submit(links_.files.shard);
+    if (result >= 0) {
+        op_.prepare_sync(links_.files.directory);
+        result = co_await op_.submit(links_.files.shard);
+    }
+    co_return result < 0 ? base::fail(-result) : base::Status();
+}
+
+// A name that comes back after a crash does no harm: a start takes the newest.
+rt::Task<void> Checkpointer::remove_old() {
+    if (kept_.older == 0) {
+        co_return;
+    }
+    name_ = format::checkpoint_name(kept_.older);
+    op_.prepare_unlink(links_.files.directory, name_.c_str());
+    co_await op_.submit(links_.files.shard);
+}
+
+}  // namespace store

@@ -1,0 +1,61 @@
+// CheckpointReader: reads a checkpoint at a start, and fills the table of messages from it.
+//
+// Used by recovery and by offline tools. Whatever does not validate makes the whole checkpoint
+// void: the one before it is used then, or none.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "rt/awaiters.h"
+#include "rt/task.h"
+#include "store/checkpoint_page.h"
+#include "store/chunk_pool.h"
+#include "store/message_table.h"
+#include "store/segment_pool.h"
+
+namespace store {
+
+// What a checkpoint's checksums begin with.
+[[nodiscard]] format::PlaceSeed checkpoint_seed(const PartitionFiles& files,
+                                                std::uint64_t generation);
+
+class CheckpointReader {
+  public:
+    // Both are borrowed.
+    CheckpointReader(PartitionFiles& files, MessageTable& table);
+
+    // False: it is void, and the table is empty. Errors: none but of a dead driver.
+    [[nodiscard]] rt::Task<bool> read(std::uint64_t generation);
+
+    // After a read() that gave true:
+    [[nodiscard]] const format::CheckpointStart& start() const { return start_; }
+    [[nodiscard]] const std::vector<format::CheckpointSegment>& segments() const {
+        return segments_;
+    }
+    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+    // Why the last one was void.
+    [[nodiscard]] const char* fault() const { return fault_; }
+
+  private:
+    static constexpr std::size_t kPagesPerRead = 16;
+
+    [[nodiscard]] rt::Task<bool> read_pages(io::Handle file, std::uint64_t generation);
+    [[nodiscard]] bool take_page(base::Bytes page, const format::PlaceSeed& seed,
+                                 std::uint64_t generation, std::uint32_t number, bool& last);
+    [[nodiscard]] bool take_record(const Record& record, bool first);
+    [[nodiscard]] bool take_message(const CheckpointedMessage& stored);
+
+    PartitionFiles& files_;
+    MessageTable& table_;
+    AlignedBuffer memory_;
+    rt::AwaitableOp op_;
+    format::CheckpointStart start_;
+    std::vector<format::CheckpointSegment> segments_;
+    std::uint64_t bytes_ = 0;
+    std::string name_;
+    const char* fault_ = "";
+};
+
+}  // namespace store

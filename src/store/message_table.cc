@@ -1,0 +1,132 @@
+#include "store/message_table.h"
+
+#include <bit>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace store {
+namespace {
+
+// Ids count up, and a bucket is chosen by the low bits: all bits must have a say in those
+// (MurmurHash3's finalizer).
+std::uint64_t mixed(std::uint64_t value) {
+    value ^= value >> 33U;
+    value *= 0xff51'afd7'ed55'8ccdULL;
+    value ^= value >> 33U;
+    value *= 0xc4ce'b9fe'1a85'ec53ULL;
+    return value ^ value >> 33U;
+}
+
+}  // namespace
+
+Message::Message(mail::QueueId of, Location at, std::int64_t arrived_ms, std::uint32_t recipients)
+    : id_(of), location_(at), arrival_ms_(arrived_ms), count_(recipients) {
+    RP_ASSERT(recipients > 0);
+    if (count_ == 1) {
+        one_ = {};
+    } else {
+        many_ = new RecipientState[count_];
+    }
+}
+
+Message::~Message() {
+    if (count_ > 1) {
+        delete[] many_;
+    }
+}
+
+MessageTable::MessageTable() {
+    pages_.push_back(std::make_unique<Message*[]>(kBucketsPerPage));
+}
+
+std::size_t MessageTable::bucket_of(mail::QueueId id) const {
+    const std::uint64_t hash = mixed(id.value());
+    const std::size_t wide = hash & (low_mask_ << 1U | 1U);
+    return wide < buckets_ ? wide : hash & low_mask_;
+}
+
+Message* MessageTable::find(mail::QueueId id) const {
+    Message* message = bucket(bucket_of(id));
+    while (message != nullptr && message->id_ != id) {
+        message = message->next_in_bucket_;
+    }
+    return message;
+}
+
+Message& MessageTable::add(mail::QueueId id, Location location, std::int64_t arrival_ms,
+                           std::uint32_t recipients) {
+    RP_ASSERT(find(id) == nullptr);
+    Message& message = slab_.take(id, location, arrival_ms, recipients);
+    if (slab_.size() > buckets_) {
+        add_bucket();
+    }
+    Message*& head = bucket(bucket_of(id));
+    message.next_in_bucket_ = head;
+    head = &message;
+    return message;
+}
+
+void MessageTable::remove(Message& message) {
+    Message** at = &bucket(bucket_of(message.id_));
+    while (*at != &message) {
+        RP_ASSERT(*at != nullptr);
+        at = &(*at)->next_in_bucket_;
+    }
+    *at = message.next_in_bucket_;
+    if (message.location_.spans()) {
+        other_segments_.erase(message.id_);
+    }
+    slab_.give_back(message);
+}
+
+void MessageTable::clear() {
+    for (std::size_t i = 0; i < slab_.slots(); ++i) {
+        if (Message* message = slab_.slot(i)) {
+            remove(*message);
+        }
+    }
+}
+
+std::span<const std::uint32_t> MessageTable::other_segments(const Message& message) const {
+    if (!message.location_.spans()) {
+        return {};
+    }
+    const auto at = other_segments_.find(message.id_);
+    RP_ASSERT(at != other_segments_.end());
+    return at->second;
+}
+
+void MessageTable::set_other_segments(const Message& message, std::vector<std::uint32_t> segments) {
+    RP_ASSERT(message.location_.spans() && !segments.empty());
+    other_segments_[message.id_] = std::move(segments);
+}
+
+std::size_t MessageTable::bytes() const {
+    return slab_.bytes() + pages_.size() * kBucketsPerPage * sizeof(Message*);
+}
+
+// The new bucket takes from the one whose messages it shares a hash with.
+void MessageTable::add_bucket() {
+    if (buckets_ % kBucketsPerPage == 0) {
+        pages_.push_back(std::make_unique<Message*[]>(kBucketsPerPage));
+    }
+    const std::size_t added = buckets_;
+    const std::size_t old = added & low_mask_;
+    ++buckets_;
+    if (std::has_single_bit(buckets_)) {
+        low_mask_ = buckets_ - 1;
+    }
+    Message* message = bucket(old);
+    bucket(old) = nullptr;
+    bucket(added) = nullptr;
+    while (message != nullptr) {
+        Message* const next = message->next_in_bucket_;
+        Message*& head = bucket(bucket_of(message->id_));
+        message->next_in_bucket_ = head;
+        head = message;
+        message = next;
+    }
+}
+
+}  // namespace store

@@ -1,0 +1,118 @@
+// MessageTable: the index of one partition: every message that is alive, by its id. Message: what
+// is resident of one.
+//
+// A message holds no address, no reply and no content: those are read when they are needed. Memory:
+// 64 bytes a message, 16 a recipient beyond the first, and about 4 for the table; with the queue's
+// entry a message of one recipient costs under 120 bytes, where the design allows 150.
+//
+// Lives on its shard, owned by its partition. No table grows or is rehashed in one step: the hash
+// grows by one bucket per message (linear hashing, Litwin 1980), messages stay where they are.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/slab.h"
+#include "base/time.h"
+#include "mail/queue_id.h"
+#include "store/location.h"
+#include "store/stored_message.h"
+
+namespace store {
+
+// One recipient, in the envelope's order.
+struct RecipientState {
+    Location outcome;              // of the last attempt; nowhere until it is durable
+    base::UnixSeconds next_s = 0;  // deferred: when it is due
+    std::uint16_t attempts = 0;    // so far; 65,535 stands for more
+    RecipientStatus status = RecipientStatus::pending;
+    std::uint8_t zero = 0;
+};
+static_assert(sizeof(RecipientState) == 16);
+
+class Message {
+  public:
+    // REQUIRES: recipients > 0.
+    Message(mail::QueueId of, Location at, std::int64_t arrived_ms, std::uint32_t recipients);
+    Message(const Message&) = delete;
+    Message& operator=(const Message&) = delete;
+    ~Message();
+
+    [[nodiscard]] mail::QueueId id() const { return id_; }
+    [[nodiscard]] Location location() const { return location_; }  // of its commit record
+    [[nodiscard]] base::WallTime arrival() const { return base::wall_from_unix_ms(arrival_ms_); }
+    [[nodiscard]] std::int64_t arrival_ms() const { return arrival_ms_; }
+    [[nodiscard]] std::span<RecipientState> recipients() {
+        return {count_ == 1 ? &one_ : many_, count_};
+    }
+    [[nodiscard]] std::span<const RecipientState> recipients() const {
+        return {count_ == 1 ? &one_ : many_, count_};
+    }
+
+    // The listener's, for whatever it keeps of the message.
+    void* owner = nullptr;
+
+  private:
+    friend class MessageTable;
+    mail::QueueId id_;
+    Location location_;
+    std::int64_t arrival_ms_;
+    Message* next_in_bucket_ = nullptr;
+    std::uint32_t count_;
+    std::uint32_t reserved_ = 0;
+    union {
+        RecipientState one_;
+        RecipientState* many_;
+    };
+};
+static_assert(sizeof(Message) == 64);
+
+class MessageTable {
+  public:
+    MessageTable();
+    MessageTable(const MessageTable&) = delete;
+    MessageTable& operator=(const MessageTable&) = delete;
+    ~MessageTable() = default;
+
+    // nullptr when it is not here.
+    [[nodiscard]] Message* find(mail::QueueId id) const;
+    // REQUIRES: no message of that id is here.
+    Message& add(mail::QueueId id, Location location, std::int64_t arrival_ms,
+                 std::uint32_t recipients);
+    void remove(Message& message);
+    void clear();
+
+    // Segments with content of the message beside that of its commit record; empty for most, and
+    // Location::spans() says so.
+    [[nodiscard]] std::span<const std::uint32_t> other_segments(const Message& message) const;
+    // REQUIRES: location().spans(), and once per message.
+    void set_other_segments(const Message& message, std::vector<std::uint32_t> segments);
+
+    [[nodiscard]] std::size_t size() const { return slab_.size(); }
+    [[nodiscard]] std::size_t bytes() const;
+    // For walks: slots from 0 to slots() - 1; a message keeps its slot. nullptr where it is free.
+    [[nodiscard]] std::size_t slots() const { return slab_.slots(); }
+    [[nodiscard]] Message* slot(std::size_t number) const { return slab_.slot(number); }
+
+  private:
+    static constexpr std::size_t kBucketsPerPage = 4096;
+    using Page = std::unique_ptr<Message*[]>;
+
+    [[nodiscard]] Message*& bucket(std::size_t number) const {
+        return pages_[number / kBucketsPerPage][number % kBucketsPerPage];
+    }
+    [[nodiscard]] std::size_t bucket_of(mail::QueueId id) const;
+    void add_bucket();
+
+    base::Slab<Message> slab_;
+    std::map<mail::QueueId, std::vector<std::uint32_t>> other_segments_;
+    std::vector<Page> pages_;
+    std::size_t buckets_ = 1;
+    std::size_t low_mask_ = 0;  // 2^n - 1, where 2^n <= buckets_ < 2^(n+1)
+};
+
+}  // namespace store

@@ -1,0 +1,68 @@
+// The part of recovery that a checkpoint makes short.
+#include <algorithm>
+#include <cerrno>
+
+#include "base/assert.h"
+#include "store/recovery.h"
+
+namespace store {
+
+// The newest that validates; those that do not are told. A log that no segment was freed out of but
+// from its old end is read whole where none does, and gives the same.
+rt::Task<void> Recovery::load_checkpoint(const std::vector<std::string>& names) {
+    std::vector<std::uint64_t> generations;
+    for (const std::string& name : names) {
+        if (const auto generation = format::parse_checkpoint_name(name)) {
+            generations.push_back(*generation);
+        }
+    }
+    std::ranges::sort(generations, std::greater());
+    checkpoints_.highest = generations.empty() ? 0 : generations.front();
+    for (std::size_t i = 0; i < generations.size() && !checkpointed_; ++i) {
+        checkpointed_ = co_await checkpoint_.read(generations[i]);
+        if (checkpointed_) {
+            checkpoints_.newer = generations[i];
+            checkpoints_.newer_start = checkpoint_.start().segment;
+            checkpoints_.newer_bytes = checkpoint_.bytes();
+            checkpoints_.older = i + 1 < generations.size() ? generations[i + 1] : 0;
+        } else if (!files_.shard.driver().dead()) {
+            files_.log.notice(
+                mail::Severity::error,
+                files_.path + "/" + format::checkpoint_name(generations[i]) +
+                    " is void: " + checkpoint_.fault() + "; the start goes on with " +
+                    (i + 1 < generations.size() ? "the one before it" : "the log alone"));
+        }
+    }
+}
+
+std::uint64_t Recovery::log_offset(std::uint64_t segment) const {
+    return checkpointed_ && segment == checkpoint_.start().segment
+               ? std::max<std::uint64_t>(checkpoint_.start().offset, format::kBlock)
+               : format::kBlock;
+}
+
+void Recovery::use_checkpoint() {
+    if (!checkpointed_) {
+        return;
+    }
+    const format::CheckpointStart& start = checkpoint_.start();
+    watermark_ = std::max(watermark_, start.sequence - 1);
+    epoch_ = std::max(epoch_, start.epoch);
+    if (start.epoch > salvage_epoch_) {
+        salvage_epoch_ = start.epoch;
+        salvaged_below_ = start.salvaged_below;
+    }
+    for (const format::CheckpointSegment& listed : checkpoint_.segments()) {
+        Found* found = find(listed.segment);
+        if (found == nullptr) {
+            continue;  // freed since
+        }
+        found->segment->end = listed.end;
+        found->segment->last_sequence = listed.last_sequence;
+        // Its end is told anew when the log behind does not tell it.
+        found->any_batch =
+            found->any_batch || (listed.segment == start.segment && listed.last_sequence > 0);
+    }
+}
+
+}  // namespace store

@@ -1,0 +1,214 @@
+// Checkpoints: a start from one gives what the log gives, none is trusted that is not whole, and
+// what rests on them is safe when the newest is lost.
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "unit/store/store_fixture.h"
+
+namespace crash {
+namespace {
+
+class CheckpointTest : public StoreFixture {
+  protected:
+    CheckpointTest() { options_.store.checkpoint_bytes = 64U << 10U; }
+
+    // Their generations, ascending.
+    [[nodiscard]] std::vector<std::uint64_t> generations() {
+        std::vector<std::uint64_t> found;
+        for (const std::string& name : disk().names_in(kPartition)) {
+            if (const auto generation = store::format::parse_checkpoint_name(name)) {
+                found.push_back(*generation);
+            }
+        }
+        std::ranges::sort(found);
+        return found;
+    }
+    [[nodiscard]] static std::string checkpoint(std::uint64_t generation) {
+        return std::string(kPartition) + "/" + store::format::checkpoint_name(generation);
+    }
+    void damage_checkpoint(std::uint64_t generation, std::uint64_t offset) {
+        const std::string content = disk().content_of(checkpoint(generation)).value_or("");
+        const std::byte changed{static_cast<unsigned char>(content.at(offset) ^ 1)};
+        disk().overwrite(checkpoint(generation), offset, base::Bytes(&changed, 1));
+    }
+};
+
+// Two messages stay, with an outcome now and then; the others end.
+rt::Task<void> some_stay(StoreProgram& program) {
+    co_await program.put(letter_of(1, 1'000), 1'000);
+    co_await program.put(letter_of(2, 150'000), 30'000);
+    const std::vector<mail::QueueId> staying = program.oracle().alive();
+    for (std::uint64_t i = 3; i <= 100; ++i) {
+        co_await program.put(letter_of(i, 20'000), 20'000);
+        if (program.dead() || staying.empty()) {
+            co_return;
+        }
+        const std::vector<mail::QueueId> alive = program.oracle().alive();
+        for (const mail::QueueId message : alive) {
+            if (std::ranges::find(staying, message) == staying.end()) {
+                co_await program.finish(message);
+            }
+        }
+        program.record(staying[i % staying.size()], 0, store::RecipientStatus::deferred);
+    }
+    co_await program.pause(std::chrono::milliseconds(300));
+    if (program.refusals() == 0) {
+        EXPECT_GT(program.store().counters().checkpoints, 4U);
+    }
+}
+
+TEST_F(CheckpointTest, SegmentsBetweenThoseThatStayAreFreed) {
+    run(some_stay);
+    // Those of the large message, of the log behind the older checkpoint, and the pool's.
+    EXPECT_LT(segments().size(), 18U);
+    EXPECT_EQ(generations().size(), 2U);
+    run(nothing);
+    EXPECT_EQ(world().oracle().alive().size(), 2U);
+}
+
+TEST_F(CheckpointTest, WithoutOneAMessageThatStaysHoldsAllBehindIt) {
+    options_.store.checkpoint_bytes = 0;
+    options_.scripts = {nothing};
+    run([](StoreProgram& program) -> rt::Task<void> {
+        co_await program.put(letter_of(1, 1'000), 1'000);
+        const mail::QueueId first = program.oracle().alive().front();
+        for (std::uint64_t i = 3; i <= 100; ++i) {
+            co_await program.put(letter_of(i, 20'000), 20'000);
+            const std::vector<mail::QueueId> alive = program.oracle().alive();
+            for (const mail::QueueId message : alive) {
+                if (message != first) {
+                    co_await program.finish(message);
+                }
+            }
+        }
+    });
+    EXPECT_GT(segments().size(), 30U);
+    EXPECT_TRUE(generations().empty());
+}
+
+TEST_F(CheckpointTest, TheLossOfTheNewestBringsNothingBack) {
+    run(some_stay);
+    for (int i = 0; i < 3; ++i) {
+        remove(checkpoint(generations().back()));
+        run(some_stay);
+    }
+    EXPECT_EQ(world().oracle().alive().size(), 2U + 3U * 2U);
+    run(nothing);
+}
+
+TEST_F(CheckpointTest, OneThatIsDamagedIsVoidAndTold) {
+    run(some_stay);
+    const std::uint64_t newest = generations().back();
+    damage_checkpoint(newest, 100);
+    run(nothing);
+    EXPECT_TRUE(logged(store::format::checkpoint_name(newest) +
+                       " is void: a page of it is damaged; the start goes on with the one before"));
+    EXPECT_EQ(world().oracle().alive().size(), 2U);
+    // Its number is not used again.
+    EXPECT_GT(generations().back(), newest);
+}
+
+TEST_F(CheckpointTest, OneThatIsCutShortIsVoid) {
+    run(some_stay);
+    const std::string whole = disk().content_of(checkpoint(generations().back())).value_or("");
+    ASSERT_GE(whole.size(), store::format::CheckpointPage::kBytes);
+    const std::byte zeros[64] = {};
+    disk().overwrite(checkpoint(generations().back()), 0, zeros);
+    run(nothing);
+    EXPECT_TRUE(logged("is void"));
+}
+
+// Segments were freed that only the checkpoints told of: without any, that is a loss to be told.
+TEST_F(CheckpointTest, TheLossOfBothIsRefused) {
+    run(some_stay);
+    for (const std::uint64_t generation : generations()) {
+        remove(checkpoint(generation));
+    }
+    const std::string refusal = world().run_once(nothing);
+    EXPECT_NE(refusal.find("the log is damaged"), std::string::npos) << refusal;
+    world().options().store.salvage = true;
+    EXPECT_EQ(world().run_once(nothing), "");
+}
+
+TEST_F(CheckpointTest, TheLogAloneGivesTheSameWhereNothingWasFreedOutOfIt) {
+    run([](StoreProgram& program) -> rt::Task<void> {
+        for (std::uint64_t i = 1; i <= 20; ++i) {
+            co_await program.put(letter_of(i, 20'000), 20'000);
+        }
+    });
+    for (const std::uint64_t generation : generations()) {
+        remove(checkpoint(generation));
+    }
+    run(nothing);
+    EXPECT_EQ(world().oracle().alive().size(), 20U);
+}
+
+TEST_F(CheckpointTest, AMissingSegmentThatHoldsMailIsRefused) {
+    run(some_stay);
+    remove(path_of(segments().front()));
+    const std::string refusal = world().run_once(nothing);
+    EXPECT_NE(refusal.find("is missing"), std::string::npos) << refusal;
+}
+
+TEST_F(CheckpointTest, DamageBehindItIsCorruption) {
+    run([](StoreProgram& program) -> rt::Task<void> {
+        co_await program.put(letter_of(1, 3'000), 3'000);
+    });
+    world().options().store.checkpoint_bytes = 0;  // what follows is behind the one at the stop
+    run([](StoreProgram& program) -> rt::Task<void> {
+        co_await program.put(letter_of(2, 3'000), 3'000);
+        co_await program.put(letter_of(3, 3'000), 3'000);
+    });
+    const std::uint64_t segment = [&] {
+        for (const std::uint64_t id : segments()) {
+            if (batches(id).size() >= 3 && id > 1) {
+                return id;
+            }
+        }
+        return std::uint64_t{0};
+    }();
+    ASSERT_NE(segment, 0U);
+    damage(segment, batches(segment)[1].offset + sizeof(store::format::BatchHeader) + 5);
+    const std::string refusal = world().run_once(nothing);
+    EXPECT_NE(refusal.find("the log is damaged"), std::string::npos) << refusal;
+}
+
+TEST_F(CheckpointTest, OneOfManyRecipientsAndMessagesHasSeveralPages) {
+    run([](StoreProgram& program) -> rt::Task<void> {
+        Letter wide = letter_of(1, 2'000);
+        wide.recipients.assign(900, "r@dst.test");
+        for (int i = 0; i < 12; ++i) {
+            co_await program.put(wide, 2'000);
+        }
+        for (const mail::QueueId message : program.oracle().alive()) {
+            program.record(message, 899, store::RecipientStatus::deferred);
+        }
+    });
+    ASSERT_FALSE(generations().empty());
+    EXPECT_GE(disk().content_of(checkpoint(generations().back())).value_or("").size(),
+              3 * store::format::CheckpointPage::kBytes);
+    run(nothing);
+    EXPECT_EQ(world().oracle().alive().size(), 12U);
+    run([](StoreProgram& program) -> rt::Task<void> { co_await program.finish_all(); });
+    run(nothing);
+    EXPECT_TRUE(world().oracle().alive().empty());
+}
+
+// It is begun anew later, and nothing else stops.
+TEST_F(CheckpointTest, OneThatCannotBeWrittenIsGivenUp) {
+    run([](StoreProgram& program) -> rt::Task<void> {
+        co_await program.put(letter_of(1, 1'000), 1'000);
+    });
+    // Whatever open it is that finds no descriptor; some are the checkpoints'.
+    for (std::uint32_t skip = 15; skip < 60; skip += 2) {
+        world().host().inject({.code = io::OpCode::open, .skip = skip, .error = EMFILE});
+        static_cast<void>(world().run_once(some_stay));
+        EXPECT_EQ(faults(), "");
+    }
+    EXPECT_TRUE(logged("cannot write a checkpoint in /spool/p000"));
+    run(nothing);
+}
+
+}  // namespace
+}  // namespace crash
