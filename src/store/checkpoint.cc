@@ -21,7 +21,7 @@ bool Checkpointer::due() const {
         return false;
     }
     const std::uint64_t behind = links_.committer.durable_bytes() - log_bytes_;
-    return behind >= std::max(links_.bytes, 2 * kept_.newer_bytes);
+    return (requested_ && behind > 0) || behind >= std::max(links_.bytes, 2 * kept_.newer_bytes);
 }
 
 void Checkpointer::poll() {
@@ -54,6 +54,7 @@ rt::Task<void> Checkpointer::write_last() {
 
 rt::Task<void> Checkpointer::write() {
     writing_ = true;
+    requested_ = false;
     log_bytes_ = links_.committer.durable_bytes();
     start_ = links_.committer.position();
     ++kept_.highest;
@@ -123,7 +124,8 @@ rt::Task<base::Status> Checkpointer::write_start() {
     std::vector<format::CheckpointSegment> segments;
     for (std::size_t i = 0; i < links_.segments.size(); ++i) {
         const Segment& segment = links_.segments.at(i);
-        segments.push_back({segment.id, segment.end, segment.last_sequence});
+        segments.push_back({segment.id, segment.end, segment.last_sequence,
+                            segment.moved ? format::CheckpointSegment::kMoved : 0U, 0});
     }
     format::CheckpointStart start;
     start.sequence = start_.sequence;

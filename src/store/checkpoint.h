@@ -62,6 +62,10 @@ class Checkpointer {
     void stop();
     // To be called at the end of each turn: begins one that is due.
     void poll();
+    // One is wanted now, if any log is behind the last one.
+    void request() { requested_ = true; }
+    // There is one.
+    [[nodiscard]] bool any() const { return kept_.newer != 0; }
     // One more, when there is log behind the last one. REQUIRES: run() has ended, and nothing waits
     // to be written to the log.
     [[nodiscard]] rt::Task<void> write_last();
@@ -103,6 +107,7 @@ class Checkpointer {
     rt::AwaitableOp op_;
     rt::Wakeup wakeup_;
     bool writing_ = false;
+    bool requested_ = false;
     bool stopping_ = false;
 };
 

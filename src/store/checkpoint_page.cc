@@ -57,7 +57,7 @@ bool CheckpointPageWriter::put(const format::CheckpointSegment& segment) {
 }
 
 std::uint32_t CheckpointPageWriter::put(const Message& message,
-                                        std::span<const std::uint32_t> others,
+                                        std::span<const format::SegmentShare> others,
                                         std::uint32_t first) {
     const std::span<const RecipientState> recipients = message.recipients();
     const std::uint64_t fixed =
@@ -73,10 +73,10 @@ std::uint32_t CheckpointPageWriter::put(const Message& message,
         static_cast<std::uint32_t>(std::min<std::uint64_t>(most, recipients.size() - first));
     writer_.begin(format::RecordType::checkpoint_message,
                   sizeof(format::CheckpointMessage) + others.size_bytes() + count * one);
-    writer_.put(format::CheckpointMessage{message.id().value(), message.location().value(),
-                                          message.arrival_ms(),
-                                          static_cast<std::uint32_t>(recipients.size()), first,
-                                          count, static_cast<std::uint32_t>(others.size())});
+    writer_.put(format::CheckpointMessage{
+        message.id().value(), message.location().value(), message.arrival_ms(),
+        static_cast<std::uint32_t>(recipients.size()), first, count,
+        static_cast<std::uint32_t>(others.size()), message.units(), 0});
     writer_.put_bytes(std::as_bytes(others));
     for (const RecipientState& state : recipients.subspan(first, count)) {
         writer_.put(format::CheckpointRecipient{state.outcome.value(), state.next_s, state.attempts,
@@ -97,10 +97,12 @@ void CheckpointPageWriter::finish(const format::PlaceSeed& seed, bool last) {
     std::memcpy(page_.data(), &header_, sizeof header_);
 }
 
-std::uint32_t CheckpointedMessage::other(std::size_t index) const {
-    std::uint32_t value = 0;
-    std::memcpy(&value, others.data() + index * sizeof value, sizeof value);
-    return value;
+std::vector<format::SegmentShare> CheckpointedMessage::other_segments() const {
+    std::vector<format::SegmentShare> shares(others.size() / sizeof(format::SegmentShare));
+    if (!shares.empty()) {
+        std::memcpy(shares.data(), others.data(), others.size());
+    }
+    return shares;
 }
 
 format::CheckpointRecipient CheckpointedMessage::recipient(std::size_t index) const {
@@ -147,7 +149,7 @@ std::optional<CheckpointedMessage> decode_checkpoint_message(const Record& recor
     }
     std::memcpy(&fixed, record.payload.data(), sizeof fixed);
     const base::Bytes rest = record.payload.subspan(sizeof fixed);
-    const std::uint64_t others = std::uint64_t{fixed.others} * sizeof(std::uint32_t);
+    const std::uint64_t others = std::uint64_t{fixed.others} * sizeof(format::SegmentShare);
     const std::uint64_t recipients =
         std::uint64_t{fixed.count} * sizeof(format::CheckpointRecipient);
     if (others + recipients != rest.size() || fixed.recipients == 0 || fixed.count == 0 ||

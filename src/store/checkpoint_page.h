@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/bytes.h"
 #include "store/format.h"
@@ -23,7 +24,8 @@ class CheckpointPageWriter {
     [[nodiscard]] bool put(const format::CheckpointStart& start);
     [[nodiscard]] bool put(const format::CheckpointSegment& segment);
     // As many recipients as fit, from `first` on; gives their number. 0: none does.
-    [[nodiscard]] std::uint32_t put(const Message& message, std::span<const std::uint32_t> others,
+    [[nodiscard]] std::uint32_t put(const Message& message,
+                                    std::span<const format::SegmentShare> others,
                                     std::uint32_t first);
     [[nodiscard]] bool empty() const { return writer_.count() == 0; }
     // `seed` is of the generation in the place of a segment.
@@ -42,7 +44,7 @@ struct CheckpointedMessage {
     base::Bytes others;
     base::Bytes recipients;
 
-    [[nodiscard]] std::uint32_t other(std::size_t index) const;
+    [[nodiscard]] std::vector<format::SegmentShare> other_segments() const;
     [[nodiscard]] format::CheckpointRecipient recipient(std::size_t index) const;
 };
 

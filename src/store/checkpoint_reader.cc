@@ -103,15 +103,9 @@ bool CheckpointReader::take_message(const CheckpointedMessage& stored) {
     const mail::QueueId id(stored.fixed.id);
     Message* message = table_.find(id);
     if (message == nullptr) {
-        message = &table_.add(id, Location(stored.fixed.location), stored.fixed.arrival_ms,
-                              stored.fixed.recipients);
-        std::vector<std::uint32_t> others;
-        for (std::uint32_t i = 0; i < stored.fixed.others; ++i) {
-            others.push_back(stored.other(i));
-        }
-        if (!others.empty()) {
-            table_.set_other_segments(*message, std::move(others));
-        }
+        const MessagePlace place{id, Location(stored.fixed.location), stored.fixed.arrival_ms,
+                                 stored.fixed.recipients, stored.fixed.units};
+        message = &table_.add(place, stored.other_segments());
     } else if (message->recipients().size() != stored.fixed.recipients) {
         return false;
     }

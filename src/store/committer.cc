@@ -78,7 +78,7 @@ void Committer::hold(Transaction& transaction) {
 
 void Committer::unhold(Transaction& transaction) {
     for (const std::uint32_t id : transaction.held_segments()) {
-        links_.segments.drop(id);
+        links_.segments.drop(id, 0);
     }
     transaction.held_segments().clear();
 }
@@ -101,6 +101,24 @@ void Committer::finish(Message& message, base::Waiter* durable) {
     if (durable != nullptr) {
         gathering_.add_waiter(*durable);
     }
+}
+
+void Committer::relocate(const format::Relocation& fixed,
+                         std::span<const format::SegmentShare> others) {
+    if (!outcomes_wait()) {
+        outcomes_since_ = shard_.now();
+    }
+    gathering_.add_relocation(fixed, others);
+}
+
+bool Committer::wait_for_outcomes(base::Waiter& durable) {
+    for (OutcomeBuffer* buffer : {&gathering_, &flying_}) {
+        if (buffer->pending()) {
+            buffer->add_waiter(durable);
+            return true;
+        }
+    }
+    return false;
 }
 
 Committer::Position Committer::position() const {
@@ -245,6 +263,7 @@ bool Committer::take_segment() {
     std::unique_ptr<Segment> segment = links_.pool.take();
     active_ = segment.get();
     links_.segments.push_back(std::move(segment));
+    links_.segments.set_log_end(active_->id);
     closed_ = false;
     opening_ = true;
     summary_ = {};

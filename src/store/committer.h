@@ -29,6 +29,7 @@
 #include "store/listener.h"
 #include "store/message_cache.h"
 #include "store/outcome_buffer.h"
+#include "store/record_reader.h"
 #include "store/segment.h"
 #include "store/segment_pool.h"
 #include "store/store.h"
@@ -49,6 +50,9 @@ class LiveMessages {
     virtual void outcome_durable(Message& message, std::uint32_t recipient, Location location) = 0;
     // Durable: the message is dead.
     virtual void finished(Message& message) = 0;
+    // Durable, in a record of that segment: the message, or the outcome, is elsewhere, unless it
+    // has ended or moved on meanwhile.
+    virtual void relocated(const StoredRelocation& relocation, std::uint64_t segment) = 0;
     // Segments may have become free: what the log says durably is dead, and no one reads.
     virtual void free_segments() = 0;
 };
@@ -107,6 +111,10 @@ class Committer {
 
     void record_outcome(Message& message, const Outcome& outcome, base::Waiter* durable);
     void finish(Message& message, base::Waiter* durable);
+    // What it speaks of is durable in both places.
+    void relocate(const format::Relocation& fixed, std::span<const format::SegmentShare> others);
+    // Wakes `durable` when all that was recorded is durable; false when it is.
+    [[nodiscard]] bool wait_for_outcomes(base::Waiter& durable);
     [[nodiscard]] bool takes_outcomes() const { return gathering_.bytes() < kOutcomeBytesMax; }
     [[nodiscard]] bool admits(std::uint64_t size_bytes) const;
 

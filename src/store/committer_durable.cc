@@ -70,16 +70,28 @@ void Committer::on_durable() {
 
 void Committer::apply_outcomes() {
     std::size_t index = 0;
+    RecordReader records(flying_.planned_bytes(),
+                         static_cast<std::uint32_t>(flying_.planned().size()));
     for (const OutcomeBuffer::Entry& entry : flying_.planned()) {
         const Location location = batch_.outcome_location(index++);
-        if (entry.finish) {
-            ++summary_.finishes;
-            ++links_.counters.finished;
-            links_.live.finished(*entry.message);
-        } else {
-            ++summary_.outcomes;
-            ++links_.counters.outcomes;
-            links_.live.outcome_durable(*entry.message, entry.recipient, location);
+        const auto record = records.next();
+        switch (entry.kind) {
+            case OutcomeBuffer::Kind::finish:
+                ++summary_.finishes;
+                ++links_.counters.finished;
+                links_.live.finished(*entry.message);
+                break;
+            case OutcomeBuffer::Kind::outcome:
+                ++summary_.outcomes;
+                ++links_.counters.outcomes;
+                links_.live.outcome_durable(*entry.message, entry.recipient, location);
+                break;
+            case OutcomeBuffer::Kind::relocation: {
+                const auto relocation = decode_relocation(*record);
+                RP_ASSERT(relocation);
+                links_.live.relocated(*relocation, location.segment());
+                break;
+            }
         }
     }
     flying_.planned_done();

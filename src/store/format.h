@@ -71,6 +71,9 @@ struct BatchHeader {
     static constexpr std::uint32_t kMagic = 0x3142'5052;  // "RPB1"
     // The batch is the first of its segment, and holds the segment_open record.
     static constexpr std::uint32_t kOpens = 1U << 0U;
+    // The batch is no part of the log: the cleaner put it there, with a sequence of its own. A
+    // segment holds such batches alone, or none.
+    static constexpr std::uint32_t kMoved = 1U << 1U;
 
     std::uint32_t magic = kMagic;
     std::uint32_t header_crc = 0;  // of the bytes behind this field, seeded with the place
@@ -107,7 +110,8 @@ enum class RecordType : std::uint8_t {
     epoch = 6,         // a start of the log
     seal = 7,          // nothing but the header's watermark
     summary = 8,       // what a sealed segment holds; its last record
-    // Kept free: 16 relocation, 18 queue rule, 32–63 mailboxes.
+    relocation = 16,   // a message, or an outcome, has moved
+    // Kept free: 18 queue rule, 32–63 mailboxes.
     // In checkpoints alone.
     checkpoint_start = 20,
     checkpoint_segment = 21,
@@ -264,13 +268,39 @@ static_assert(sizeof(CheckpointStart) == 56);
 
 // A segment that holds batches from before the start.
 struct CheckpointSegment {
+    static constexpr std::uint32_t kMoved = 1U << 0U;  // as BatchHeader::kMoved
+
     std::uint64_t segment = 0;
     std::uint64_t end = 0;
     std::uint64_t last_sequence = 0;
+    std::uint32_t flags = 0;
+    std::uint32_t reserved = 0;
 };
-static_assert(sizeof(CheckpointSegment) == 24);
+static_assert(sizeof(CheckpointSegment) == 32);
 
-// `others` segment numbers of 4 bytes follow, then `count` recipients from number `first` on.
+// How much of a segment something takes, about: for the choice of what to clean.
+struct SegmentShare {
+    static constexpr std::uint32_t kUnit = 256;
+    std::uint32_t segment = 0;
+    std::uint32_t units = 0;
+};
+static_assert(sizeof(SegmentShare) == 8);
+
+// Applied only where the message, or the recipient's last outcome, is at `from`; `others`
+// SegmentShares follow, for a message.
+struct Relocation {
+    static constexpr std::uint32_t kMessage = ~std::uint32_t{0};
+    std::uint64_t id = 0;
+    std::uint64_t from = 0;  // Location of the record
+    std::uint64_t to = 0;
+    std::uint32_t recipient = kMessage;
+    std::uint32_t units = 0;  // in the segment of `to`
+    std::uint32_t others = 0;
+    std::uint32_t reserved = 0;
+};
+static_assert(sizeof(Relocation) == 40);
+
+// `others` SegmentShares follow, then `count` recipients from number `first` on.
 struct CheckpointMessage {
     std::uint64_t id = 0;
     std::uint64_t location = 0;
@@ -279,8 +309,10 @@ struct CheckpointMessage {
     std::uint32_t first = 0;
     std::uint32_t count = 0;
     std::uint32_t others = 0;
+    std::uint32_t units = 0;  // in the segment of `location`
+    std::uint32_t reserved = 0;
 };
-static_assert(sizeof(CheckpointMessage) == 40);
+static_assert(sizeof(CheckpointMessage) == 48);
 
 struct CheckpointRecipient {
     std::uint64_t outcome = 0;

@@ -37,6 +37,10 @@ class Location {
     [[nodiscard]] constexpr bool spans() const { return (value_ & 1U) != 0; }
 
     friend constexpr auto operator<=>(Location, Location) = default;
+    // The flag aside.
+    friend constexpr bool same_record(Location a, Location b) {
+        return a.value_ >> 1U == b.value_ >> 1U;
+    }
 
   private:
     std::uint64_t value_ = 0;

@@ -1,5 +1,6 @@
 #include "store/message_table.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -20,9 +21,40 @@ std::uint64_t mixed(std::uint64_t value) {
 
 }  // namespace
 
-Message::Message(mail::QueueId of, Location at, std::int64_t arrived_ms, std::uint32_t recipients)
-    : id_(of), location_(at), arrival_ms_(arrived_ms), count_(recipients) {
-    RP_ASSERT(recipients > 0);
+std::vector<format::SegmentShare> other_shares(std::span<const Piece> pieces,
+                                               std::uint64_t segment) {
+    std::vector<format::SegmentShare> shares;
+    for (const Piece& piece : pieces) {
+        if (piece.segment == segment) {
+            continue;
+        }
+        if (shares.empty() || shares.back().segment != piece.segment) {
+            shares.push_back({piece.segment, 0});
+        }
+        shares.back().units += static_cast<std::uint32_t>(
+            base::round_up(piece.bytes, format::kBlock) / format::SegmentShare::kUnit);
+    }
+    return shares;
+}
+
+std::uint32_t own_units(std::uint64_t stored_bytes, std::uint64_t commit_payload,
+                        std::span<const format::SegmentShare> others) {
+    const std::uint64_t bytes =
+        base::round_up(stored_bytes, format::kBlock) + format::record_bytes(commit_payload);
+    std::uint64_t units = (bytes + format::SegmentShare::kUnit - 1) / format::SegmentShare::kUnit;
+    for (const format::SegmentShare& other : others) {
+        units -= std::min<std::uint64_t>(units - 1, other.units);
+    }
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(units, UINT32_MAX));
+}
+
+Message::Message(const MessagePlace& place)
+    : id_(place.id),
+      location_(place.location),
+      arrival_ms_(place.arrival_ms),
+      count_(place.recipients),
+      units_(place.units) {
+    RP_ASSERT(count_ > 0);
     if (count_ == 1) {
         one_ = {};
     } else {
@@ -54,14 +86,17 @@ Message* MessageTable::find(mail::QueueId id) const {
     return message;
 }
 
-Message& MessageTable::add(mail::QueueId id, Location location, std::int64_t arrival_ms,
-                           std::uint32_t recipients) {
-    RP_ASSERT(find(id) == nullptr);
-    Message& message = slab_.take(id, location, arrival_ms, recipients);
+Message& MessageTable::add(const MessagePlace& place,
+                           std::span<const format::SegmentShare> others) {
+    RP_ASSERT(find(place.id) == nullptr && place.location.spans() != others.empty());
+    Message& message = slab_.take(place);
+    if (!others.empty()) {
+        other_segments_[place.id].assign(others.begin(), others.end());
+    }
     if (slab_.size() > buckets_) {
         add_bucket();
     }
-    Message*& head = bucket(bucket_of(id));
+    Message*& head = bucket(bucket_of(place.id));
     message.next_in_bucket_ = head;
     head = &message;
     return message;
@@ -88,7 +123,7 @@ void MessageTable::clear() {
     }
 }
 
-std::span<const std::uint32_t> MessageTable::other_segments(const Message& message) const {
+std::span<const format::SegmentShare> MessageTable::other_segments(const Message& message) const {
     if (!message.location_.spans()) {
         return {};
     }
@@ -97,9 +132,17 @@ std::span<const std::uint32_t> MessageTable::other_segments(const Message& messa
     return at->second;
 }
 
-void MessageTable::set_other_segments(const Message& message, std::vector<std::uint32_t> segments) {
-    RP_ASSERT(message.location_.spans() && !segments.empty());
-    other_segments_[message.id_] = std::move(segments);
+void MessageTable::move(Message& message, Location location, std::uint32_t units,
+                        std::span<const format::SegmentShare> others) {
+    RP_ASSERT(location.spans() != others.empty());
+    if (message.location_.spans()) {
+        other_segments_.erase(message.id_);
+    }
+    message.location_ = location;
+    message.units_ = units;
+    if (!others.empty()) {
+        other_segments_[message.id_].assign(others.begin(), others.end());
+    }
 }
 
 std::size_t MessageTable::bytes() const {

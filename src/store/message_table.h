@@ -19,6 +19,7 @@
 #include "base/slab.h"
 #include "base/time.h"
 #include "mail/queue_id.h"
+#include "store/format.h"
 #include "store/location.h"
 #include "store/stored_message.h"
 
@@ -34,10 +35,27 @@ struct RecipientState {
 };
 static_assert(sizeof(RecipientState) == 16);
 
+// What an outcome's record takes, about.
+constexpr std::uint32_t kOutcomeUnits = 1;
+// What a message's pieces take in segments other than that of its commit record: each segment once.
+[[nodiscard]] std::vector<format::SegmentShare> other_shares(std::span<const Piece> pieces,
+                                                             std::uint64_t segment);
+// … and what is left in that one, its commit record included.
+[[nodiscard]] std::uint32_t own_units(std::uint64_t stored_bytes, std::uint64_t commit_payload,
+                                      std::span<const format::SegmentShare> others);
+
+// What a message begins with.
+struct MessagePlace {
+    mail::QueueId id;
+    Location location;  // of its commit record
+    std::int64_t arrival_ms = 0;
+    std::uint32_t recipients = 1;  // at least one
+    std::uint32_t units = 0;       // as format::SegmentShare, in the segment of `location`
+};
+
 class Message {
   public:
-    // REQUIRES: recipients > 0.
-    Message(mail::QueueId of, Location at, std::int64_t arrived_ms, std::uint32_t recipients);
+    explicit Message(const MessagePlace& place);
     Message(const Message&) = delete;
     Message& operator=(const Message&) = delete;
     ~Message();
@@ -53,6 +71,9 @@ class Message {
         return {count_ == 1 ? &one_ : many_, count_};
     }
 
+    // What it takes in the segment of location(), as format::SegmentShare counts.
+    [[nodiscard]] std::uint32_t units() const { return units_; }
+
     // The listener's, for whatever it keeps of the message.
     void* owner = nullptr;
 
@@ -63,7 +84,7 @@ class Message {
     std::int64_t arrival_ms_;
     Message* next_in_bucket_ = nullptr;
     std::uint32_t count_;
-    std::uint32_t reserved_ = 0;
+    std::uint32_t units_;
     union {
         RecipientState one_;
         RecipientState* many_;
@@ -80,17 +101,18 @@ class MessageTable {
 
     // nullptr when it is not here.
     [[nodiscard]] Message* find(mail::QueueId id) const;
-    // REQUIRES: no message of that id is here.
-    Message& add(mail::QueueId id, Location location, std::int64_t arrival_ms,
-                 std::uint32_t recipients);
     void remove(Message& message);
     void clear();
 
     // Segments with content of the message beside that of its commit record; empty for most, and
     // Location::spans() says so.
-    [[nodiscard]] std::span<const std::uint32_t> other_segments(const Message& message) const;
-    // REQUIRES: location().spans(), and once per message.
-    void set_other_segments(const Message& message, std::vector<std::uint32_t> segments);
+    [[nodiscard]] std::span<const format::SegmentShare> other_segments(
+        const Message& message) const;
+    // REQUIRES: `others` is empty unless the location spans.
+    Message& add(const MessagePlace& place, std::span<const format::SegmentShare> others);
+    // It lies elsewhere now.
+    void move(Message& message, Location location, std::uint32_t units,
+              std::span<const format::SegmentShare> others);
 
     [[nodiscard]] std::size_t size() const { return slab_.size(); }
     [[nodiscard]] std::size_t bytes() const;
@@ -109,7 +131,7 @@ class MessageTable {
     void add_bucket();
 
     base::Slab<Message> slab_;
-    std::map<mail::QueueId, std::vector<std::uint32_t>> other_segments_;
+    std::map<mail::QueueId, std::vector<format::SegmentShare>> other_segments_;
     std::vector<Page> pages_;
     std::size_t buckets_ = 1;
     std::size_t low_mask_ = 0;  // 2^n - 1, where 2^n <= buckets_ < 2^(n+1)

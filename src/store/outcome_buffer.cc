@@ -14,7 +14,8 @@ void OutcomeBuffer::add(Message& message, const Outcome& outcome) {
     RecordWriter writer(base::MutableBytes(bytes_).subspan(at));
     put_outcome(writer, message.id(), outcome);
     RP_ASSERT(writer.size() == size);
-    entries_.push_back({&message, outcome.recipient, static_cast<std::uint32_t>(size), false});
+    entries_.push_back(
+        {&message, outcome.recipient, static_cast<std::uint32_t>(size), Kind::outcome});
 }
 
 void OutcomeBuffer::add_finish(Message& message) {
@@ -24,7 +25,20 @@ void OutcomeBuffer::add_finish(Message& message) {
     RecordWriter writer(base::MutableBytes(bytes_).subspan(at));
     writer.put_record(format::RecordType::finish,
                       format::Finish{message.id().value(), message.location().value()});
-    entries_.push_back({&message, 0, static_cast<std::uint32_t>(size), true});
+    entries_.push_back({&message, 0, static_cast<std::uint32_t>(size), Kind::finish});
+}
+
+void OutcomeBuffer::add_relocation(const format::Relocation& fixed,
+                                   std::span<const format::SegmentShare> others) {
+    const std::size_t size = format::record_bytes(sizeof fixed + others.size_bytes());
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + size);
+    RecordWriter writer(base::MutableBytes(bytes_).subspan(at));
+    writer.begin(format::RecordType::relocation, sizeof fixed + others.size_bytes());
+    writer.put(fixed);
+    writer.put_bytes(std::as_bytes(others));
+    writer.end();
+    entries_.push_back({nullptr, 0, static_cast<std::uint32_t>(size), Kind::relocation});
 }
 
 void OutcomeBuffer::wake_all() {

@@ -1,5 +1,5 @@
-// OutcomeBuffer: outcome and finish records on their way to the log, already in their final form:
-// they say nothing about where they will lie.
+// OutcomeBuffer: outcome, finish and relocation records on their way to the log, already in their
+// final form: they say nothing about where they will lie.
 //
 // Two of these per partition: one gathers while the other is being written.
 #pragma once
@@ -15,18 +15,23 @@ namespace store {
 
 class OutcomeBuffer {
   public:
+    enum class Kind : std::uint8_t { outcome, finish, relocation };
     struct Entry {
-        Message* message = nullptr;
+        Message* message = nullptr;  // none of a relocation: it may have ended when that is durable
         std::uint32_t recipient = 0;
         std::uint32_t bytes = 0;
-        bool finish = false;
+        Kind kind = Kind::outcome;
     };
 
     void add(Message& message, const Outcome& outcome);
     void add_finish(Message& message);
+    void add_relocation(const format::Relocation& fixed,
+                        std::span<const format::SegmentShare> others);
     void add_waiter(base::Waiter& waiter) { waiters_.push_back(waiter); }
     void wake_all();
 
+    // Something is not yet durable.
+    [[nodiscard]] bool pending() const { return !entries_.empty(); }
     // What is not yet planned into a batch begins here.
     [[nodiscard]] bool empty() const { return next_ == entries_.size(); }
     [[nodiscard]] const Entry& next() const { return entries_[next_]; }

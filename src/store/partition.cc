@@ -21,6 +21,9 @@ Partition::Partition(const PartitionLinks& links, std::uint32_t number)
       committer_({files_, segments_, pool_, links.cache, *this, links.counters, links.options}),
       checkpointer_(
           {files_, table_, segments_, committer_, links.counters, links.options.checkpoint_bytes}),
+      cleaner_({files_, table_, segments_, pool_, committer_, checkpointer_, links.buffers,
+                links.counters, links.options}),
+      cleaning_(links.shard, "cleaner"),
       scope_(links.shard, "store") {}
 
 Partition::~Partition() {
@@ -36,14 +39,19 @@ base::MonoTime Partition::end_of_turn(base::MonoTime now, std::uint32_t others) 
     if (links_.shard.driver().dead()) {
         pool_.stop();
         checkpointer_.stop();
+        cleaner_.stop();
         files_.sleep.interrupt();
     }
     const base::MonoTime next = committer_.end_of_turn(now, others);
     checkpointer_.poll();
+    cleaner_.poll();
     return next;
 }
 
 rt::Task<void> Partition::close() {
+    // What it has handed to the log is drained with all else.
+    cleaner_.stop();
+    co_await cleaning_.join();
     const bool started = committer_.started();
     if (started) {
         committer_.drain(wakeup_);
@@ -60,59 +68,101 @@ rt::Task<void> Partition::close() {
 
 void Partition::committed(Transaction& transaction, Location location) {
     const mail::Envelope& envelope = transaction.envelope();
-    Message& message = table_.add(transaction.id(), location, base::unix_ms(transaction.arrival()),
-                                  static_cast<std::uint32_t>(envelope.recipient_count()));
-    std::vector<std::uint32_t>& held = transaction.held_segments();
+    MessagePlace place{transaction.id(), location, base::unix_ms(transaction.arrival()),
+                       static_cast<std::uint32_t>(envelope.recipient_count())};
+    const CommitParts parts = transaction.parts();
+    std::vector<format::SegmentShare> others;
     if (location.spans()) {
-        std::erase(held, location.segment());
-        table_.set_other_segments(message, held);
+        others = other_shares(parts.pieces, location.segment());
     }
-    held.clear();
+    place.units = own_units(parts.facts.stored_bytes, transaction.commit_payload(), others);
+    Message& message = table_.add(place, others);
+    // It holds the segments in the transaction's stead.
+    transaction.held_segments().clear();
+    segments_.add_units(location.segment(), place.units);
+    for (const format::SegmentShare& other : others) {
+        segments_.add_units(other.segment, other.units);
+    }
     links_.listener.committed(message, envelope, transaction.facts());
 }
 
 void Partition::outcome_durable(Message& message, std::uint32_t recipient, Location location) {
     RecipientState& state = message.recipients()[recipient];
     if (!state.outcome.nowhere()) {
-        segments_.drop(state.outcome.segment());
+        segments_.drop(state.outcome.segment(), kOutcomeUnits);
     }
     state.outcome = location;
-    segments_.hold(location.segment());
+    segments_.hold(location.segment(), kOutcomeUnits);
 }
 
 void Partition::finished(Message& message) {
-    segments_.drop(message.location().segment());
-    for (const std::uint32_t segment : table_.other_segments(message)) {
-        segments_.drop(segment);
+    segments_.drop(message.location().segment(), message.units());
+    for (const format::SegmentShare& other : table_.other_segments(message)) {
+        segments_.drop(other.segment, other.units);
     }
     for (const RecipientState& recipient : message.recipients()) {
         if (!recipient.outcome.nowhere()) {
-            segments_.drop(recipient.outcome.segment());
+            segments_.drop(recipient.outcome.segment(), kOutcomeUnits);
         }
     }
     links_.cache.drop(message.id());
     table_.remove(message);
 }
 
+void Partition::relocated(const StoredRelocation& relocation, std::uint64_t segment) {
+    const format::Relocation& fixed = relocation.fixed;
+    for (const std::uint64_t id : {segment, Location(fixed.from).segment()}) {
+        if (Segment* found = segments_.find(id)) {
+            found->until_covered = true;
+        }
+    }
+    Message* message = table_.find(mail::QueueId(fixed.id));
+    if (message == nullptr) {
+        return;
+    }
+    if (fixed.recipient == format::Relocation::kMessage) {
+        if (message->location() == Location(fixed.from)) {
+            relocate(*message, relocation);
+        }
+        return;
+    }
+    RecipientState& state = message->recipients()[fixed.recipient];
+    if (state.outcome == Location(fixed.from)) {
+        segments_.drop(state.outcome.segment(), kOutcomeUnits);
+        state.outcome = Location(fixed.to);
+        segments_.hold(state.outcome.segment(), kOutcomeUnits);
+    }
+}
+
+void Partition::relocate(Message& message, const StoredRelocation& relocation) {
+    segments_.drop(message.location().segment(), message.units());
+    for (const format::SegmentShare& other : table_.other_segments(message)) {
+        segments_.drop(other.segment, other.units);
+    }
+    const Location to(relocation.fixed.to);
+    table_.move(message, to, relocation.fixed.units, relocation.others);
+    segments_.hold(to.segment(), relocation.fixed.units);
+    for (const format::SegmentShare& other : relocation.others) {
+        segments_.hold(other.segment, other.units);
+    }
+}
+
 // The oldest ones go without a checkpoint: the log itself says durably that everything in them is
 // dead. Others go once the log is never read from them again, whichever checkpoint a start uses.
 void Partition::free_segments() {
-    while (segments_.size() > 1 && segments_.oldest().id < committer_.durable_first() &&
-           segments_.oldest().pins == 0) {
-        pool_.give_back(segments_.pop_oldest());
-    }
     const std::uint64_t covered = checkpointer_.covered_below();
-    if (!segments_.take_emptied() && covered == covered_below_) {
+    const bool emptied = segments_.take_emptied();
+    if (!emptied && covered == segments_.covered_below() &&
+        committer_.durable_first() == freed_below_) {
         return;
     }
-    covered_below_ = covered;
-    // The newest is where the log is written, and is never that old.
-    for (std::size_t i = 0; i + 1 < segments_.size();) {
+    segments_.set_covered_below(covered);
+    freed_below_ = committer_.durable_first();
+    const std::uint64_t below = std::max(covered, freed_below_);
+    for (std::size_t i = 0; i < segments_.size() && segments_.at(i).id < below;) {
         const Segment& segment = segments_.at(i);
-        if (segment.id >= covered) {
-            break;
-        }
-        if (segment.live == 0 && segment.pins == 0) {
+        const bool dead = segment.id < freed_below_ || segment.live == 0;
+        if (dead && segment.pins == 0 && segment.id != segments_.log_end()) {
             pool_.give_back(segments_.take(i));
         } else {
             ++i;
@@ -235,8 +285,8 @@ rt::Task<base::Result<ReaderHandle>> Partition::open_source(mail::QueueId id) {
     const Location location = message->location();
     Segment& segment = pin(location.segment());
     reader.add_segment(segment);
-    for (const std::uint32_t other : table_.other_segments(*message)) {
-        reader.add_segment(pin(other));
+    for (const format::SegmentShare& other : table_.other_segments(*message)) {
+        reader.add_segment(pin(other.segment));
     }
     const base::Status status = co_await read_commit(segment, location, id, reader.stored());
     if (!status.has_value()) {

@@ -12,6 +12,7 @@
 
 #include "rt/scope.h"
 #include "store/checkpoint.h"
+#include "store/cleaner.h"
 #include "store/committer.h"
 #include "store/message_reader.h"
 #include "store/message_table.h"
@@ -59,6 +60,7 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     void committed(Transaction& transaction, Location location) override;
     void outcome_durable(Message& message, std::uint32_t recipient, Location location) override;
     void finished(Message& message) override;
+    void relocated(const StoredRelocation& relocation, std::uint64_t segment) override;
     void free_segments() override;
 
     // MessageReaderHome.
@@ -79,6 +81,7 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     [[nodiscard]] rt::Task<base::Result<std::uint64_t>> read_established();
     [[nodiscard]] rt::Task<void> write_established();
     void announce();
+    void relocate(Message& message, const StoredRelocation& relocation);
     [[nodiscard]] Segment& pin(std::uint64_t segment);
     // added_headers is a view of `cached` then.
     void decode(const CachedMessage& cached, StoredMessage& into);
@@ -95,12 +98,14 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     SegmentPool pool_;
     Committer committer_;
     Checkpointer checkpointer_;
+    Cleaner cleaner_;
+    rt::Scope cleaning_;
     rt::Scope scope_;
     rt::AwaitableOp op_;
     rt::Wakeup wakeup_;
     std::uint32_t epoch_ = 0;
     std::uint64_t next_id_ = 1;
-    std::uint64_t covered_below_ = 0;  // as it was when segments were last looked through
+    std::uint64_t freed_below_ = 0;  // all older ones are dead, when they were last looked through
     std::vector<std::unique_ptr<MessageReader>> readers_;
     std::vector<MessageReader*> free_readers_;
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "store/location.h"
+
 namespace store {
 namespace {
 
@@ -252,6 +254,26 @@ base::WallTime clamped_wall_time(std::int64_t ms) {
     return base::wall_from_unix_ms(std::clamp(ms, -kMax, kMax));
 }
 
+std::optional<StoredRelocation> decode_relocation(const Record& record) {
+    StoredRelocation stored;
+    format::Relocation& fixed = stored.fixed;
+    if (record.type != format::RecordType::relocation || record.payload.size() < sizeof fixed) {
+        return std::nullopt;
+    }
+    std::memcpy(&fixed, record.payload.data(), sizeof fixed);
+    const base::Bytes others = record.payload.subspan(sizeof fixed);
+    if (others.size() != std::uint64_t{fixed.others} * sizeof(format::SegmentShare) ||
+        Location(fixed.to).nowhere() || Location(fixed.from).nowhere() ||
+        Location(fixed.to).spans() != (fixed.others > 0)) {
+        return std::nullopt;
+    }
+    stored.others.resize(fixed.others);
+    if (!others.empty()) {
+        std::memcpy(stored.others.data(), others.data(), others.size());
+    }
+    return stored;
+}
+
 bool is_known(format::RecordType type) {
     switch (type) {
         case format::RecordType::extent:
@@ -262,6 +284,7 @@ bool is_known(format::RecordType type) {
         case format::RecordType::epoch:
         case format::RecordType::seal:
         case format::RecordType::summary:
+        case format::RecordType::relocation:
         case format::RecordType::checkpoint_start:
         case format::RecordType::checkpoint_segment:
         case format::RecordType::checkpoint_message:

@@ -65,6 +65,11 @@ class FieldReader {
 [[nodiscard]] std::optional<format::OutcomeFixed> decode_outcome_fixed(const Record& record);
 [[nodiscard]] bool decode_outcome(const Record& record, StoredOutcome& into);
 [[nodiscard]] std::optional<format::Finish> decode_finish(const Record& record);
+struct StoredRelocation {
+    format::Relocation fixed;
+    std::vector<format::SegmentShare> others;
+};
+[[nodiscard]] std::optional<StoredRelocation> decode_relocation(const Record& record);
 [[nodiscard]] std::optional<format::Epoch> decode_epoch(const Record& record);
 [[nodiscard]] std::optional<format::Summary> decode_summary(const Record& record);
 // Appends to `ends`.

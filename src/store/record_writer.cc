@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "store/record_reader.h"
 #include "store/store.h"
 
 namespace store {
@@ -122,6 +123,23 @@ void put_commit(RecordWriter& writer, const CommitParts& parts) {
         writer.put_bytes(std::as_bytes(parts.pieces));
     }
     writer.end();
+}
+
+void replace_pieces(std::vector<std::byte>& payload, std::span<const Piece> pieces,
+                    std::uint64_t segment) {
+    const auto oldest =
+        static_cast<std::uint32_t>(pieces.empty() ? segment : pieces.front().segment);
+    std::memcpy(payload.data() + offsetof(format::Commit, oldest_segment), &oldest, sizeof oldest);
+    FieldReader fields(base::Bytes(payload).subspan(sizeof(format::Commit)));
+    while (const auto field = fields.next()) {
+        if (field->tag == number(format::CommitField::pieces)) {
+            RP_ASSERT(field->value.size() == pieces.size_bytes());
+            const std::ptrdiff_t at = field->value.data() - payload.data();
+            std::memcpy(payload.data() + at, pieces.data(), pieces.size_bytes());
+            return;
+        }
+    }
+    RP_ASSERT(pieces.empty());
 }
 
 std::uint64_t outcome_payload_bytes(const Outcome& outcome) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "store/format.h"
@@ -71,6 +72,11 @@ struct CommitParts {
 // 65,535 octets; the protocol allows 256.
 [[nodiscard]] std::uint64_t commit_payload_bytes(const CommitParts& parts, std::size_t pieces);
 void put_commit(RecordWriter& writer, const CommitParts& parts);
+
+// Puts other pieces of the same number and sizes into a commit record's payload. `segment` is where
+// the record will lie.
+void replace_pieces(std::vector<std::byte>& payload, std::span<const Piece> pieces,
+                    std::uint64_t segment);
 
 struct Outcome;
 [[nodiscard]] std::uint64_t outcome_payload_bytes(const Outcome& outcome);

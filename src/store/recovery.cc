@@ -66,17 +66,27 @@ rt::Task<base::Status> Recovery::run(const std::vector<std::string>& names) {
     if (!status.has_value()) {
         co_return status;
     }
+    if (options_.salvage && !checkpointed_) {
+        status = co_await take_moved();
+        if (!status.has_value()) {
+            co_return status;
+        }
+    }
     for (Found& found : found_) {
-        if (found.segment->id >= base_ && read_before(found.segment->id)) {
+        if (found.segment->id < base_) {
+            continue;
+        }
+        if (read_before(found.segment->id) || found.segment->moved) {
             name_ = format::segment_name(found.segment->id);
             judge_file(found);
-        } else if (found.segment->id >= base_) {
+        } else {
             status = co_await replay_segment(found);
             if (!status.has_value()) {
                 co_return status;
             }
         }
     }
+    check_moved();
     check_messages();
     status = verdict();
     if (status.has_value()) {
@@ -173,6 +183,13 @@ rt::Task<base::Status> Recovery::survey(Found& found) {
         }
         if (!*more) {
             break;
+        }
+        if ((walk_.header().flags & format::BatchHeader::kMoved) != 0) {
+            found.segment->moved = true;
+            found.segment->end = walk_.end();
+            found.segment->last_sequence = walk_.header().sequence;
+            epoch_ = std::max(epoch_, walk_.header().epoch);
+            continue;
         }
         found.any_batch = true;
         note(walk_.header(), {found_.size() - 1, walk_.offset(), walk_.header().first_segment});

@@ -94,6 +94,10 @@ class Recovery {
     [[nodiscard]] rt::Task<base::Status> replay_segment(Found& found);
     [[nodiscard]] rt::Task<base::Status> replay_batch(Found& found);
     void apply_records(Found& found);
+    // For salvage without a checkpoint: messages that were moved are taken from where they are now.
+    // What the log behind says of their end still counts.
+    [[nodiscard]] rt::Task<base::Status> take_moved();
+    void check_moved();
     void note_torn(const Found& found);
     void damage(Segment* segment, std::uint64_t sequence, const std::string& what);
     void judge_file(Found& found);

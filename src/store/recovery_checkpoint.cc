@@ -57,11 +57,52 @@ void Recovery::use_checkpoint() {
         if (found == nullptr) {
             continue;  // freed since
         }
-        found->segment->end = listed.end;
-        found->segment->last_sequence = listed.last_sequence;
+        found->segment->end = std::max(found->segment->end, listed.end);
+        found->segment->last_sequence =
+            std::max(found->segment->last_sequence, listed.last_sequence);
+        if ((listed.flags & format::CheckpointSegment::kMoved) != 0) {
+            found->segment->moved = true;
+            continue;
+        }
         // Its end is told anew when the log behind does not tell it.
         found->any_batch =
             found->any_batch || (listed.segment == start.segment && listed.last_sequence > 0);
+    }
+}
+
+rt::Task<base::Status> Recovery::take_moved() {
+    for (Found& found : found_) {
+        if (!found.segment->moved) {
+            continue;
+        }
+        walk_.start(*found.segment, format::kBlock, found.segment->bytes);
+        while (true) {
+            base::Result<bool> more = co_await walk_.next();
+            if (more.has_value() && *more) {
+                more = co_await walk_.read_records();
+            } else if (more.has_value()) {
+                break;
+            }
+            if (!more.has_value()) {
+                co_return refuse(more.error().number(),
+                                 "cannot read " + format::segment_name(found.segment->id) + ": " +
+                                     more.error().describe());
+            }
+            if (*more) {
+                apply_records(found);
+            }
+        }
+    }
+    co_return base::Status();
+}
+
+// A log out of which messages were moved says nothing of those, once their segments are freed: the
+// cleaner does nothing before there is a checkpoint.
+void Recovery::check_moved() {
+    const bool moved =
+        std::ranges::any_of(found_, [](const Found& found) { return found.segment->moved; });
+    if (moved && !checkpointed_) {
+        damage(nullptr, expected_, "no checkpoint is left of those that tell where mail was moved");
     }
 }
 

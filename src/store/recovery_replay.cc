@@ -24,7 +24,9 @@ rt::Task<base::Status> Recovery::replay_segment(Found& found) {
         if (first && expected_ == 0) {
             // The oldest batch that is kept; those before it were freed with their segments.
             expected_ = walk_.header().sequence;
-            if (found.segment->id != base_ || walk_.offset() != format::kBlock) {
+            const Found* base = find(base_);
+            const bool first_known = base == nullptr || !base->segment->moved;
+            if (first_known && (found.segment->id != base_ || walk_.offset() != format::kBlock)) {
                 damage(found.segment.get(), expected_ - 1,
                        "the first batches of " + name_ + " are missing");
             }
@@ -143,19 +145,23 @@ Segment* Recovery::kept(std::uint64_t segment) const {
 
 bool Recovery::whole(const Message& message) const {
     return kept(message.location().segment()) != nullptr &&
-           std::ranges::all_of(table_.other_segments(message),
-                               [&](std::uint32_t segment) { return kept(segment) != nullptr; });
+           std::ranges::all_of(table_.other_segments(message), [this](const auto& other) {
+               return kept(other.segment) != nullptr;
+           });
 }
 
 void Recovery::count(Message& message) {
-    ++kept(message.location().segment())->live;
-    for (const std::uint32_t segment : table_.other_segments(message)) {
+    const auto hold = [this](std::uint64_t segment, std::uint32_t units) {
         ++kept(segment)->live;
+        kept(segment)->live_units += units;
+    };
+    hold(message.location().segment(), message.units());
+    for (const format::SegmentShare& other : table_.other_segments(message)) {
+        hold(other.segment, other.units);
     }
     for (RecipientState& recipient : message.recipients()) {
-        Segment* segment = kept(recipient.outcome.segment());
-        if (segment != nullptr) {
-            ++segment->live;
+        if (kept(recipient.outcome.segment()) != nullptr) {
+            hold(recipient.outcome.segment(), kOutcomeUnits);
         } else {
             recipient.outcome = Location();  // salvaged without it
         }
@@ -168,6 +174,13 @@ void Recovery::check_messages() {
         if (id >= base_ && found.segment->last_sequence > 0) {
             by_id_.resize(id - base_ + 1);
             by_id_[id - base_] = found.segment.get();
+        }
+    }
+    // What a checkpoint before the one that was read would need.
+    for (Segment* segment : by_id_) {
+        if (segment != nullptr) {
+            segment->until_covered =
+                read_before(segment->id) || replay_.until_covered().contains(segment->id);
         }
     }
     for (std::size_t i = 0; i < table_.slots(); ++i) {

@@ -21,6 +21,8 @@ bool Replay::apply(const Record& record, Location location) {
             }
             return true;
         }
+        case format::RecordType::relocation:
+            return apply_relocation(record, location);
         case format::RecordType::extent:
         case format::RecordType::segment_open:
         case format::RecordType::epoch:
@@ -44,23 +46,18 @@ bool Replay::apply_commit(const Record& record, Location location) {
     if (table_.find(id) != nullptr) {
         return true;
     }
-    std::vector<std::uint32_t> others;
+    std::vector<format::SegmentShare> others;
     if (fixed->oldest_segment != location.segment()) {
         if (!decode_commit(record, spread_)) {
             return false;
         }
-        for (const Piece& piece : spread_.pieces) {
-            if (piece.segment != location.segment() &&
-                (others.empty() || others.back() != piece.segment)) {
-                others.push_back(piece.segment);
-            }
-        }
+        others = other_shares(spread_.pieces, location.segment());
     }
-    const Location at(location.segment(), location.block(), location.index(), !others.empty());
-    Message& message = table_.add(id, at, fixed->arrival_ms, fixed->recipients);
-    if (!others.empty()) {
-        table_.set_other_segments(message, std::move(others));
-    }
+    const MessagePlace place{
+        id, Location(location.segment(), location.block(), location.index(), !others.empty()),
+        fixed->arrival_ms, fixed->recipients,
+        own_units(fixed->stored_bytes, record.payload.size(), others)};
+    table_.add(place, others);
     return true;
 }
 
@@ -84,6 +81,35 @@ bool Replay::apply_outcome(const Record& record, Location location) {
                        ? base::unix_seconds(clamped_wall_time(fixed->next_attempt_ms))
                        : 0;
     state.outcome = location;
+    return true;
+}
+
+// It never makes a message, and never takes one back to where it was.
+bool Replay::apply_relocation(const Record& record, Location location) {
+    const auto stored = decode_relocation(record);
+    if (!stored) {
+        return false;
+    }
+    const format::Relocation& fixed = stored->fixed;
+    until_covered_.insert(location.segment());
+    until_covered_.insert(Location(fixed.from).segment());
+    Message* message = table_.find(mail::QueueId(fixed.id));
+    if (message == nullptr) {
+        return true;
+    }
+    if (fixed.recipient == format::Relocation::kMessage) {
+        if (message->location() == Location(fixed.from)) {
+            table_.move(*message, Location(fixed.to), fixed.units, stored->others);
+        }
+        return true;
+    }
+    if (fixed.recipient >= message->recipients().size()) {
+        return false;
+    }
+    RecipientState& state = message->recipients()[fixed.recipient];
+    if (state.outcome == Location(fixed.from)) {
+        state.outcome = Location(fixed.to);
+    }
     return true;
 }
 

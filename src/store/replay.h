@@ -3,6 +3,8 @@
 // a table that has some of its effects already, as a checkpoint gives it.
 #pragma once
 
+#include <set>
+
 #include "store/message_table.h"
 #include "store/record_reader.h"
 
@@ -17,12 +19,17 @@ class Replay {
     // version must not skip it.
     [[nodiscard]] bool apply(const Record& record, Location location);
 
+    // Segments as Segment::until_covered says.
+    [[nodiscard]] const std::set<std::uint64_t>& until_covered() const { return until_covered_; }
+
   private:
     [[nodiscard]] bool apply_commit(const Record& record, Location location);
     [[nodiscard]] bool apply_outcome(const Record& record, Location location);
+    [[nodiscard]] bool apply_relocation(const Record& record, Location location);
 
     MessageTable& table_;
     StoredMessage spread_;  // a message that lies in several segments
+    std::set<std::uint64_t> until_covered_;
 };
 
 }  // namespace store

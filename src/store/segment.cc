@@ -14,14 +14,9 @@ Segment* SegmentTable::find(std::uint64_t id) {
 
 void SegmentTable::push_back(std::unique_ptr<Segment> segment) {
     RP_ASSERT(segments_.empty() || segments_.back()->id < segment->id);
+    bytes_ += segment->bytes;
+    live_units_ += segment->live_units;
     segments_.push_back(std::move(segment));
-}
-
-std::unique_ptr<Segment> SegmentTable::pop_oldest() {
-    RP_ASSERT(!segments_.empty());
-    std::unique_ptr<Segment> segment = std::move(segments_.front());
-    segments_.pop_front();
-    return segment;
 }
 
 std::unique_ptr<Segment> SegmentTable::take(std::size_t index) {
@@ -29,19 +24,32 @@ std::unique_ptr<Segment> SegmentTable::take(std::size_t index) {
     const auto at = segments_.begin() + static_cast<std::ptrdiff_t>(index);
     std::unique_ptr<Segment> segment = std::move(*at);
     segments_.erase(at);
+    bytes_ -= segment->bytes;
+    live_units_ -= segment->live_units;
     return segment;
 }
 
-void SegmentTable::hold(std::uint64_t id) {
+void SegmentTable::hold(std::uint64_t id, std::uint32_t units) {
     Segment* segment = find(id);
     RP_ASSERT(segment != nullptr);
     ++segment->live;
+    segment->live_units += units;
+    live_units_ += units;
 }
 
-void SegmentTable::drop(std::uint64_t id) {
+void SegmentTable::add_units(std::uint64_t id, std::uint32_t units) {
     Segment* segment = find(id);
     RP_ASSERT(segment != nullptr && segment->live > 0);
+    segment->live_units += units;
+    live_units_ += units;
+}
+
+void SegmentTable::drop(std::uint64_t id, std::uint32_t units) {
+    Segment* segment = find(id);
+    RP_ASSERT(segment != nullptr && segment->live > 0 && segment->live_units >= units);
     --segment->live;
+    segment->live_units -= units;
+    live_units_ -= units;
     emptied_ = emptied_ || (segment->live == 0 && segment->pins == 0);
 }
 
@@ -54,7 +62,8 @@ void SegmentTable::unpin(Segment& segment) {
 std::uint64_t SegmentTable::first_alive() const {
     RP_ASSERT(!segments_.empty());
     for (const auto& segment : segments_) {
-        if (segment->live > 0) {
+        if (segment->live > 0 || segment->id == log_end_ ||
+            (segment->until_covered && segment->id >= covered_below_)) {
             return segment->id;
         }
     }

@@ -25,8 +25,14 @@ struct Segment {
     // What needs it: messages and transactions with content or the commit record here, each once,
     // and recipients whose last outcome is here.
     std::uint64_t live = 0;
-    std::uint32_t pins = 0;  // readers
-    bool damaged = false;    // salvaged from: kept aside when it is free, never used again
+    std::uint64_t live_units = 0;  // what they take, as format::SegmentShare counts
+    std::uint32_t pins = 0;        // readers
+    bool moved = false;            // it holds what the cleaner put there, and is no part of the log
+    bool cleaning = false;         // … or was cleaned, and what is left could not be moved
+    // A message was moved out of it, or a record in it says that one was: the log alone does not
+    // tell all of the message any more, so the segment counts as alive until checkpoints do.
+    bool until_covered = false;
+    bool damaged = false;  // salvaged from: kept aside when it is free, never used again
 };
 
 class SegmentTable {
@@ -41,23 +47,40 @@ class SegmentTable {
 
     // REQUIRES: newer than all that are there.
     void push_back(std::unique_ptr<Segment> segment);
-    [[nodiscard]] std::unique_ptr<Segment> pop_oldest();
+    [[nodiscard]] std::unique_ptr<Segment> pop_oldest() { return take(0); }
     [[nodiscard]] std::unique_ptr<Segment> take(std::size_t index);
 
     // One thing more or less needs it. REQUIRES: it is there.
-    void hold(std::uint64_t id);
-    void drop(std::uint64_t id);
+    void hold(std::uint64_t id, std::uint32_t units);
+    void drop(std::uint64_t id, std::uint32_t units);
+    // What holds it already takes that.
+    void add_units(std::uint64_t id, std::uint32_t units);
+    // No start reads records of older segments any more: no `until_covered` counts there.
+    void set_covered_below(std::uint64_t id) { covered_below_ = id; }
+    [[nodiscard]] std::uint64_t covered_below() const { return covered_below_; }
+    // Of all that are here.
+    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+    [[nodiscard]] std::uint64_t live_bytes() const {
+        return live_units_ * format::SegmentShare::kUnit;
+    }
     // Nobody reads there any more, by one. REQUIRES: pinned.
     void unpin(Segment& segment);
     // True once after a segment has come to be needed and read by nothing.
     [[nodiscard]] bool take_emptied() { return std::exchange(emptied_, false); }
 
-    // The oldest segment that holds something alive; the newest when none does.
+    // The log is written there: it counts as alive, and is never freed.
+    void set_log_end(std::uint64_t id) { log_end_ = id; }
+    [[nodiscard]] std::uint64_t log_end() const { return log_end_; }
+    // The oldest segment that is alive.
     [[nodiscard]] std::uint64_t first_alive() const;
 
   private:
     std::deque<std::unique_ptr<Segment>> segments_;
     bool emptied_ = false;
+    std::uint64_t covered_below_ = 0;
+    std::uint64_t log_end_ = 0;
+    std::uint64_t bytes_ = 0;
+    std::uint64_t live_units_ = 0;
 };
 
 }  // namespace store

@@ -236,11 +236,24 @@ rt::Task<base::Result<std::unique_ptr<Segment>>> SegmentPool::create(std::uint64
     co_return std::move(segment);
 }
 
+std::uint64_t SegmentPool::bytes() const {
+    std::uint64_t bytes = 0;
+    for (const auto* segments : {&prepared_, &free_, &reserve_}) {
+        for (const std::unique_ptr<Segment>& segment : *segments) {
+            bytes += segment->bytes;
+        }
+    }
+    return bytes;
+}
+
 void SegmentPool::number(Segment& segment) {
     segment.id = next_++;
     segment.seed = format::PlaceSeed(files_.store, files_.partition, segment.id);
     segment.end = format::kBlock;
     segment.last_sequence = 0;
+    segment.moved = false;
+    segment.cleaning = false;
+    segment.until_covered = false;
 }
 
 rt::Task<base::Status> SegmentPool::fill(io::Handle file, std::uint64_t bytes) {

@@ -69,6 +69,8 @@ class SegmentPool {
 
     [[nodiscard]] std::size_t prepared() const { return prepared_.size(); }
     [[nodiscard]] bool starved() const { return starved_; }
+    // Of the files that it has.
+    [[nodiscard]] std::uint64_t bytes() const;
     [[nodiscard]] std::uint64_t small_bytes() const {
         return std::max(options_.segment_bytes / 16, kSmallestBytes);
     }

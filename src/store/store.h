@@ -55,6 +55,8 @@ struct StoreOptions {
     std::uint64_t batch_bytes_max = 1ULL << 20U;
     // Of log between two checkpoints of a partition; 0: none are written.
     std::uint64_t checkpoint_bytes = 64ULL << 20U;
+    // What the cleaner moves at most while space is not short.
+    std::uint64_t cleaner_bytes_per_s = 32ULL << 20U;
 
     base::Duration commit_delay = std::chrono::milliseconds(1);
     base::Duration outcome_delay = std::chrono::milliseconds(10);
@@ -110,6 +112,10 @@ struct StoreCounters {
     std::uint64_t segments_recycled = 0;
     std::uint64_t checkpoints = 0;
     std::uint64_t checkpoint_bytes = 0;
+    std::uint64_t segments_cleaned = 0;
+    std::uint64_t messages_moved = 0;
+    std::uint64_t cleaner_batches = 0;
+    std::uint64_t cleaner_bytes = 0;
     std::uint64_t cache_hits = 0;
     std::uint64_t cache_misses = 0;
 };

@@ -133,6 +133,23 @@ rt::Task<void> checkpoints(StoreProgram& program) {
     }
 }
 
+// Of each segment one message stays: the cleaner moves them together.
+rt::Task<void> relocation(StoreProgram& program) {
+    for (std::uint64_t i = 1; i <= 20; ++i) {
+        co_await program.put(letter(i, i % 3 == 0 ? 4'000 : 28'000), 28'000);
+        if (program.dead()) {
+            co_return;
+        }
+        const std::vector<mail::QueueId> alive = program.oracle().alive();
+        if (i % 3 == 0 && !alive.empty()) {
+            program.record(alive.back(), 0, store::RecipientStatus::deferred);
+        } else if (!alive.empty()) {
+            co_await program.finish(alive.back());
+        }
+    }
+    co_await program.pause(std::chrono::milliseconds(500));
+}
+
 // What each restarted store does after it was verified: goes on in the same log.
 rt::Task<void> afterwards(StoreProgram& program) {
     co_await program.put(letter(1000, 2'000), 900);
@@ -161,6 +178,7 @@ struct Scenario {
     sim::NameOrder names = sim::NameOrder::prefix;
     bool tear_inside_sectors = false;
     std::uint64_t checkpoint_bytes = 0;
+    std::uint32_t stride = 1;  // of a long one only each of so many events
 };
 
 void PrintTo(const Scenario& scenario, std::ostream* out) {
@@ -205,7 +223,7 @@ TEST_P(CrashTest, AfterEveryEvent) {
 
     std::uint64_t runs = 0;
     std::uint64_t torn = 0;
-    for (std::uint64_t event = 0; event < first_events; event += kStride) {
+    for (std::uint64_t event = 0; event < first_events; event += kStride * GetParam().stride) {
         for (std::uint64_t seed = 1; seed <= kCrashSeeds; ++seed) {
             StoreWorld world(options_for(GetParam(), seed == 1));
             world.world().crash_at_event(world.host(), event, seed);
@@ -228,7 +246,7 @@ TEST_P(CrashTest, TwiceInARow) {
     ASSERT_TRUE(clean.run());
     const std::uint64_t first_events = clean.starts().at(1);
     base::Prng prng(7);
-    for (std::uint64_t event = 0; event < first_events; event += kStride) {
+    for (std::uint64_t event = 0; event < first_events; event += kStride * GetParam().stride) {
         StoreWorld once(options_for(GetParam(), false));
         once.world().crash_at_event(once.host(), event, event);
         ASSERT_TRUE(once.run());
@@ -254,7 +272,7 @@ TEST_P(CrashTest, KilledAtEveryEventThenCrashed) {
     ASSERT_TRUE(clean.run());
     const std::uint64_t first_events = clean.starts().at(1);
     base::Prng prng(9);
-    for (std::uint64_t event = 0; event < first_events; event += kStride) {
+    for (std::uint64_t event = 0; event < first_events; event += kStride * GetParam().stride) {
         StoreWorld world(options_for(GetParam(), false));
         world.kill_at_event(event);
         const std::uint64_t second = world.world().events() + prng.below(first_events);
@@ -273,7 +291,7 @@ TEST_P(CrashTest, EveryWriteAndSyncFailsOnce) {
         {io::OpCode::write, EIO},        {io::OpCode::rename, EIO},
         {io::OpCode::open, EMFILE},      {io::OpCode::allocate, ENOSPC}};
     for (const auto& [code, error] : kinds) {
-        for (std::uint32_t skip = 0;; skip += kStride) {
+        for (std::uint32_t skip = 0;; skip += kStride * GetParam().stride) {
             StoreWorld world(options_for(GetParam(), false));
             world.host().inject({.code = code, .skip = skip, .error = error});
             // The script runs once; what the failed operation dropped may be in the cache until the
@@ -351,9 +369,11 @@ INSTANTIATE_TEST_SUITE_P(
         Scenario{"many_extents", many_extents}, Scenario{"three_at_once", three_at_once},
         Scenario{"aborted", aborted}, Scenario{"rotation", rotation}, Scenario{"freeing", freeing},
         Scenario{"outcomes", outcomes},
-        Scenario{"checkpoints", checkpoints, true, 512, sim::NameOrder::prefix, false, 64U << 10U},
+        Scenario{"checkpoints", checkpoints, true, 512, sim::NameOrder::prefix, false, 64U << 10U,
+                 4},
+        Scenario{"relocation", relocation, true, 512, sim::NameOrder::prefix, false, 64U << 10U, 4},
         Scenario{"checkpoints_names", checkpoints, false, 4096, sim::NameOrder::independent, true,
-                 64U << 10U},
+                 64U << 10U, 9},
         Scenario{"one_small_buffered", one_small, false},
         Scenario{"many_extents_buffered", many_extents, false},
         Scenario{"outcomes_buffered", outcomes, false},

@@ -67,6 +67,7 @@ int decodes(const store::Record& record) {
     for (const bool fixed :
          {store::decode_extent(record).has_value(), store::decode_summary(record).has_value(),
           store::decode_finish(record).has_value(), store::decode_epoch(record).has_value(),
+          store::decode_relocation(record).has_value(),
           store::decode_checkpoint_start(record).has_value(),
           store::decode_checkpoint_segment(record).has_value(),
           store::decode_checkpoint_message(record).has_value()}) {

@@ -1,5 +1,7 @@
 #include "store/message_table.h"
 
+#include <array>
+
 #include <gtest/gtest.h>
 
 #include "base/prng.h"
@@ -27,7 +29,7 @@ TEST(MessageTable, FindsWhatItHoldsAndNothingElse) {
             }
         } else {
             ASSERT_FALSE(there[at]);
-            table.add(id_of(at), Location(1, 2, 3, false), static_cast<std::int64_t>(at), 1);
+            table.add({id_of(at), Location(1, 2, 3, false), static_cast<std::int64_t>(at)}, {});
             there[at] = true;
         }
     }
@@ -45,19 +47,24 @@ TEST(MessageTable, FindsWhatItHoldsAndNothingElse) {
 
 TEST(MessageTable, KeepsRecipientsAndSegments) {
     MessageTable table;
-    Message& one = table.add(id_of(1), Location(9, 2, 3, true), 12'345, 1);
-    Message& many = table.add(id_of(2), Location(9, 2, 4, false), 12'346, 50);
+    const std::array<format::SegmentShare, 2> two{{{7, 3}, {8, 4}}};
+    const std::array<format::SegmentShare, 1> one_more{{{9, 5}}};
+    Message& one = table.add({id_of(1), Location(9, 2, 3, true), 12'345}, two);
+    Message& many = table.add({id_of(2), Location(9, 2, 4, false), 12'346, 50}, {});
     EXPECT_EQ(one.recipients().size(), 1U);
     EXPECT_EQ(many.recipients().size(), 50U);
     many.recipients()[49].status = RecipientStatus::delivered;
     EXPECT_EQ(many.recipients()[48].status, RecipientStatus::pending);
     EXPECT_EQ(base::unix_ms(one.arrival()), 12'345);
-    table.set_other_segments(one, {7, 8});
     EXPECT_EQ(table.other_segments(one).size(), 2U);
     EXPECT_TRUE(table.other_segments(many).empty());
+    table.move(one, Location(12, 1, 0, true), 77, one_more);
+    EXPECT_EQ(table.other_segments(one).size(), 1U);
+    EXPECT_EQ(one.units(), 77U);
+    table.move(one, Location(13, 1, 0, false), 78, {});
+    EXPECT_TRUE(table.other_segments(one).empty());
     table.remove(one);
-    Message& again = table.add(id_of(1), Location(10, 2, 3, true), 0, 1);
-    table.set_other_segments(again, {9});
+    Message& again = table.add({id_of(1), Location(10, 2, 3, true)}, one_more);
     EXPECT_EQ(table.other_segments(again).size(), 1U);
 }
 
@@ -66,7 +73,7 @@ TEST(MessageTable, CostsWhatItSays) {
     MessageTable table;
     constexpr std::size_t kMessages = 100'000;
     for (std::size_t i = 0; i < kMessages; ++i) {
-        table.add(id_of(i), Location(1, 2, 3, false), 0, 1);
+        table.add({id_of(i), Location(1, 2, 3, false)}, {});
     }
     EXPECT_LT(table.bytes() / kMessages, 76U);
 }

@@ -124,7 +124,7 @@ TEST(Records, AnUnknownFieldIsSkippedUnlessItIsCritical) {
 TEST(Records, OutcomeComesBackAndLongRepliesAreCut) {
     const std::string reply(5000, 'x');
     MessageTable table;
-    Message& message = table.add(mail::QueueId(0, 1, 9), Location(3, 4, 5, false), 0, 8);
+    Message& message = table.add({mail::QueueId(0, 1, 9), Location(3, 4, 5, false), 0, 8}, {});
     Outcome outcome;
     outcome.recipient = 7;
     outcome.status = RecipientStatus::deferred;
@@ -222,7 +222,7 @@ TEST(Records, ReplayKeepsTheLastOutcomeAndForgetsTheFinished) {
     Message& alive = *table.find(mail::QueueId(1, 2, 3));
     EXPECT_TRUE(alive.location().spans());
     ASSERT_EQ(table.other_segments(alive).size(), 1U);
-    EXPECT_EQ(table.other_segments(alive)[0], 5U);
+    EXPECT_EQ(table.other_segments(alive)[0].segment, 5U);
     const auto recipients = alive.recipients();
     ASSERT_EQ(recipients.size(), 3U);
     EXPECT_EQ(recipients[0].status, RecipientStatus::pending);

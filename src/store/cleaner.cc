@@ -1,0 +1,199 @@
+// When the cleaner cleans, what, and how it goes through a segment; the copying is in
+// cleaner_move.cc.
+#include "store/cleaner.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace store {
+
+Cleaner::Cleaner(const Links& links) : links_(links), walk_(links.files.shard, true) {}
+
+Cleaner::~Cleaner() {
+    RP_ASSERT(held_.empty());
+}
+
+std::uint64_t Cleaner::used_bytes() const {
+    return links_.segments.bytes() + links_.pool.bytes();
+}
+
+// More than twice the live bytes and that many segments.
+bool Cleaner::wanted(std::uint64_t segments) const {
+    return links_.options.checkpoint_bytes > 0 && links_.committer.started() &&
+           used_bytes() >
+               2 * links_.segments.live_bytes() + segments * links_.options.segment_bytes;
+}
+
+void Cleaner::poll() {
+    const bool news =
+        links_.segments.bytes() != seen_bytes_ || links_.counters.checkpoints != seen_checkpoints_;
+    if (waiting_ && news && wanted(kSlack)) {
+        wakeup_.wake();
+    }
+}
+
+void Cleaner::stop() {
+    stopping_ = true;
+    sleep_.interrupt();
+    if (waiting_) {
+        wakeup_.wake();
+    }
+}
+
+rt::Task<void> Cleaner::run() {
+    while (!ending()) {
+        Segment* const victim = wanted(kSlack) ? choose() : nullptr;
+        // Before a checkpoint tells of the messages, none may be moved.
+        if (victim != nullptr && links_.checkpointer.any()) {
+            co_await clean(*victim);
+            continue;
+        }
+        if (wanted(kSlack) && (victim != nullptr || dead_wait())) {
+            links_.checkpointer.request();
+        }
+        seen_bytes_ = links_.segments.bytes();
+        seen_checkpoints_ = links_.counters.checkpoints;
+        waiting_ = true;
+        co_await wakeup_.woken("something to clean");
+        waiting_ = false;
+    }
+}
+
+// Some that hold nothing go once the checkpoints are newer.
+bool Cleaner::dead_wait() const {
+    for (std::size_t i = 0; i < links_.segments.size(); ++i) {
+        const Segment& segment = links_.segments.at(i);
+        if (segment.live == 0 && segment.id != links_.segments.log_end()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+Segment* Cleaner::choose() const {
+    Segment* best = nullptr;
+    double best_score = 0;
+    const std::uint64_t newest = links_.segments.newest().id;
+    for (std::size_t i = 0; i < links_.segments.size(); ++i) {
+        Segment& segment = links_.segments.at(i);
+        if (segment.live == 0 || segment.cleaning || segment.damaged || segment.id == active_id_ ||
+            segment.id == links_.segments.log_end()) {
+            continue;
+        }
+        const double full = static_cast<double>(segment.live_units * format::SegmentShare::kUnit) /
+                            static_cast<double>(segment.bytes);
+        const auto age = static_cast<double>(newest - segment.id + 1);
+        const double score = (1 - full) * age / (1 + full);
+        if (full < kUseless && score > best_score) {
+            best = &segment;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+rt::Task<void> Cleaner::clean(Segment& victim) {
+    victim.cleaning = true;
+    ++victim.pins;
+    // It may have been freed since; and what is older than the first alive counts as dead, and must
+    // stay so.
+    active_ =
+        active_id_ < links_.segments.first_alive() ? nullptr : links_.segments.find(active_id_);
+    if (active_ != nullptr) {
+        use(*active_);
+    }
+    walk_.start(victim, format::kBlock, victim.bytes);
+    bool goes_on = true;
+    while (goes_on && !ending()) {
+        base::Result<bool> more = co_await walk_.next();
+        goes_on = more.has_value() && *more;
+        if (goes_on) {
+            more = co_await walk_.read_records();
+        }
+        if (goes_on && more.has_value() && *more) {
+            co_await take_batch(victim);
+        }
+    }
+    static_cast<void>(co_await flush());
+    if (!dead() && links_.committer.wait_for_outcomes(durable_)) {
+        co_await durable_.woken("relocations to be durable");
+    }
+    end_pass(victim);
+}
+
+// The containers are held by what was moved into them from here on.
+void Cleaner::end_pass(Segment& victim) {
+    for (Segment* segment : held_) {
+        links_.segments.drop(segment->id, 0);
+    }
+    held_.clear();
+    active_ = nullptr;
+    items_.clear();
+    open_.reset();
+    staged_.clear();
+    taken_.clear();
+    content_bytes_ = 0;
+    record_bytes_ = 0;
+    links_.segments.unpin(victim);
+    ++links_.counters.segments_cleaned;
+}
+
+// What is alive of the batch at hand. Content of messages whose commit record is in another segment
+// is found by its extents.
+rt::Task<void> Cleaner::take_batch(Segment& victim) {
+    RecordReader records = walk_.reader();
+    const auto block = static_cast<std::uint32_t>(walk_.offset() / format::kBlock);
+    while (!ending()) {
+        const auto record = records.next();
+        if (!record) {
+            break;
+        }
+        const Location here(victim.id, block, records.index(), false);
+        mail::QueueId id;
+        if (const auto commit = decode_commit_fixed(*record)) {
+            const Message* message = links_.table.find(mail::QueueId(commit->id));
+            if (message != nullptr && same_record(message->location(), here)) {
+                id = message->id();
+            }
+        } else if (const auto extent = decode_extent(*record)) {
+            const Message* message = links_.table.find(mail::QueueId(extent->id));
+            if (message != nullptr && message->location().segment() != victim.id &&
+                std::ranges::any_of(links_.table.other_segments(*message), [&](const auto& other) {
+                    return other.segment == victim.id;
+                })) {
+                id = message->id();
+            }
+        } else if (record->type == format::RecordType::outcome) {
+            take_outcome(*record, here);
+        }
+        if (id != mail::QueueId() && !taken_.contains(id.value())) {
+            co_await take_message(id);
+        }
+        if (record_bytes_ > kRecordBytes) {
+            static_cast<void>(co_await flush());
+        }
+    }
+}
+
+void Cleaner::take_outcome(const Record& record, Location location) {
+    const auto fixed = decode_outcome_fixed(record);
+    if (!fixed) {
+        return;
+    }
+    Message* message = links_.table.find(mail::QueueId(fixed->id));
+    if (message == nullptr || fixed->recipient >= message->recipients().size() ||
+        message->recipients()[fixed->recipient].outcome != location) {
+        return;
+    }
+    auto item = std::make_unique<Item>();
+    item->type = format::RecordType::outcome;
+    item->id = message->id();
+    item->from = location;
+    item->recipient = fixed->recipient;
+    item->payload.assign(record.payload.begin(), record.payload.end());
+    record_bytes_ += format::record_bytes(item->payload.size());
+    items_.push_back(std::move(item));
+}
+
+}  // namespace store

@@ -1,0 +1,102 @@
+// The cleaner: space stays near what is alive, and everything that was moved is what it was,
+// through starts, with and without the newest checkpoint.
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "unit/store/store_fixture.h"
+
+namespace crash {
+namespace {
+
+class CleanerTest : public StoreFixture {
+  protected:
+    CleanerTest() {
+        options_.store.checkpoint_bytes = 256U << 10U;
+        options_.store.cache_bytes_max = 0;
+    }
+};
+
+// Of what is put, one in twenty stays, deferred now and then; and after a while one of those ends.
+rt::Task<void> churn(StoreProgram& program) {
+    const std::size_t before = program.oracle().alive().size();
+    for (std::uint64_t i = 1; i <= 600; ++i) {
+        co_await program.put(letter_of(i, i % 97 == 0 ? 150'000 : 4'000), 25'000);
+        if (program.dead()) {
+            co_return;
+        }
+        const std::vector<mail::QueueId> alive = program.oracle().alive();
+        if (i % 20 == 0) {
+            program.record(alive.back(), 0, store::RecipientStatus::deferred);
+        } else if (i % 97 != 0) {
+            co_await program.finish(alive.back());
+        }
+        if (i % 40 == 0 && alive.size() > before + 10) {
+            co_await program.finish(alive[before]);
+        }
+        if (i % 60 == 0) {
+            program.record(alive.back(), 0, store::RecipientStatus::deferred);
+        }
+    }
+    co_await program.pause(std::chrono::seconds(3));
+    EXPECT_GT(program.store().counters().messages_moved, 0U);
+    EXPECT_GT(program.store().counters().segments_cleaned, 0U);
+}
+
+rt::Task<void> verify_all(StoreProgram& program) {
+    co_await program.verify();
+}
+
+TEST_F(CleanerTest, SpaceStaysUnderTwiceTheLiveBytesAndFiveSegments) {
+    for (int round = 0; round < 4; ++round) {
+        run(churn);
+        std::uint64_t used = 0;
+        for (const std::uint64_t id : segments()) {
+            used += disk().content_of(path_of(id)).value_or("").size();
+        }
+        std::uint64_t live = 0;
+        for (const mail::QueueId message : world().oracle().alive()) {
+            live += base::round_up(world().oracle().message(message).letter.content.size(), 4096);
+        }
+        EXPECT_LE(used, 2 * live + 5 * options_.store.segment_bytes) << "live " << live;
+    }
+    run(verify_all);
+}
+
+TEST_F(CleanerTest, WhatWasMovedComesBackWithoutTheNewestCheckpoint) {
+    run(churn);
+    std::string newest;
+    for (const std::string& name : disk().names_in(kPartition)) {
+        if (store::format::parse_checkpoint_name(name)) {
+            newest = std::max(newest, name);
+        }
+    }
+    ASSERT_FALSE(newest.empty());
+    remove(std::string(kPartition) + "/" + newest);
+    run(verify_all);
+    run(churn);
+    run(verify_all);
+}
+
+// The log alone no longer tells of what was moved.
+TEST_F(CleanerTest, WithoutAnyCheckpointItIsSalvage) {
+    run(churn);
+    const std::size_t alive = world().oracle().alive().size();
+    for (const std::string& name : disk().names_in(kPartition)) {
+        if (store::format::parse_checkpoint_name(name)) {
+            remove(std::string(kPartition) + "/" + name);
+        }
+    }
+    const std::string refusal = world().run_once(nothing);
+    EXPECT_NE(refusal.find("the log is damaged"), std::string::npos) << refusal;
+    world().options().store.salvage = true;
+    EXPECT_EQ(world().run_once(nothing), "");
+    // It may bring back what had ended; it loses nothing.
+    for (const std::string& fault : world().oracle().faults()) {
+        EXPECT_EQ(fault.find("lost"), std::string::npos) << fault;
+    }
+    EXPECT_GE(world().oracle().alive().size(), alive);
+}
+
+}  // namespace
+}  // namespace crash
