@@ -16,6 +16,7 @@ void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage
     message.id = entry.message.id;
     message.state = entry.state();
     message.arrival = entry.arrival();
+    message.hold_reason = entry.hold_reason;
     message.site = scheduler.site_of(entry).route().name;
     message.site_dead = scheduler.site_of(entry).dead();
     const bool begun =
@@ -34,7 +35,7 @@ void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage
     }
 }
 
-// False: the message has gone meanwhile, or cannot be read.
+// False: the message has gone meanwhile. One that cannot be read is listed by what is resident.
 rt::Task<bool> read_entry(Scheduler& scheduler, const Entry& entry, const std::atomic<bool>& stop,
                           ListedMessage& message) {
     const store::MessageRef reference = entry.message;
@@ -42,6 +43,10 @@ rt::Task<bool> read_entry(Scheduler& scheduler, const Entry& entry, const std::a
     copy_resident(scheduler, entry, message, outcomes);
     store::StoredMessage stored;
     const base::Status read = co_await scheduler.store().read_message(reference, stored);
+    if (!read && entry.message.id == reference.id && entry.state() != EntryState::free) {
+        message.readable = false;
+        co_return true;
+    }
     if (!read || stored.id != reference.id ||
         stored.envelope.recipient_count() != message.recipients.size()) {
         co_return false;

@@ -90,7 +90,11 @@ class Committer {
 
     void record_outcome(const Outcome& outcome, base::Waiter* durable);
     void finish(MessageRef message, base::Waiter* durable);
-    [[nodiscard]] bool takes_outcomes() const { return gathering_.bytes() < kOutcomeBytesMax; }
+    // Not while those that wait have no room on the disk either: who goes on delivering then would
+    // deliver again after a kill.
+    [[nodiscard]] bool takes_outcomes() const {
+        return gathering_.bytes() < kOutcomeBytesMax && !(outcomes_stuck() && outcomes_wait());
+    }
     [[nodiscard]] bool admits(std::uint64_t size_bytes) const;
 
     // `others`: sessions of the shard that are in their data phase.
@@ -98,7 +102,9 @@ class Committer {
     // Gives segments back to the pool: what the log says durably is dead, oldest first, up to the
     // first that someone still reads. To be called after a pin has gone, too.
     void free_segments();
-    // Wakes `drained` once nothing waits and the log is sealed.
+    // Wakes `drained` once nothing waits and the log is sealed; or when the disk is so full that
+    // the reserve for outcomes is used up, and stays so for a few tries: then what waits is given
+    // up, with a notice.
     void drain(base::Waiter& drained);
 
   private:
@@ -119,6 +125,8 @@ class Committer {
     };
 
     [[nodiscard]] bool anything_waits() const;
+    [[nodiscard]] bool outcomes_stuck() const { return closed_ && links_.pool.barren(); }
+    void drained();
     [[nodiscard]] bool outcomes_wait() const { return !gathering_.empty() || !flying_.empty(); }
     [[nodiscard]] bool seal_due() const;
     [[nodiscard]] base::MonoTime due(base::MonoTime now, std::uint32_t others);
