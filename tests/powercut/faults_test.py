@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop
 from disk import VolatileDisk, ends_on_sigterm, own_mounts, run, why_not
 from harness import RINGPOST, WAIT_S, Recorder, Relay, free_port, wait_until
 
+LARGE = "Subject: large\r\n\r\n" + ("x" * 70 + "\r\n") * 14000
 FULL = b"4.3.1 Insufficient system storage"
 
 
@@ -49,30 +50,22 @@ class OnADisk(unittest.TestCase):
 
 
 class FullDisk(OnADisk):
-    """The oldest message is one that a next hop refuses for good: so no segment can be freed before its notification is
-    stored, and the disk stays full however much is delivered."""
+    """The oldest message is one that the next hop defers: so no segment can be freed before it, and the disk stays full
+    however much is delivered."""
 
-    def take_all_room(self):
-        """A file that leaves nothing."""
+    def leave_room(self, mib):
+        """A file that takes the rest."""
+        system = os.statvfs(self.disk.folder)
         with open(self.disk.folder / "ballast", "wb") as file:
-            for size in (16 << 20, 1 << 20, 4096):
-                try:
-                    while True:
-                        file.write(b"x" * size)
-                        file.flush()
-                except OSError:
-                    pass
+            os.posix_fallocate(file.fileno(), 0, system.f_bavail * system.f_frsize - (mib << 20))
             os.fsync(file.fileno())
 
     def fill(self):
-        """Gives the names of what was acknowledged, the refused one first."""
+        """Gives the names of what was acknowledged, the deferred one first."""
         self.assertIsNone(send(self.relay, "never"))
-        wait_until(lambda: len(list(self.relay.spool.glob("p000/*.seg"))) >= 5, "the reserve and a prepared segment")
-        self.take_all_room()
         names = ["never"]
-        body = "Subject: large\r\n\r\n" + ("x" * 70 + "\r\n") * 14000
         while len(names) < 1000:
-            refusal = send(self.relay, f"n{len(names)}", body)
+            refusal = send(self.relay, f"n{len(names)}", LARGE)
             if refusal is not None:
                 self.assertEqual(refusal[0], 452, refusal)
                 self.assertIn(FULL, refusal[1])
@@ -81,18 +74,19 @@ class FullDisk(OnADisk):
         self.fail("the disk does not fill")
 
     def test_acceptance_stops_all_else_goes_on_and_room_mends_it(self):
+        self.leave_room(150)  # for two segments, and the reserve
         self.relay.start()
         names = self.fill()
         self.assertIn("no new mail is taken until there is room", self.relay.log())
         delivered = {f"<{name}@dst.test>".encode() for name in names[1:]}
-        with Recorder(port=self.port, refuse={b"<never@dst.test>": b"550 5.1.1 no such user"}) as hop:
+        with Recorder(port=self.port, refuse={b"<never@dst.test>": b"450 4.2.1 not now"}) as hop:
             # What is queued is delivered, though nothing is freed by it.
             hop.wait_for(len(delivered))
-            wait_until(lambda: len(self.relay.queue()) == 1, "all but the refused one to leave the queue")
-            wait_until(lambda: b"RCPT TO:<never@dst.test>" in hop.commands, "the refused one to be tried")
+            wait_until(lambda: len(self.relay.queue()) == 1, "all but the deferred one to leave the queue")
+            wait_until(lambda: b"RCPT TO:<never@dst.test>" in hop.commands, "the deferred one to be tried")
             held = self.relay.queue()[0]["recipients"][0]
             self.assertEqual((held["address"], held["state"]), ("never@dst.test", "deferred"))
-            self.assertEqual(send(self.relay, "early")[0], 452)
+            self.assertEqual(send(self.relay, "early", LARGE)[0], 452)
 
             # A stop and a start on the full disk: the outcomes are in the reserve.
             self.assertEqual(self.relay.stop(), 0)
@@ -100,12 +94,12 @@ class FullDisk(OnADisk):
             self.relay.start()
             self.assertEqual(len(self.relay.queue()), 1)
             tried = hop.commands.count(b"RCPT TO:<never@dst.test>")
-            wait_until(lambda: hop.commands.count(b"RCPT TO:<never@dst.test>") > tried, "another try of the refused one")
-            self.assertEqual(send(self.relay, "early")[0], 452)
+            wait_until(lambda: hop.commands.count(b"RCPT TO:<never@dst.test>") > tried, "another try of the deferred one")
 
             # Room comes back, and all else by itself.
             (self.disk.folder / "ballast").unlink()
-            wait_until(lambda: send(self.relay, "late") is None, "mail to be taken again")
+            wait_until(lambda: send(self.relay, "late", LARGE) is None, "mail to be taken again")
+            hop.refuse[b"<never@dst.test>"] = b"550 5.1.1 no such user"
             wait_until(lambda: not self.relay.queue(), "an empty queue")
             hop.wait_for(len(delivered) + 2)
             arrived = [recipient for message in hop.messages for recipient in message.recipients]

@@ -27,7 +27,8 @@ class QueueFaults : public testing::Test {
         options_.hostname = "relay.test";
         options_.routes.push_back(
             {.name = "smarthost",
-             .targets = {{"10.0.0.1:25", *io::SocketAddress::parse("10.0.0.1:25")}}});
+             .targets = {{"10.0.0.1:25", *io::SocketAddress::parse("10.0.0.1:25")}},
+             .connections_max = 1});  // so that one message is read behind the other
         options_.retry = RetryPolicy({seconds(5), seconds(30), minutes(5)}, hours(24 * 5));
         server_.listen("10.0.0.1:25");
     }
@@ -90,18 +91,19 @@ TEST_F(QueueFaults, WhatCannotBeReadIsHeldAndTheOthersGoOn) {
     // It stays so, and is listed, whether or not it can be read now.
     relay_.run_for(hours(1));
     EXPECT_EQ(relay_.scheduler().counts().held, 1U);
+    fail_next_read();
     ListedPage page = relay_.list();
     ASSERT_EQ(page.messages.size(), 1U);
+    EXPECT_FALSE(page.messages[0].readable);
     EXPECT_EQ(page.messages[0].state, EntryState::held);
     EXPECT_EQ(page.messages[0].hold_reason, HoldReason::unreadable);
-    EXPECT_TRUE(page.messages[0].readable);
-    EXPECT_THAT(page.messages[0].recipients[0].path, HasSubstr("@dst.test"));
-    fail_next_read();
+    ASSERT_EQ(page.messages[0].recipients.size(), 1U);
+    EXPECT_EQ(page.messages[0].recipients[0].path, "");
     page = relay_.list();
     ASSERT_EQ(page.messages.size(), 1U);
-    EXPECT_FALSE(page.messages[0].readable);
-    EXPECT_EQ(page.messages[0].recipients.size(), 1U);
-    EXPECT_EQ(page.messages[0].recipients[0].path, "");
+    EXPECT_TRUE(page.messages[0].readable);
+    EXPECT_EQ(page.messages[0].state, EntryState::held);
+    EXPECT_THAT(page.messages[0].recipients[0].path, HasSubstr("@dst.test"));
 
     relay_.scheduler().release(held_entry());
     ASSERT_TRUE(relay_.drain(minutes(1)));
@@ -123,8 +125,8 @@ TEST_F(QueueFaults, ARestartTriesWhatWasHeld) {
 TEST_F(QueueFaults, ContentThatCannotBeReadIsNoAttemptAndIsHeld) {
     two_that_wait();
     const std::size_t attempts = relay_.log().attempts.size();
-    // The records of either message are read first; whichever comes first, its content fails then.
-    relay_.host().inject({.code = io::OpCode::read, .skip = 2, .error = EIO});
+    // Behind its records.
+    relay_.host().inject({.code = io::OpCode::read, .skip = 1, .error = EIO});
     relay_.run_for(seconds(10));
     ASSERT_EQ(relay_.scheduler().counts().held, 1U);
     EXPECT_EQ(held_entry().hold_reason, HoldReason::content_bad);
@@ -148,6 +150,37 @@ TEST_F(QueueFaults, WantOfMemoryIsNoDamage) {
     EXPECT_THAT(relay_.log().warnings, Contains(HasSubstr("it is read again later")));
     ASSERT_TRUE(relay_.drain(minutes(10)));
     EXPECT_EQ(server_.taken.size(), 2U);
+}
+
+// Acceptance stops while there is room for some notifications; these are more than that.
+TEST_F(QueueFaults, NotificationsThatFindNoRoomOnTheDiskComeWhenThereIsRoom) {
+    constexpr std::size_t kMessages = 150;
+    relay_.start();
+    server_.stop_listening();
+    for (std::size_t i = 0; i < kMessages; ++i) {
+        relay_.submit_now({.from = "s" + std::to_string(i) + "@src.test"});
+    }
+    // From here on nothing grows. What is there already is not taken away.
+    relay_.host().disk().set_capacity_bytes(0);
+    relay_.run_for(seconds(5));
+    server_.reply = [](const std::string& line) -> std::string {
+        return line == "RCPT TO:<b@dst.test>" ? "550 5.1.1 no such user\r\n" : "";
+    };
+    server_.listen("10.0.0.1:25");
+    relay_.run_for(minutes(10));
+    const std::size_t told = server_.taken.size();
+    EXPECT_LT(told, kMessages);
+    EXPECT_EQ(relay_.scheduler().counts().total(), kMessages - told);
+
+    relay_.stop();  // a stop and a start change nothing
+    relay_.start();
+    relay_.run_for(minutes(10));
+    EXPECT_EQ(relay_.scheduler().counts().total(), kMessages - server_.taken.size());
+    EXPECT_GT(relay_.scheduler().counts().total(), 0U);
+
+    relay_.host().disk().set_capacity_bytes(std::uint64_t{1} << 40U);
+    ASSERT_TRUE(relay_.drain(minutes(12)));
+    EXPECT_EQ(server_.taken.size(), kMessages);  // each sender once
 }
 
 TEST_F(QueueFaults, AClockThatJumpsChangesNoWaitOfARunningRelay) {
@@ -196,9 +229,12 @@ TEST_F(QueueFaults, IdsGrowWhateverTheClockSays) {
     for (const int jump : {6, -12, -20, 3}) {
         relay_.submit_now({});
         relay_.run_for(seconds(1));
-        const std::uint64_t id = relay_.log().attempts.back().id.value();
-        EXPECT_GT(id, last);
-        last = id;
+        std::uint64_t newest = 0;
+        for (const RecordingLog::Attempt& attempt : relay_.log().attempts) {
+            newest = std::max(newest, attempt.id.value());
+        }
+        EXPECT_GT(newest, last);
+        last = newest;
         world_.step_wall(hours(jump));
         relay_.stop();
         relay_.start();

@@ -259,7 +259,6 @@ TEST_F(RecoveryTest, RottenContentIsNeverHandedOut) {
 TEST_F(RecoveryTest, AReadErrorDuringRecoveryRefusesTheStart) {
     run(three_letters);
     world().host().inject({.code = io::OpCode::read, .skip = 2, .error = EIO});
-    world().host().inject({.code = io::OpCode::read, .error = EIO});  // of its first block alone
     expect_refused("cannot read");
     run(nothing);
 }
