@@ -4,9 +4,12 @@ Each test has a small ext4 on the volatile disk (disk.py). Needs root, FUSE and 
 
 import os
 import pathlib
+import re
 import smtplib
+import socket
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
@@ -77,7 +80,7 @@ class FullDisk(OnADisk):
         self.leave_room(150)  # for two segments, and the reserve
         self.relay.start()
         names = self.fill()
-        self.assertIn("no new mail is taken until there is room", self.relay.log())
+        wait_until(lambda: "no new mail is taken until there is room" in self.relay.log(), "a word about it")
         delivered = {f"<{name}@dst.test>".encode() for name in names[1:]}
         with Recorder(port=self.port, refuse={b"<never@dst.test>": b"450 4.2.1 not now"}) as hop:
             # What is queued is delivered, though nothing is freed by it.
@@ -188,6 +191,51 @@ class FailedSync(OnADisk):
             wait_until(lambda: not self.relay.queue(), "an empty queue")
             self.assertEqual(self.relay.stop(), 0)
             self.assertEqual(len(hop.messages), 1)
+
+
+class Memory(OnADisk):
+    """More content under way than the store may keep in memory (128 MiB per shard), on a disk that is slow to sync: a
+    transaction that finds no room to begin with gets 451, and one that needs more is read when there is some."""
+
+    size_mib = 1536
+    SESSIONS = 20
+    BYTES = 32 << 20
+
+    def test_content_waits_for_memory_and_what_cannot_begin_is_told_so(self):
+        line = b"x" * 78 + b"\r\n"
+        content = b"Subject: large\r\n\r\n" + line * (self.BYTES // len(line)) + b".\r\n"
+        replies = [b""] * self.SESSIONS
+        self.relay.start()
+        self.disk.delay_syncs(20)
+
+        def converse(number):
+            with socket.create_connection(("127.0.0.1", self.relay.port), timeout=WAIT_S) as peer:
+                lines = peer.makefile("rb")
+                lines.readline()
+                for command in (b"HELO client.test", b"MAIL FROM:<a@src.test>", b"RCPT TO:<b@dst.test>", b"DATA"):
+                    peer.sendall(command + b"\r\n")
+                    replies[number] = lines.readline()
+                    if replies[number][:1] not in (b"2", b"3"):
+                        return
+                peer.sendall(content)
+                replies[number] = lines.readline()
+
+        threads = [threading.Thread(target=converse, args=(number,)) for number in range(self.SESSIONS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        taken = sum(reply.startswith(b"250 2.0.0 Ok: queued as ") for reply in replies)
+        busy = sum(reply == b"451 4.3.2 System busy, try again later\r\n" for reply in replies)
+        self.assertEqual(taken + busy, self.SESSIONS, replies)
+        self.assertGreater(taken, 0)
+        status = pathlib.Path(f"/proc/{self.relay.process.pid}/status").read_text()
+        peak_mib = int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) >> 10
+        self.assertEqual(len(self.relay.queue()), taken)
+        self.assertLess(peak_mib, 400)  # of the 640 that came
+        self.disk.delay_syncs(0)
+        self.assertIsNone(send(self.relay, "late"))
+        self.assertEqual(self.relay.stop(), 0)
 
 
 class Place(OnADisk):
