@@ -107,11 +107,16 @@ std::string cleaned(const std::string& text, CleanStyle style) {
     return result;
 }
 
+bool is_readable(const Json& message) {
+    const auto found = message.find("readable");
+    return found == message.end() || !found->is_boolean() || found->get<bool>();
+}
+
 // "    deferred  bob@dst.test  3 attempts, next in 48s  451 4.3.0 try again"
-std::string recipient_line(const Json& recipient) {
-    std::string line =
-        fmt::format("    {:<9}  {}", cleaned(text_at(recipient, "state"), CleanStyle::token),
-                    cleaned(text_at(recipient, "address"), CleanStyle::token));
+std::string recipient_line(const Json& recipient, bool readable) {
+    std::string line = fmt::format(
+        "    {:<9}  {}", cleaned(text_at(recipient, "state"), CleanStyle::token),
+        readable ? cleaned(text_at(recipient, "address"), CleanStyle::token) : "(unreadable)");
     const std::int64_t attempts = number_at(recipient, "attempts");
     line += fmt::format("  {} {}", attempts, attempts == 1 ? "attempt" : "attempts");
     if (const auto next = recipient.find("next_attempt_in_s");
@@ -130,11 +135,24 @@ std::string recipient_line(const Json& recipient) {
 
 constexpr std::string_view kHeading = "ID                 AGE        SIZE  SENDER\n";
 
+std::string sender_of(const Json& message) {
+    return is_readable(message)
+               ? "<" + cleaned(text_at(message, "sender"), CleanStyle::bracket) + ">"
+               : "(unreadable)";
+}
+
+// Why the relay itself holds it, on a line of its own; "" where it does not.
+std::string hold_line(const Json& message, std::string_view label) {
+    const std::string reason = text_at(message, "hold_reason");
+    return reason.empty() ? "" : std::string(label) + cleaned(reason, CleanStyle::plain) + "\n";
+}
+
 std::string message_line(const Json& message) {
-    return fmt::format(
-        "{:<13}  {:>7}  {:>10}  <{}>\n", cleaned(text_at(message, "id"), CleanStyle::token),
-        print_age(number_at(message, "age_s")), print_bytes(number_at(message, "size_bytes")),
-        cleaned(text_at(message, "sender"), CleanStyle::bracket));
+    return fmt::format("{:<13}  {:>7}  {:>10}  {}\n",
+                       cleaned(text_at(message, "id"), CleanStyle::token),
+                       print_age(number_at(message, "age_s")),
+                       print_bytes(number_at(message, "size_bytes")), sender_of(message)) +
+           hold_line(message, "    held: ");
 }
 
 std::string list_entry(const Json& message) {
@@ -142,7 +160,7 @@ std::string list_entry(const Json& message) {
     std::string text = message_line(message);
     const Json& recipients = list_at(message, "recipients");
     for (std::size_t i = 0; i < recipients.size() && i < kRecipientsShown; ++i) {
-        text += recipient_line(recipients[i]);
+        text += recipient_line(recipients[i], is_readable(message));
     }
     if (recipients.size() > kRecipientsShown) {
         text += fmt::format("    … and {} more; `ringpost queue show {}` has all\n",
@@ -202,15 +220,15 @@ int run_queue_show(const QueueShowOptions& options, std::FILE* out, std::FILE* e
             return put(out, dump(message, 2) + "\n");
         }
         std::string text = fmt::format(
-            "id       {}\narrival  {} ({} ago)\nsize     {}\nsender   <{}>\nstate    "
-            "{}\nrecipients\n",
+            "id       {}\narrival  {} ({} ago)\nsize     {}\nsender   {}\nstate    "
+            "{}\n{}recipients\n",
             cleaned(text_at(message, "id"), CleanStyle::token),
             cleaned(text_at(message, "arrival"), CleanStyle::token),
             print_age(number_at(message, "age_s")), print_bytes(number_at(message, "size_bytes")),
-            cleaned(text_at(message, "sender"), CleanStyle::bracket),
-            cleaned(text_at(message, "state"), CleanStyle::token));
+            sender_of(message), cleaned(text_at(message, "state"), CleanStyle::token),
+            hold_line(message, "held     "));
         for (const Json& recipient : list_at(message, "recipients")) {
-            text += recipient_line(recipient);
+            text += recipient_line(recipient, is_readable(message));
         }
         return put(out, text);
     };

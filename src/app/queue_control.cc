@@ -132,6 +132,11 @@ nlohmann::ordered_json queue_message_json(const QueueMessage& message, base::Wal
     json["size_bytes"] = message.size_bytes;
     json["sender"] = message.sender;
     json["state"] = name_of(state_of(message));
+    json["hold_reason"] = nullptr;
+    if (!message.hold_reason.empty()) {
+        json["hold_reason"] = message.hold_reason;
+    }
+    json["readable"] = message.readable;
     std::optional<base::WallTime> next;
     nlohmann::ordered_json recipients = nlohmann::ordered_json::array();
     for (const QueueRecipient& recipient : message.recipients) {

@@ -37,6 +37,8 @@ struct QueueMessage {
     std::uint64_t size_bytes = 0;
     std::string sender;  // "" is the null path
     std::vector<QueueRecipient> recipients;
+    std::string hold_reason = {};  // why the relay itself holds it; "" where it does not
+    bool readable = true;          // false: sender, size and addresses are unknown, and empty
 };
 
 // Where a listing goes on. Means something to the view that gave it alone.

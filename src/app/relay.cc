@@ -1,6 +1,9 @@
 #include "app/relay.h"
 
+#include <cerrno>
 #include <future>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "app/spool_place.h"
@@ -19,6 +22,19 @@ base::Status all_of(std::vector<std::future<base::Status>> futures) {
         }
     }
     return all;
+}
+
+std::string named(std::optional<int> process) {
+    return process ? " (pid " + std::to_string(*process) + ")" : "";
+}
+
+// A refusal for somebody else's lock says whose, where that can be told.
+base::Status with_holder(base::Status status, const std::string& spool) {
+    if (!status && status.error().number() == EWOULDBLOCK) {
+        const std::string who = named(spool_holder(spool));
+        return base::fail(EWOULDBLOCK, status.error().describe() + who);
+    }
+    return status;
 }
 
 }  // namespace
@@ -62,9 +78,10 @@ base::Status Relay::start() {
 
 base::Status Relay::open() {
     if (spool_is_locked(settings_.store.spool)) {
-        log_.notice(mail::Severity::warning,
-                    "the spool " + settings_.store.spool +
-                        " is in use by another process; waiting a while for that to end");
+        log_.notice(mail::Severity::warning, "the spool " + settings_.store.spool +
+                                                 " is in use by another process" +
+                                                 named(spool_holder(settings_.store.spool)) +
+                                                 "; waiting a while for that to end");
     }
     using Identity = base::Result<store::SpoolIdentity>;
     const std::function<rt::Task<Identity>()> open_spool = [this] {
@@ -72,7 +89,7 @@ base::Status Relay::open() {
     };
     const Identity identity = threads_.run<Identity>(0, open_spool).get();
     if (!identity) {
-        return std::unexpected(identity.error());
+        return with_holder(std::unexpected(identity.error()), settings_.store.spool);
     }
     for (std::uint32_t i = 0; i < threads_.size(); ++i) {
         threads_.run_now(i, [this, i] {
@@ -87,7 +104,7 @@ base::Status Relay::open() {
         opened.push_back(threads_.run<base::Status>(
             i, [this, i, id = *identity] { return shards_[i]->open(id); }));
     }
-    return all_of(std::move(opened));
+    return with_holder(all_of(std::move(opened)), settings_.store.spool);
 }
 
 base::Status Relay::listen() {

@@ -57,6 +57,8 @@ QueueMessage message_of(queue::ListedMessage& listed) {
     message.arrival = listed.arrival;
     message.size_bytes = listed.size_bytes;
     message.sender = std::move(listed.sender);
+    message.hold_reason = queue::words_of(listed.hold_reason);
+    message.readable = listed.readable;
     for (queue::ListedRecipient& one : listed.recipients) {
         QueueRecipient recipient;
         recipient.address = std::move(one.path);

@@ -2,6 +2,7 @@
 // whether somebody has it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,5 +15,9 @@ namespace app {
 // Whether another process holds one of its locks now (see docs/FORMAT.md), so that a start would
 // wait. False too where there is no spool, or nothing can be said.
 [[nodiscard]] bool spool_is_locked(const std::string& path);
+
+// The process that holds one of its locks now; nothing where there is none, or the kernel does not
+// tell (another PID namespace).
+[[nodiscard]] std::optional<int> spool_holder(const std::string& path);
 
 }  // namespace app

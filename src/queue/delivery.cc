@@ -84,7 +84,7 @@ rt::Task<void> Delivery::disconnect() {
 rt::Task<void> Delivery::attempt(Entry& entry) {
     base::Result<store::ReaderHandle> opened = co_await scheduler_.store().open_source(entry.id());
     if (!opened) {
-        scheduler_.postpone_unreadable(entry, opened.error());
+        scheduler_.unreadable(entry, opened.error());
         co_return;
     }
     reader_ = std::move(*opened);
@@ -99,7 +99,11 @@ rt::Task<void> Delivery::attempt(Entry& entry) {
         co_await bounce(entry);
     }
     const store::StoredMessage& message = reader_->message();
-    scheduler_.attempted(entry, message.envelope.reverse_path(), message.facts.content_bytes());
+    if (std::exchange(content_bad_, false)) {
+        scheduler_.hold_damaged(entry, HoldReason::content_bad);
+    } else {
+        scheduler_.attempted(entry, message.envelope.reverse_path(), message.facts.content_bytes());
+    }
     reader_.reset();
 }
 
@@ -118,7 +122,7 @@ rt::Task<void> Delivery::try_recipients(Entry& entry) {
     const mail::Envelope& envelope = reader_->message().envelope;
     request_.reverse_path = envelope.reverse_path();
     request_.smtputf8 = envelope.parameters.smtputf8;
-    while (due_at_ < due_.size() && !scheduler_.stopping()) {
+    while (due_at_ < due_.size() && !scheduler_.stopping() && !content_bad_) {
         if (!scheduler_.store().takes_outcomes()) {
             co_await rest_.until(scheduler_.shard().now() + kStorePause);
             continue;
@@ -251,6 +255,10 @@ void Delivery::take_results(Entry& entry) {
                 delivered(entry, recipient, reply);
                 break;
             case smtp::RecipientState::deferred:
+                if (client_.source_failed() && reply.code == 0) {
+                    content_bad_ = true;  // no attempt: the next hop had no say in it
+                    break;
+                }
                 deferred(entry, recipient, reply, transaction.possible_duplicate(i));
                 break;
             case smtp::RecipientState::failed:

@@ -94,6 +94,7 @@ class Delivery : public base::ListNode<Delivery> {
     bool engaged_ = false;  // counted by the site
     bool crowded_ = false;  // the site takes no further connection beside those it has
     bool untried_ = false;  // no connection was to be had, by no fault of what was to go over it
+    bool content_bad_ = false;  // the content cannot be read: what is left of the entry is held
 
     base::MonoTime connected_at_{};
     std::uint32_t transactions_ = 0;  // on this connection

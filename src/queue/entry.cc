@@ -37,6 +37,20 @@ const char* name_of(EntryState state) {
     RP_PANIC("unknown entry state");
 }
 
+std::string_view words_of(HoldReason reason) {
+    switch (reason) {
+        case HoldReason::none:
+            return "";
+        case HoldReason::unreadable:
+            return "its envelope cannot be read from the spool: the disk gives an error";
+        case HoldReason::damaged:
+            return "its envelope cannot be read from the spool: its checksum does not match";
+        case HoldReason::content_bad:
+            return "its content cannot be read from the spool; the log says where and why";
+    }
+    RP_PANIC("unknown hold reason");
+}
+
 void Entry::transition(EntryState to) {
     RP_ASSERT(!linked());
     RP_ASSERT(kAllowed[static_cast<std::size_t>(state_)][static_cast<std::size_t>(to)]);

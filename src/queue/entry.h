@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "base/time.h"
@@ -26,6 +27,16 @@ enum class EntryState : std::uint8_t {
     held,         // waits for the operator; on no list
 };
 [[nodiscard]] const char* name_of(EntryState state);
+
+// Why an entry is held as a whole, where it is by the relay itself. It is not recorded: the next
+// start reads the message again, and holds it again if that fails again.
+enum class HoldReason : std::uint8_t {
+    none,         // its recipients are, as their records say
+    unreadable,   // its envelope: the disk gave an error
+    damaged,      // its envelope: the checksum does not match
+    content_bad,  // its content, for one of these reasons, which the log tells
+};
+[[nodiscard]] std::string_view words_of(HoldReason reason);
 
 // A Timer is a node of one list. While deferred that list is a slot of the retry wheel; while ready
 // it is the site's queue.
@@ -50,6 +61,7 @@ class Entry : public rt::Timer {
 
     base::UnixSeconds due_s = 0;  // the attempt that is waited for, or under way
     std::uint16_t site = 0;
+    HoldReason hold_reason = HoldReason::none;
 
   private:
     EntryState state_ = EntryState::arrived;

@@ -15,6 +15,7 @@ void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage
     message.id = entry.id();
     message.state = entry.state();
     message.arrival = entry.arrival();
+    message.hold_reason = entry.hold_reason;
     message.site = scheduler.site_of(entry).route().name;
     message.site_dead = scheduler.site_of(entry).dead();
     const bool begun =
@@ -32,7 +33,7 @@ void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage
     }
 }
 
-// False: the message has gone meanwhile, or cannot be read.
+// False: the message has gone meanwhile. One that cannot be read is listed by what is resident.
 rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const std::atomic<bool>& stop,
                           ListedMessage& message) {
     const Entry* entry = scheduler.find(id);
@@ -42,6 +43,10 @@ rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const std::ato
     copy_resident(scheduler, *entry, message);
     store::StoredMessage stored;
     const base::Status read = co_await scheduler.store().read_message(id, stored);
+    if (!read && scheduler.find(id) != nullptr) {
+        message.readable = false;
+        co_return true;
+    }
     if (!read || stored.envelope.recipient_count() != message.recipients.size()) {
         co_return false;
     }

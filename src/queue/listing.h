@@ -44,6 +44,8 @@ struct ListedMessage {
     std::string sender;  // "" is the null path
     std::string site;
     bool site_dead = false;
+    HoldReason hold_reason = HoldReason::none;
+    bool readable = true;  // false: sender, size, paths and replies are unknown, and empty
     std::vector<ListedRecipient> recipients;
 };
 

@@ -1,6 +1,7 @@
 #include "queue/scheduler.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/assert.h"
 
@@ -168,15 +169,33 @@ void Scheduler::remove(Entry& entry) {
     store_->finish(message);
 }
 
-void Scheduler::postpone_unreadable(Entry& entry, const base::Error& error) {
-    const mail::QueueId::Text id = entry.id().text();
-    const base::Duration wait = options_.retry.longest_wait();
+void Scheduler::unreadable(Entry& entry, const base::Error& error) {
+    const int number = error.number();
+    if (number != ENOMEM && number != EAGAIN && number != ENOBUFS && number != ECANCELED) {
+        hold_damaged(entry, number == EUCLEAN ? HoldReason::damaged : HoldReason::unreadable);
+        return;
+    }
     std::string text("message ");
-    text.append(mail::view(id)).append(" cannot be read from the spool (");
-    text.append(error.describe()).append("); it stays there and is read again later");
-    log_.notice(mail::Severity::error, text);
+    text.append(mail::view(entry.id().text())).append(" cannot be read from the spool now (");
+    text.append(error.describe()).append("); it is read again later");
+    log_.notice(mail::Severity::warning, text);
     transition(entry, EntryState::deferred);
-    shard_.retry_timers().set(entry, shard_.now() + wait);
+    shard_.retry_timers().set(entry, shard_.now() + options_.retry.longest_wait());
+}
+
+void Scheduler::hold_damaged(Entry& entry, HoldReason reason) {
+    entry.hold_reason = reason;
+    std::string text("message ");
+    text.append(mail::view(entry.id().text())).append(" is held: ").append(words_of(reason));
+    text.append("; check the disk. The next start reads it again");
+    log_.notice(mail::Severity::error, text);
+    transition(entry, EntryState::held);
+}
+
+void Scheduler::release(Entry& entry) {
+    RP_ASSERT(entry.state() == EntryState::held && entry.hold_reason != HoldReason::none);
+    entry.hold_reason = HoldReason::none;
+    place(entry);
 }
 
 std::size_t* Scheduler::count_of(EntryState state) {

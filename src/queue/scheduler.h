@@ -84,8 +84,14 @@ class Scheduler final : public store::StoreListener {
     void transition(Entry& entry, EntryState to);
     // An attempt has ended: whatever its recipients say now decides where the entry goes.
     void attempted(Entry& entry, std::string_view reverse_path, std::uint64_t size_bytes);
-    // Its bytes cannot be read: nobody can be told even, so it is kept and read again later.
-    void postpone_unreadable(Entry& entry, const base::Error& error);
+    // Its bytes cannot be read, so nobody can have it, nor be told: it is held, and an error is
+    // logged. What only lacked memory is read again later.
+    void unreadable(Entry& entry, const base::Error& error);
+    void hold_damaged(Entry& entry, HoldReason reason);
+
+    // What the relay holds by itself is tried again at once. REQUIRES: the entry is held, and has a
+    // hold_reason.
+    void release(Entry& entry);
 
   private:
     [[nodiscard]] Entry& add(store::Message& message);

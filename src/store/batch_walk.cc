@@ -27,8 +27,13 @@ rt::Task<base::Result<bool>> BatchWalk::next() {
     while (cursor_ < limit_) {
         base::Bytes block = in_window(cursor_, format::kBlock);
         if (block.empty()) {
-            const std::uint64_t size = std::min<std::uint64_t>(kWindowBytes, limit_ - cursor_);
-            const base::Status status = co_await fill(window_, size, cursor_);
+            std::uint64_t size = std::min<std::uint64_t>(kWindowBytes, limit_ - cursor_);
+            base::Status status = co_await fill(window_, size, cursor_);
+            if (!status.has_value() && size > format::kBlock) {
+                // What cannot be read may be content, which nobody needs here.
+                size = format::kBlock;
+                status = co_await fill(window_, size, cursor_);
+            }
             if (!status.has_value()) {
                 co_return std::unexpected(status.error());
             }

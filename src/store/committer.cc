@@ -128,6 +128,7 @@ Committer::Position Committer::position() const {
 
 void Committer::drain(base::Waiter& drained) {
     drainer_ = &drained;
+    links_.pool.try_anew();
 }
 
 // Leaves the line of what waits to be written.
@@ -219,10 +220,21 @@ base::MonoTime Committer::end_of_turn(base::MonoTime now, std::uint32_t others) 
         // Without a segment nothing can be done until the pool has one, and its work ends the wait.
         at = closed_ ? base::kNever : due(now, others);
     }
-    if (at == base::kNever && drainer_ != nullptr && (!anything_waits() || links_.pool.starved())) {
-        std::exchange(drainer_, nullptr)->wake();
+    if (at == base::kNever && drainer_ != nullptr && (!anything_waits() || outcomes_stuck())) {
+        drained();
     }
     return at;
+}
+
+void Committer::drained() {
+    if (outcomes_wait()) {
+        links_.files.log.notice(
+            mail::Severity::error,
+            "the last outcomes of " + links_.files.path +
+                " have no room on the disk, not even in the reserve: some messages that were "
+                "delivered will be delivered again after the next start; make room before that");
+    }
+    std::exchange(drainer_, nullptr)->wake();
 }
 
 void Committer::try_write() {

@@ -115,12 +115,18 @@ class Committer {
     void relocate(const format::Relocation& fixed, std::span<const format::SegmentShare> others);
     // Wakes `durable` when all that was recorded is durable; false when it is.
     [[nodiscard]] bool wait_for_outcomes(base::Waiter& durable);
-    [[nodiscard]] bool takes_outcomes() const { return gathering_.bytes() < kOutcomeBytesMax; }
+    // Not while those that wait have no room on the disk either: who goes on delivering then would
+    // deliver again after a kill.
+    [[nodiscard]] bool takes_outcomes() const {
+        return gathering_.bytes() < kOutcomeBytesMax && !(outcomes_stuck() && outcomes_wait());
+    }
     [[nodiscard]] bool admits(std::uint64_t size_bytes) const;
 
     // `others`: sessions of the shard that are in their data phase.
     [[nodiscard]] base::MonoTime end_of_turn(base::MonoTime now, std::uint32_t others);
-    // Wakes `drained` once nothing waits and the log is sealed.
+    // Wakes `drained` once nothing waits and the log is sealed; or when the disk is so full that
+    // the reserve for outcomes is used up, and stays so for a few tries: then what waits is given
+    // up, with a notice.
     void drain(base::Waiter& drained);
 
   private:
@@ -141,6 +147,8 @@ class Committer {
     };
 
     [[nodiscard]] bool anything_waits() const;
+    [[nodiscard]] bool outcomes_stuck() const { return closed_ && links_.pool.barren(); }
+    void drained();
     [[nodiscard]] bool outcomes_wait() const { return !gathering_.empty() || !flying_.empty(); }
     [[nodiscard]] bool seal_due() const;
     [[nodiscard]] base::MonoTime due(base::MonoTime now, std::uint32_t others);

@@ -42,9 +42,15 @@ rt::Task<base::Status> fill(rt::Shard& shard, Segment& segment, Location locatio
     if (offset < format::kBlock || offset >= segment.bytes) {
         co_return base::fail(EUCLEAN);
     }
-    const std::size_t guess = std::min<std::uint64_t>(4 * format::kBlock, segment.bytes - offset);
+    std::size_t guess = std::min<std::uint64_t>(4 * format::kBlock, segment.bytes - offset);
     base::Status status = co_await read_fully(shard, buffer.op, segment.handle.get(),
                                               buffer.memory.bytes().first(guess), offset);
+    if (!status.has_value() && guess > format::kBlock) {
+        // What cannot be read may be content, or another batch.
+        guess = format::kBlock;
+        status = co_await read_fully(shard, buffer.op, segment.handle.get(),
+                                     buffer.memory.bytes().first(guess), offset);
+    }
     if (!status.has_value()) {
         co_return status;
     }

@@ -32,10 +32,6 @@ rt::Task<base::Status> Partition::open() {
         co_return base::fail(names.error().number(),
                              "cannot list " + files_.path + ": " + names.error().describe());
     }
-    status = co_await remove_temporaries(*names);
-    if (!status.has_value()) {
-        co_return status;
-    }
     std::optional<std::uint64_t> established;
     if (contains(*names, kEstablishedName)) {
         const base::Result<std::uint64_t> watermark = co_await read_established();
@@ -61,6 +57,10 @@ rt::Task<base::Status> Partition::recover(const std::vector<std::string>& names,
         std::make_unique<Recovery>(files_, links_.options, table_, segments_, established);
     base::Status status = co_await recovery->run(names);
     if (status.has_value()) {
+        // Not before: a spool that is refused, of a newer version say, stays as it is.
+        status = co_await remove_temporaries(names);
+    }
+    if (status.has_value()) {
         status = co_await start_epoch(*recovery);
     }
     if (status.has_value() && !established) {
@@ -76,8 +76,8 @@ rt::Task<base::Status> Partition::open_directory() {
     op_.prepare_open(io::kNoHandle, files_.path.c_str(), mode);
     const std::int32_t result = co_await op_.submit(links_.shard);
     if (result < 0) {
-        co_return base::fail(-result,
-                             "cannot open " + files_.path + ": " + base::Error(-result).describe());
+        co_return base::fail(-result, "cannot open " + files_.path + ": " +
+                                          base::Error(-result).describe() + advice_for(-result));
     }
     directory_ = io::OwnedHandle(links_.shard.driver(), result);
     files_.directory = result;
@@ -91,12 +91,17 @@ rt::Task<base::Status> Partition::take_lock() {
     op_.prepare_open(directory_.get(), kLockName, mode);
     const std::int32_t result = co_await op_.submit(links_.shard);
     if (result < 0) {
-        co_return base::fail(
-            -result, "cannot open " + files_.path + "/lock: " + base::Error(-result).describe());
+        co_return base::fail(-result, "cannot open " + files_.path + "/lock: " +
+                                          base::Error(-result).describe() + advice_for(-result));
     }
     lock_ = io::OwnedHandle(links_.shard.driver(), result);
     const base::Status status =
         co_await lock_within(links_.shard, files_.sleep, result, links_.options.lock_wait);
+    if (!status.has_value() && status.error().number() != EWOULDBLOCK) {
+        co_return base::fail(status.error().number(), "cannot lock " + files_.path +
+                                                          "/lock: " + status.error().describe() +
+                                                          advice_for(status.error().number()));
+    }
     if (!status.has_value()) {
         co_return base::fail(status.error().number(),
                              "the spool " + links_.options.spool +
@@ -115,14 +120,15 @@ rt::Task<base::Status> Partition::remove_temporaries(const std::vector<std::stri
         const std::int32_t result = co_await op_.submit(links_.shard);
         if (result < 0 && result != -ENOENT) {
             co_return base::fail(-result, "cannot remove " + files_.path + "/" + name + ": " +
-                                              base::Error(-result).describe());
+                                              base::Error(-result).describe() +
+                                              advice_for(-result));
         }
     }
     op_.prepare_sync(directory_.get());
     const std::int32_t result = co_await op_.submit(links_.shard);
     if (result < 0) {
-        co_return base::fail(-result,
-                             "cannot sync " + files_.path + ": " + base::Error(-result).describe());
+        co_return base::fail(-result, "cannot sync " + files_.path + ": " +
+                                          base::Error(-result).describe() + advice_for(-result));
     }
     co_return base::Status();
 }
@@ -191,8 +197,16 @@ rt::Task<base::Result<std::uint64_t>> Partition::read_established() {
             "cannot read " + files_.path + "/established: " + status.error().describe());
     }
     format::Established said;
-    const bool good = format::read_block(block.bytes(), said) == format::BlockState::good &&
-                      said.store == files_.store && said.partition == files_.partition;
+    const format::BlockState state = format::read_block(block.bytes(), said);
+    if (state == format::BlockState::newer) {
+        co_return base::fail(EPROTONOSUPPORT, files_.path +
+                                                  "/established was written by a newer version "
+                                                  "(format " +
+                                                  std::to_string(said.version) +
+                                                  "); start that version");
+    }
+    const bool good = state == format::BlockState::good && said.store == files_.store &&
+                      said.partition == files_.partition;
     co_return good ? said.watermark : 0;
 }
 

@@ -37,7 +37,13 @@ Recovery::Recovery(PartitionFiles& files, const StoreOptions& options, MessageTa
       replay_(table) {}
 
 base::Status Recovery::refuse(int error, const std::string& what) const {
-    return base::fail(error, files_.path + ": " + what);
+    std::string sentence = files_.path + ": " + what;
+    if (error == EIO) {
+        sentence +=
+            ". Nothing was changed. Check the disk; put the files back from a copy, or start once "
+            "with `ringpost serve --salvage` to go on with what can be read";
+    }
+    return base::fail(error, sentence);
 }
 
 rt::Task<base::Status> Recovery::run(const std::vector<std::string>& names) {
@@ -115,6 +121,11 @@ rt::Task<base::Status> Recovery::open_segment(std::uint64_t id) {
     found.segment->end = format::kBlock;
     const base::Status locked =
         co_await lock_within(files_.shard, files_.sleep, result, options_.lock_wait);
+    if (!locked.has_value() && locked.error().number() != EWOULDBLOCK) {
+        co_return refuse(locked.error().number(), "cannot lock " + name_ + ": " +
+                                                      locked.error().describe() +
+                                                      advice_for(locked.error().number()));
+    }
     if (!locked.has_value()) {
         co_return refuse(locked.error().number(),
                          "another process has " + name_ + " open; stop it, then start again");

@@ -1,6 +1,6 @@
 // Recovery: reads a partition's log after a start, whatever state a crash left it in, and says what
-// is alive and where the log goes on. It changes nothing on the disk but removing temporary files,
-// so a crash during it (or between it and the new epoch's first batch) leaves the same to do again.
+// is alive and where the log goes on. It changes nothing on the disk, so a crash during it (or
+// between it and the new epoch's first batch) leaves the same to do again.
 //
 //   1. the newest checkpoint that validates    the table of messages at a position of the log
 //   2. open, lock and sync every segment       what is read below is on the disk, and stays so

@@ -65,6 +65,11 @@ void SegmentPool::want_all() {
     }
 }
 
+void SegmentPool::try_anew() {
+    failures_ = 0;
+    sleep_.interrupt();
+}
+
 void SegmentPool::stop() {
     if (!stopping_) {
         stopping_ = true;
@@ -117,9 +122,12 @@ rt::Task<void> SegmentPool::run() {
 void SegmentPool::note_starved(const base::Error& error) {
     if (!starved_) {
         starved_ = true;
+        const bool files = error.number() == EMFILE || error.number() == ENFILE;
         files_.log.notice(mail::Severity::error,
                           "cannot prepare a segment in " + files_.path + ": " + error.describe() +
-                              "; no new mail is taken until there is room, what is queued goes on");
+                              "; no new mail is taken until there is room" +
+                              (files ? " for open files (LimitNOFILE=, ulimit -n)" : "") +
+                              ", what is queued goes on");
     }
 }
 
@@ -150,6 +158,7 @@ rt::Task<base::Status> SegmentPool::prepare() {
     if (passes(status.error().number()) && prepared_.size() < kSmallPrepared) {
         note_starved(status.error());
         status = co_await prepare_small();
+        failures_ = status.has_value() ? 0 : std::min(failures_ + 1, kFailuresMost);
     }
     co_return status;
 }
@@ -160,6 +169,7 @@ void SegmentPool::end_starvation() {
         return;
     }
     starved_ = false;
+    failures_ = 0;
     for (std::size_t i = 0; i < prepared_.size();) {
         if (prepared_[i]->bytes == options_.segment_bytes) {
             ++i;

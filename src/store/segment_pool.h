@@ -71,6 +71,12 @@ class SegmentPool {
     [[nodiscard]] bool starved() const { return starved_; }
     // Of the files that it has.
     [[nodiscard]] std::uint64_t bytes() const;
+    // The disk is full to the last: the reserve is used up, and several tries in a row to make even
+    // a small segment have failed.
+    [[nodiscard]] bool barren() const { return starved_ && failures_ >= kFailuresMost; }
+    // For a stop that waits for a segment: tries again at once, and is not barren() before as many
+    // tries have failed from now on.
+    void try_anew();
     [[nodiscard]] std::uint64_t small_bytes() const {
         return std::max(options_.segment_bytes / 16, kSmallestBytes);
     }
@@ -89,6 +95,7 @@ class SegmentPool {
     static constexpr std::size_t kReserve = 3;
     static constexpr std::uint64_t kSmallestBytes = 16U << 10U;
     static constexpr std::size_t kSmallPrepared = 2;  // of them at a time, while it is full
+    static constexpr std::uint32_t kFailuresMost = 3;
     static constexpr std::size_t kZerosBytes = 1U << 20U;
 
     [[nodiscard]] rt::Task<base::Status> prepare_small();
@@ -124,6 +131,7 @@ class SegmentPool {
     std::string other_name_;
     std::uint32_t wanted_ = 1;
     bool starved_ = false;
+    std::uint32_t failures_ = 0;  // in a row, to prepare a small one
     bool stopping_ = false;
     std::uint64_t created_ = 0;
     std::uint64_t recycled_ = 0;

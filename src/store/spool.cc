@@ -18,7 +18,8 @@ constexpr const char* kIdentityName = "identity";
 constexpr const char* kTemporaryName = "identity.tmp";
 
 std::unexpected<base::Error> failed(std::int32_t result, const std::string& what) {
-    return base::fail(-result, "cannot " + what + ": " + base::Error(-result).describe());
+    return base::fail(
+        -result, "cannot " + what + ": " + base::Error(-result).describe() + advice_for(-result));
 }
 
 // Everything that open_spool() needs in one place, so that its tasks share an op and a block.
@@ -94,10 +95,13 @@ rt::Task<base::Status> take_lock(SpoolWork& work) {
     work.lock = io::OwnedHandle(work.shard.driver(), result);
     const base::Status status =
         co_await lock_within(work.shard, work.sleep, result, std::chrono::seconds(5));
+    if (!status.has_value() && status.error().number() != EWOULDBLOCK) {
+        co_return failed(-status.error().number(), "lock " + work.path + "/lock");
+    }
     if (!status.has_value()) {
-        co_return base::fail(status.error().number(), "the spool " + work.path +
-                                                          " is being opened by another process; "
-                                                          "try again when that has ended");
+        co_return base::fail(EWOULDBLOCK, "the spool " + work.path +
+                                              " is being opened by another process; try again "
+                                              "when that has ended");
     }
     co_return base::Status();
 }
@@ -191,6 +195,33 @@ rt::Task<base::Status> find_or_make_identity(SpoolWork& work) {
 }
 
 }  // namespace
+
+std::string advice_for(int error) {
+    switch (error) {
+        case EROFS:
+            return "; mount its file system read-write (the kernel's log may say why it is not), "
+                   "then start again";
+        case EINVAL:
+        case ENOLCK:
+        case ENOSYS:
+        case EOPNOTSUPP:
+            return "; this file system lacks something that a spool needs (locks, syncs of files "
+                   "and folders, renames): put the spool on ext4, XFS or Btrfs";
+        case ENOSPC:
+        case EDQUOT:
+            return "; make room, then start again";
+        case EMFILE:
+        case ENFILE:
+            return "; raise the limit of open files (LimitNOFILE=, ulimit -n), then start again";
+        case EIO:
+            return "; check the disk, then start again";
+        case EACCES:
+        case EPERM:
+            return "; the user that ringpost runs as must own the spool";
+        default:
+            return "";
+    }
+}
 
 // The identity comes first, then the folders, then their number: so folders without an identity
 // are never a crash's doing.

@@ -28,6 +28,10 @@ struct SpoolIdentity {
     std::uint32_t partitions = 0;
 };
 
+// What the operator can do about an errno that a start met in the spool; "" where nothing is known,
+// else with "; " in front.
+[[nodiscard]] std::string advice_for(int error);
+
 // Makes the spool where there is none (its parent must exist), adds partitions up to
 // `partitions_min`, and gives its identity. A spool of a newer format is refused (EPROTONOSUPPORT),
 // a damaged identity too (EUCLEAN). Idempotent: a crash at any moment leaves a spool that opens.

@@ -131,6 +131,11 @@ std::string Control::answer(const std::string& line) {
     } else if (verb == "fail" && words >> count) {
         disk_.fail_syncs(count);
         return json(disk_.status());
+    } else if (verb == "spoil") {
+        std::string text;
+        words >> text;
+        disk_.spoil(std::move(text));
+        return json(disk_.status());
     } else if (verb == "status") {
         return json(disk_.status());
     }

@@ -6,6 +6,7 @@
 //   restart
 //   delay MS     each sync takes so long (a decimal)
 //   fail COUNT   so many syncs fail
+//   spoil TEXT   blocks that hold this word cannot be read; without a word: all can again
 //
 // FATE: drop, mixed, mostly, any; MOMENT: now, write, sync, commit.
 //

@@ -212,6 +212,10 @@ class VolatileDisk:
     def fail_syncs(self, count):
         self.command("fail", count)
 
+    def spoil(self, text=""):
+        """Blocks that hold this word cannot be read (EIO) from now on; "" mends them."""
+        self.command("spoil", text)
+
     def status(self):
         """power, writes, syncs, syncs_failed, syncs_in_progress, volatile_blocks, full_caches."""
         return self.command("status")

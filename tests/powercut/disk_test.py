@@ -144,6 +144,16 @@ class File(unittest.TestCase):
         os.fsync(file)
         self.assertEqual(self.disk.status()["volatile_blocks"], 0)
 
+    def test_a_spoilt_block_cannot_be_read_until_it_is_mended(self):
+        file = self.write_old_and_new()
+        os.pwrite(file, b"BADWORD", BLOCK + 100)
+        self.disk.spoil("BADWORD")
+        with self.assertRaises(OSError):
+            os.pread(file, BLOCK, BLOCK)
+        self.assertEqual(os.pread(file, BLOCK, 0), b"n" * BLOCK)
+        self.disk.spoil()
+        self.assertIn(b"BADWORD", os.pread(file, BLOCK, BLOCK))
+
     def test_a_full_cache_is_written_back(self):
         small = VolatileDisk(size_mib=16, cache_mib=1)
         self.addCleanup(small.close)

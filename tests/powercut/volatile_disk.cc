@@ -107,7 +107,12 @@ int VolatileDisk::read(std::uint64_t offset, std::span<std::byte> to) {
         if (!status_.power) return EIO;
         const std::uint64_t within = offset % kBlockBytes;
         const std::size_t size = std::min<std::size_t>(to.size(), kBlockBytes - within);
-        std::memcpy(to.data(), newest(offset / kBlockBytes) + within, size);
+        const std::byte* block = newest(offset / kBlockBytes);
+        if (!spoilt_.empty() &&
+            ::memmem(block, kBlockBytes, spoilt_.data(), spoilt_.size()) != nullptr) {
+            return EIO;
+        }
+        std::memcpy(to.data(), block + within, size);
         offset += size;
         to = to.subspan(size);
     }
@@ -251,6 +256,11 @@ void VolatileDisk::delay_syncs(std::chrono::nanoseconds delay) {
 void VolatileDisk::fail_syncs(std::uint64_t count) {
     const std::scoped_lock lock(lock_);
     fail_ = count;
+}
+
+void VolatileDisk::spoil(std::string text) {
+    const std::scoped_lock lock(lock_);
+    spoilt_ = std::move(text);
 }
 
 VolatileDisk::Status VolatileDisk::status() {

@@ -24,6 +24,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <unordered_map>
 
 namespace powercut {
@@ -100,6 +101,9 @@ class VolatileDisk {
     void delay_syncs(std::chrono::nanoseconds delay);
     // The next `count` syncs fail with EIO. What they should have made durable stays volatile.
     void fail_syncs(std::uint64_t count);
+    // From now on reading a block that holds this text fails with EIO, as of a disk with bad
+    // sectors; "" mends it.
+    void spoil(std::string text);
 
     [[nodiscard]] Status status();
 
@@ -134,6 +138,7 @@ class VolatileDisk {
     Cut cut_;
     std::chrono::nanoseconds delay_{0};
     std::uint64_t fail_ = 0;
+    std::string spoilt_;
     Status status_;
 };
 

@@ -123,6 +123,7 @@ void Oracle::started(std::uint32_t shards) {
     started_ = world_.now();
     running_ = true;
     logged_.assign(shards, {});
+    gave_up_.clear();
 }
 
 void Oracle::decide_fates(const std::vector<std::uint64_t>& durable, bool in_line) {
@@ -168,17 +169,25 @@ void Oracle::forget() {
 void Oracle::stopped(const std::vector<std::uint64_t>& durable) {
     running_ = false;
     for (std::size_t shard = 0; shard < logged_.size(); ++shard) {
-        // On a full disk there may be no room for them.
-        if (durable.at(shard) != logged_[shard].size() && !plan_.disk_may_be_full()) {
+        const bool gave_up = gave_up_.contains(static_cast<std::uint32_t>(shard));
+        if (durable.at(shard) != logged_[shard].size() && !gave_up) {
             journal_.fault("shard " + std::to_string(shard) + " was stopped with " +
                            std::to_string(durable[shard]) + " durable outcomes of " +
                            std::to_string(logged_[shard].size()));
         }
     }
     decide_fates(durable, true);
-    if (plan_.disk_may_be_full()) {
+    if (!gave_up_.empty()) {
         forget();
     }
+}
+
+void Oracle::gave_up_outcomes(std::uint32_t shard) {
+    if (!plan_.disk_may_be_full()) {
+        journal_.fault("shard " + std::to_string(shard) +
+                       " gives up outcomes though the disk is not full");
+    }
+    gave_up_.insert(shard);
 }
 
 void Oracle::check_recorded(const std::vector<std::uint64_t>& durable) {
@@ -277,7 +286,8 @@ void Oracle::attempt(std::uint32_t shard, const mail::AttemptEvent& event) {
                             .shard = shard,
                             .index = logged_[shard].size(),
                             .at = world_.now(),
-                            .wall = world_.wall_now()});
+                            .wall = world_.wall_now(),
+                            .announced = event.next_attempt});
 }
 
 // A next hop has answered this path so, with a 5xx. The log has code and text of it.
@@ -413,9 +423,27 @@ void Oracle::offered(const std::string& path, base::MonoTime sent) {
                 " ms early");
         }
     }
+    check_steady_wait(*message, path, sent);
     if (!plan_.on(Fault::wall_step) &&
         world_.wall_now() > message->ended + plan_.expiry + kAttemptMost) {
         journal_.fault(path + " is tried long after it has expired");
+    }
+}
+
+// A wall clock that jumps shortens no wait of a running program. Where a message has several
+// recipients, those that it makes due go along; a released message is tried by the wall clock.
+void Oracle::check_steady_wait(const Message& message, const std::string& path,
+                               base::MonoTime sent) {
+    const Outcome* last = certain(recipient(path));
+    if (last == nullptr || last->at > sent || last->at < started_ ||
+        message.letter.recipients.size() > 1 || plan_.on(Fault::read_error)) {
+        return;
+    }
+    if (sent + kClockStep < last->at + last->announced) {
+        journal_.fault(
+            path + " is tried before the time that was announced, by " +
+            std::to_string((last->at + last->announced - sent) / std::chrono::milliseconds(1)) +
+            " ms");
     }
 }
 

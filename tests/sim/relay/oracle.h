@@ -11,7 +11,8 @@
 //  - a final recipient is not tried again, unless a power cut or kill came before that was durable,
 //    or the next hop's answer could have been lost. An orderly stop excuses nothing;
 //  - an outcome is durable soon, where the disk is not slow;
-//  - nobody is tried before the wait is over, or long after the message expired;
+//  - nobody is tried before the wait is over (where the wall clock jumps: before as much time has
+//    passed as the log announced), or long after the message expired;
 //  - who was refused for good has failed; nobody else has, unless the time is over;
 //  - who failed is named by one notification, with the reason and the letter's own header; none
 //    goes to the null path;
@@ -68,6 +69,8 @@ class Oracle {
     void started(std::uint32_t shards);
     void died(const std::vector<std::uint64_t>& durable, bool in_line);
     void stopped(const std::vector<std::uint64_t>& durable);
+    // The program has said that the disk has no room for its last outcomes.
+    void gave_up_outcomes(std::uint32_t shard);
     // What was logged a while ago must be durable by now.
     void check_recorded(const std::vector<std::uint64_t>& durable);
     void attempt(std::uint32_t shard, const mail::AttemptEvent& event);
@@ -121,6 +124,7 @@ class Oracle {
         std::uint64_t index = 0;  // among those of its shard since the start, from 1
         base::MonoTime at{};
         base::WallTime wall{};
+        base::Duration announced{};  // the wait that the log told
     };
     struct Take {
         EndpointId connection;
@@ -173,6 +177,7 @@ class Oracle {
     [[nodiscard]] bool may_be_too_large(const Message& message) const;
     [[nodiscard]] base::Duration ack_most() const;
     void check_copy(const std::string& key, const Recipient& recipient, base::MonoTime sent);
+    void check_steady_wait(const Message& message, const std::string& path, base::MonoTime sent);
     void check_letter(const Given& message);
     void check_trace(Message& message, std::string_view header);
     void check_trace_recipient(const Message& message);
@@ -201,6 +206,7 @@ class Oracle {
     std::uint64_t generation_ = 0;
     base::MonoTime started_{};
     bool running_ = false;
+    std::set<std::uint32_t> gave_up_;  // shards of this program that gave outcomes up
     bool quiet_ = false;
     std::size_t acknowledged_ = 0;
     std::size_t taken_ = 0;

@@ -36,7 +36,11 @@ class Program::Log final : public mail::EventLog {
         }
         program_.journal_.note("shard " + std::to_string(shard_) + ": " + std::string(text));
         const bool unreadable = text.find("cannot be read from the spool") != text.npos ||
-                                text.find("cannot be read at block") != text.npos;
+                                text.find("cannot be read at block") != text.npos ||
+                                text.find(" is held: ") != text.npos;
+        if (text.find("not even in the reserve") != text.npos) {
+            program_.oracle_.gave_up_outcomes(shard_);
+        }
         if (text.find("report this as a fault") != text.npos ||
             (unreadable && !program_.plan_.on(Fault::read_error))) {
             program_.journal_.fault(std::string(text));
@@ -304,6 +308,21 @@ void Program::unwind() {
             }
         }
         turn_until_quiet();
+    }
+}
+
+void Program::release_held() {
+    if (!up()) {
+        return;  // its next start will
+    }
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        queue::Scheduler& scheduler = shard->relay->scheduler();
+        for (std::size_t i = 0; i < scheduler.slots(); ++i) {
+            queue::Entry& entry = scheduler.slot(i);
+            if (entry.state() == queue::EntryState::held) {
+                scheduler.release(entry);
+            }
+        }
     }
 }
 

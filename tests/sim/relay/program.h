@@ -42,6 +42,8 @@ class Program {
     [[nodiscard]] const app::RelaySettings& settings() const { return settings_; }
     // That the spool has.
     [[nodiscard]] std::uint32_t partitions() const { return identity_.partitions; }
+    // What the relay holds because it could not read it is tried again.
+    void release_held();
     // Ids of all that is queued. REQUIRES: up().
     [[nodiscard]] std::set<std::string> queued();
     [[nodiscard]] std::size_t queue_size();

@@ -37,6 +37,7 @@ void Simulation::calm_down() {
     write_trap_ = ack_trap_ = taken_trap_ = name_trap_ = kill_trap_ = false;
     again_after_events_ = 0;
     world_.set_faults(Faults::none());
+    program_.release_held();  // as an operator does who has put the disk right
     host_.disk().set_capacity_bytes(kMuchDiskBytes);
     for (const std::unique_ptr<NextHop>& hop : hops_) {
         hop->calm_down(stays(*hop));

@@ -1,0 +1,245 @@
+// The queue when something is wrong: a disk that cannot be read, a wall clock that jumps.
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/queue/relay.h"
+#include "unit/smtp/scripted_server.h"
+
+namespace queue::test {
+namespace {
+
+using smtp::test::ScriptedServer;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class QueueFaults : public testing::Test {
+  protected:
+    QueueFaults() : world_(7, world_options()), server_(world_), relay_(world_, options_) {
+        options_.hostname = "relay.test";
+        options_.routes.push_back(
+            {.name = "smarthost",
+             .targets = {{"10.0.0.1:25", *io::SocketAddress::parse("10.0.0.1:25")}},
+             .connections_max = 1});  // so that one message is read behind the other
+        options_.retry = RetryPolicy({seconds(5), seconds(30), minutes(5)}, hours(24 * 5));
+        server_.listen("10.0.0.1:25");
+    }
+    static sim::Options world_options() {
+        sim::Options options;
+        options.handles_max = 200;
+        return options;
+    }
+    void TearDown() override { server_.reply = nullptr; }
+
+    void defer_everything() {
+        server_.reply = [](const std::string& line) -> std::string {
+            return line.starts_with("RCPT") ? "450 4.2.1 later\r\n" : "";
+        };
+    }
+    // Two messages that wait for their second attempt, and are in no cache.
+    void two_that_wait() {
+        defer_everything();
+        relay_.start();
+        relay_.submit_now({.to = {"first@dst.test"}});
+        relay_.submit_now({.to = {"second@dst.test"}});
+        relay_.run_for(seconds(2));
+        relay_.stop();
+        server_.reply = nullptr;
+        relay_.start();
+        ASSERT_EQ(relay_.scheduler().counts().deferred, 2U);
+    }
+    // The next read fails, and so does that of its first block alone, which follows.
+    void fail_next_read() {
+        for (int i = 0; i < 2; ++i) {
+            relay_.host().inject({.code = io::OpCode::read, .error = EIO});
+        }
+    }
+    Entry& held_entry() {
+        Scheduler& scheduler = relay_.scheduler();
+        for (std::size_t i = 0; i < scheduler.slots(); ++i) {
+            if (scheduler.slot(i).state() == EntryState::held) {
+                return scheduler.slot(i);
+            }
+        }
+        RP_PANIC("nothing is held");
+    }
+    [[nodiscard]] base::MonoTime last_attempt() { return relay_.log().attempts.back().at; }
+
+    sim::World world_;
+    Options options_;
+    ScriptedServer server_;
+    Relay relay_;
+};
+
+TEST_F(QueueFaults, WhatCannotBeReadIsHeldAndTheOthersGoOn) {
+    two_that_wait();
+    fail_next_read();
+    relay_.run_for(seconds(10));
+    EXPECT_EQ(relay_.scheduler().counts().held, 1U);
+    EXPECT_EQ(relay_.scheduler().counts().total(), 1U);
+    EXPECT_EQ(server_.taken.size(), 1U);
+    EXPECT_THAT(relay_.log().errors, Contains(HasSubstr(" is held: its envelope cannot be read")));
+
+    // It stays so, and is listed, whether or not it can be read now.
+    relay_.run_for(hours(1));
+    EXPECT_EQ(relay_.scheduler().counts().held, 1U);
+    fail_next_read();
+    ListedPage page = relay_.list();
+    ASSERT_EQ(page.messages.size(), 1U);
+    EXPECT_FALSE(page.messages[0].readable);
+    EXPECT_EQ(page.messages[0].state, EntryState::held);
+    EXPECT_EQ(page.messages[0].hold_reason, HoldReason::unreadable);
+    ASSERT_EQ(page.messages[0].recipients.size(), 1U);
+    EXPECT_EQ(page.messages[0].recipients[0].path, "");
+    page = relay_.list();
+    ASSERT_EQ(page.messages.size(), 1U);
+    EXPECT_TRUE(page.messages[0].readable);
+    EXPECT_EQ(page.messages[0].state, EntryState::held);
+    EXPECT_THAT(page.messages[0].recipients[0].path, HasSubstr("@dst.test"));
+
+    relay_.scheduler().release(held_entry());
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(server_.taken.size(), 2U);
+}
+
+TEST_F(QueueFaults, ARestartTriesWhatWasHeld) {
+    two_that_wait();
+    fail_next_read();
+    relay_.run_for(seconds(10));
+    ASSERT_EQ(relay_.scheduler().counts().held, 1U);
+    relay_.stop();
+    relay_.start();
+    ASSERT_TRUE(relay_.drain(minutes(10)));
+    EXPECT_EQ(server_.taken.size(), 2U);
+}
+
+// One block of the content, which is read once the next hop has taken the envelope.
+TEST_F(QueueFaults, ContentThatCannotBeReadIsNoAttemptAndIsHeld) {
+    two_that_wait();
+    const std::size_t attempts = relay_.log().attempts.size();
+    // Behind its records.
+    relay_.host().inject({.code = io::OpCode::read, .skip = 1, .error = EIO});
+    relay_.run_for(seconds(10));
+    ASSERT_EQ(relay_.scheduler().counts().held, 1U);
+    EXPECT_EQ(held_entry().hold_reason, HoldReason::content_bad);
+    EXPECT_EQ(held_entry().recipients()[0].attempts, 1U);
+    EXPECT_EQ(relay_.log().attempts.size(), attempts + 1);  // the other one's
+    EXPECT_EQ(server_.taken.size(), 1U);
+    EXPECT_THAT(relay_.log().errors, Contains(HasSubstr("cannot be read at block")));
+    EXPECT_THAT(relay_.log().errors, Contains(HasSubstr(" is held: its content cannot be read")));
+    relay_.scheduler().release(held_entry());
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(server_.taken.size(), 2U);
+}
+
+TEST_F(QueueFaults, WantOfMemoryIsNoDamage) {
+    two_that_wait();
+    for (int i = 0; i < 2; ++i) {
+        relay_.host().inject({.code = io::OpCode::read, .error = ENOMEM});
+    }
+    relay_.run_for(seconds(10));
+    EXPECT_EQ(relay_.scheduler().counts().held, 0U);
+    EXPECT_THAT(relay_.log().warnings, Contains(HasSubstr("it is read again later")));
+    ASSERT_TRUE(relay_.drain(minutes(10)));
+    EXPECT_EQ(server_.taken.size(), 2U);
+}
+
+// Acceptance stops while there is room for some notifications; these are more than that.
+TEST_F(QueueFaults, NotificationsThatFindNoRoomOnTheDiskComeWhenThereIsRoom) {
+    constexpr std::size_t kMessages = 150;
+    relay_.start();
+    server_.stop_listening();
+    for (std::size_t i = 0; i < kMessages; ++i) {
+        relay_.submit_now({.from = "s" + std::to_string(i) + "@src.test"});
+    }
+    // From here on nothing grows. What is there already is not taken away.
+    relay_.host().disk().set_capacity_bytes(0);
+    relay_.run_for(seconds(5));
+    server_.reply = [](const std::string& line) -> std::string {
+        return line == "RCPT TO:<b@dst.test>" ? "550 5.1.1 no such user\r\n" : "";
+    };
+    server_.listen("10.0.0.1:25");
+    relay_.run_for(minutes(10));
+    const std::size_t told = server_.taken.size();
+    EXPECT_LT(told, kMessages);
+    EXPECT_EQ(relay_.scheduler().counts().total(), kMessages - told);
+
+    relay_.stop();  // a stop and a start change nothing
+    relay_.start();
+    relay_.run_for(minutes(10));
+    EXPECT_EQ(relay_.scheduler().counts().total(), kMessages - server_.taken.size());
+    EXPECT_GT(relay_.scheduler().counts().total(), 0U);
+
+    relay_.host().disk().set_capacity_bytes(std::uint64_t{1} << 40U);
+    ASSERT_TRUE(relay_.drain(minutes(12)));
+    EXPECT_EQ(server_.taken.size(), kMessages);  // each sender once
+}
+
+TEST_F(QueueFaults, AClockThatJumpsChangesNoWaitOfARunningRelay) {
+    for (const int jump : {6, -6, 23, -23}) {
+        SCOPED_TRACE(jump);
+        server_.reply = nullptr;
+        defer_everything();
+        if (!relay_.up()) {
+            relay_.start();
+        }
+        const std::size_t before = relay_.log().attempts.size();
+        relay_.submit_now({});
+        relay_.run_for(seconds(1));
+        const auto& attempts = relay_.log().attempts;
+        ASSERT_EQ(attempts.size(), before + 1);
+        world_.step_wall(hours(jump));
+        relay_.run_for(seconds(50));
+        world_.step_wall(hours(-2 * jump));  // in the middle of the third wait
+        relay_.run_for(seconds(300));
+        ASSERT_EQ(attempts.size(), before + 4);  // no storm, no stall
+        const std::vector<base::Duration> waits = {seconds(5), seconds(30), seconds(300)};
+        for (std::size_t i = 0; i < waits.size(); ++i) {
+            const base::Duration gap = attempts[before + i + 1].at - attempts[before + i].at;
+            EXPECT_GE(gap, waits[i]);
+            EXPECT_LE(gap, waits[i] + seconds(3));  // whole seconds, and a tick of the wheel
+        }
+        server_.reply = nullptr;
+        ASSERT_TRUE(relay_.drain(minutes(6)));
+    }
+}
+
+TEST_F(QueueFaults, AStartWithAClockThatWentBackWaitsForOneWaitAtTheMost) {
+    two_that_wait();
+    relay_.stop();
+    world_.step_wall(-hours(20));
+    relay_.start();
+    const base::MonoTime start = world_.now();
+    ASSERT_TRUE(relay_.drain(minutes(6)));
+    EXPECT_LE(world_.now() - start, minutes(5) + seconds(10));
+}
+
+TEST_F(QueueFaults, IdsGrowWhateverTheClockSays) {
+    defer_everything();
+    relay_.start();
+    std::uint64_t last = 0;
+    for (const int jump : {6, -12, -20, 3}) {
+        relay_.submit_now({});
+        relay_.run_for(seconds(1));
+        std::uint64_t newest = 0;
+        for (const RecordingLog::Attempt& attempt : relay_.log().attempts) {
+            newest = std::max(newest, attempt.id.value());
+        }
+        EXPECT_GT(newest, last);
+        last = newest;
+        world_.step_wall(hours(jump));
+        relay_.stop();
+        relay_.start();
+    }
+}
+
+}  // namespace
+}  // namespace queue::test
