@@ -20,6 +20,7 @@ struct RecipientState {
     std::uint32_t attempts = 0;
     base::WallTime next_attempt;  // deferred only
     Location outcome;             // the last outcome's record; nowhere when there is none
+    bool delay_told = false;      // the sender knows that this recipient is delayed
 };
 
 struct RecoveredMessage {

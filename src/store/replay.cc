@@ -73,6 +73,7 @@ bool Replay::apply_outcome(const Record& record, Location location) {
     state.attempts = fixed->attempts;
     state.next_attempt = clamped_wall_time(fixed->next_attempt_ms);
     state.outcome = location;
+    state.delay_told = decode_delay_told(record);
     return true;
 }
 
