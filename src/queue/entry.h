@@ -42,6 +42,8 @@ struct RecipientEntry {
     Seconds next_s = 0;       // deferred: when it is due
     std::uint16_t attempts = 0;
     store::RecipientStatus status = store::RecipientStatus::pending;
+    // The sender was told of the delay, or is not to be.
+    bool delay_told = false;
 };
 static_assert(sizeof(RecipientEntry) == 16);
 

@@ -15,6 +15,7 @@ Scheduler::Scheduler(net::ShardNet& net, mail::EventLog& log, const Options& opt
       options_(options),
       deliveries_(shard_, "deliveries"),
       slab_(this, &Scheduler::retry_due),
+      notification_limit_(options.notifications_max, options.notifications_per_domain_max),
       stop_timer_(*this) {
     RP_ASSERT(!options.routes.empty());
 }
@@ -65,6 +66,7 @@ void Scheduler::recovered(const store::RecoveredMessage& message) {
         const store::RecipientState& state = message.recipients[i];
         recipients[i].status = state.status;
         recipients[i].outcome = state.outcome;
+        recipients[i].delay_told = state.delay_told;
         recipients[i].attempts =
             static_cast<std::uint16_t>(std::min<std::uint32_t>(state.attempts, 0xffff));
         if (state.status == RecipientStatus::deferred) {
@@ -108,7 +110,7 @@ void Scheduler::place(Entry& entry) {
             due_s = 0;
             waits = true;
         } else if (recipient.status == RecipientStatus::deferred) {
-            due_s = std::min(due_s, recipient.next_s);
+            due_s = std::min(due_s, due_of(entry, recipient));
             waits = true;
         }
         held = held || recipient.status == RecipientStatus::held;
@@ -122,13 +124,23 @@ void Scheduler::place(Entry& entry) {
     }
 }
 
+// When a deferred recipient is to be looked at: for its next attempt, or for word of its delay.
+Seconds Scheduler::due_of(const Entry& entry, const RecipientEntry& recipient) const {
+    const RetryPolicy& retry = site_of(entry).retry();
+    const base::WallTime notice = retry.delay_notice_at(entry.arrival());
+    // What was due and could not be told goes with the next attempt.
+    const bool waits =
+        retry.tells_of_delay() && !recipient.delay_told && notice > shard_.wall_now();
+    return waits ? std::min(recipient.next_s, seconds_of(notice)) : recipient.next_s;
+}
+
 // Onto the retry wheel, or into the ready queue when it is due by now.
 void Scheduler::defer(Entry& entry, Seconds due_s) {
     entry.due_s = due_s;
     const base::WallTime due = base::wall_from_unix_ms(std::int64_t{due_s} * 1000);
     // A clock that was set back since the time was written makes nobody wait longer than one wait.
-    const base::Duration wait =
-        std::min(due - shard_.wall_now(), options_.retry.longest_wait() + std::chrono::seconds(1));
+    const base::Duration wait = std::min(
+        due - shard_.wall_now(), site_of(entry).retry().longest_wait() + std::chrono::seconds(1));
     if (wait <= base::Duration::zero()) {
         make_ready(entry);
         return;
@@ -187,7 +199,7 @@ void Scheduler::remove(Entry& entry) {
 
 void Scheduler::postpone_unreadable(Entry& entry, const base::Error& error) {
     const mail::QueueId::Text id = entry.message.id.text();
-    const base::Duration wait = options_.retry.longest_wait();
+    const base::Duration wait = site_of(entry).retry().longest_wait();
     std::string text("message ");
     text.append(mail::view(id)).append(" cannot be read from the spool (");
     text.append(error.describe()).append("); it stays there and is read again later");
