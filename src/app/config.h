@@ -79,9 +79,9 @@ struct RouteConfig {
     std::vector<HostPort> hosts;     // in order of preference; a name still has to be resolved
     std::uint32_t connections = 20;  // to its hosts at once, from the whole server
     // Instead of the queue's.
-    std::optional<RetryConfig> retry;
-    std::optional<base::Duration> expire;
-    std::optional<base::Duration> delay_notice;
+    std::optional<RetryConfig> retry = std::nullopt;
+    std::optional<base::Duration> expire = std::nullopt;
+    std::optional<base::Duration> delay_notice = std::nullopt;
     friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
 };
 

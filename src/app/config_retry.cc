@@ -70,10 +70,8 @@ void read_growth(const TomlNode& table, queue::RetryGrowth& growth, ConfigReport
 }  // namespace
 
 std::string RetryType::values() {
-    return "a list in square brackets, each from " +
-           print_duration(std::chrono::milliseconds(kWaitLeastMs)) + " up to " +
-           print_duration(std::chrono::milliseconds(kWaitMostMs)) + "; or `" +
-           std::string(kExample) + "`";
+    return "`[\"5m\", \"1h\"]`, or `" + std::string(kExample) + "`; no wait is longer than " +
+           print_duration(std::chrono::milliseconds(kWaitMostMs));
 }
 
 void RetryType::read(const TomlNode& node, RetryConfig& value, ConfigReport& report) {

@@ -21,7 +21,7 @@ struct Route {
     std::vector<smtp::Target> targets;  // at least one
     // Postfix's default_destination_concurrency_limit. Per shard.
     std::uint32_t connections_max = 20;
-    std::optional<RetryPolicy> retry;  // instead of Options::retry
+    std::optional<RetryPolicy> retry = std::nullopt;  // instead of Options::retry
 };
 
 struct Options {

@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::string_view kEhloReply =
     "250-relay.example.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250-8BITMIME\r\n"
-    "250-SMTPUTF8\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n";
+    "250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n";
 
 class SessionCommands : public testing::Test {
   protected:
@@ -119,7 +119,7 @@ TEST_F(SessionCommands, MailParameters) {
               "552 5.3.4 Message size exceeds limit\r\n");
     EXPECT_EQ(ask("MAIL FROM:<a@src.test> SIZE=99999999999999999999"),
               "552 5.3.4 Message size exceeds limit\r\n");
-    EXPECT_EQ(ask("MAIL FROM:<a@src.test> RET=HDRS"), "555 5.5.4 Unsupported MAIL parameter\r\n");
+    EXPECT_EQ(ask("MAIL FROM:<a@src.test> AUTH=<>"), "555 5.5.4 Unsupported MAIL parameter\r\n");
     EXPECT_EQ(ask("MAIL FROM:<\xc3\xa4@src.test>"),
               "553 5.6.7 Address with non-ASCII characters needs SMTPUTF8\r\n");
     EXPECT_EQ(ask("MAIL FROM:<a@src.test> SIZE=104857600 BODY=8BITMIME"), "250 2.1.0 Ok\r\n");
@@ -175,10 +175,10 @@ TEST_F(SessionCommands, StrangersAndWhomTheyMayWriteTo) {
 TEST_F(SessionCommands, TheLogNamesWhatWasRefused) {
     client().hello();
     static_cast<void>(ask("MAIL FROM:<a@src..test>"));
-    static_cast<void>(ask("MAIL FROM:<a@src.test> RET=HDRS"));
+    static_cast<void>(ask("MAIL FROM:<a@src.test> AUTH=<>"));
     static_cast<void>(ask("MAIL FROM:<a@src.test>"));
     static_cast<void>(ask("RCPT TO:<b@@dst.test>"));
-    static_cast<void>(ask("RCPT TO:<b@dst.test> NOTIFY=NEVER"));
+    static_cast<void>(ask("RCPT TO:<b@dst.test> RET=FULL"));
     static_cast<void>(ask("RCPT TO:<" + std::string(300, 'b') + "@dst.test>"));
     static_cast<void>(ask("RCPT TO:<b\x01@dst.test>"));
     static_cast<void>(ask("RCPT b@dst.test"));
