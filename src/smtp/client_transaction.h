@@ -33,8 +33,8 @@ struct Request {
         std::string_view original_recipient;
     };
     mail::ReturnContent ret = mail::ReturnContent::unspecified;
-    std::string_view envelope_id;
-    std::span<const RecipientDsn> dsn;
+    std::string_view envelope_id = {};
+    std::span<const RecipientDsn> dsn = {};
 };
 
 enum class RecipientState : std::uint8_t {

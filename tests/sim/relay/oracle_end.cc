@@ -39,7 +39,15 @@ bool Oracle::is_named(const std::string& path) const {
 
 bool Oracle::is_told_of_delay(const std::string& path) const {
     const auto at = recipients_.find(path);
-    return at != recipients_.end() && !at->second.delays.empty();
+    if (at == recipients_.end() || !at->second.delays.empty()) {
+        return at != recipients_.end();
+    }
+    // The word itself may have expired while no next hop was there.
+    const Message& message = messages_.at(*letter_of(path));
+    return lost_senders_.contains(message.letter.reverse_path) &&
+           std::ranges::any_of(at->second.outcomes, [](const Outcome& outcome) {
+               return outcome.status == Status::delayed;
+           });
 }
 
 bool Oracle::outcome_waits() const {
