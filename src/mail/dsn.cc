@@ -385,8 +385,10 @@ ContentFacts append_dsn(std::string& out, const Dsn& dsn) {
     append_report(out, dsn, false);
     std::string header;
     append_header(header, dsn);
+    // RFC 6522 §4 has quoted-printable for headers that are not ASCII.
     out.append(is_ascii(header) ? "Content-Type: text/rfc822-headers; charset=us-ascii\r\n"
-                                : "Content-Type: message/global-headers\r\n");
+               : is_global(dsn) ? "Content-Type: message/global-headers\r\n"
+                                : "Content-Type: text/rfc822-headers; charset=utf-8\r\n");
     append_body(out, dsn, header);
     append_dsn_end(out, dsn);
 

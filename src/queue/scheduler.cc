@@ -8,6 +8,15 @@ namespace queue {
 
 using store::RecipientStatus;
 
+namespace {
+
+// Times in the log are in whole seconds, rounded up.
+base::Duration wait_most(const RetryPolicy& retry) {
+    return retry.longest_wait() + std::chrono::seconds(1);
+}
+
+}  // namespace
+
 Scheduler::Scheduler(net::ShardNet& net, mail::EventLog& log, const Options& options)
     : shard_(net.shard()),
       net_(net),
@@ -124,13 +133,16 @@ void Scheduler::place(Entry& entry) {
     }
 }
 
-// When a deferred recipient is to be looked at: for its next attempt, or for word of its delay.
+// When a deferred recipient is to be looked at: for its next attempt, or for word of its delay. Of
+// a clock that was set back, see defer(): then the attempt alone counts.
 Seconds Scheduler::due_of(const Entry& entry, const RecipientEntry& recipient) const {
     const RetryPolicy& retry = site_of(entry).retry();
+    const base::WallTime now = shard_.wall_now();
+    const base::WallTime next = base::wall_from_unix_ms(std::int64_t{recipient.next_s} * 1000);
     const base::WallTime notice = retry.delay_notice_at(entry.arrival());
     // What was due and could not be told goes with the next attempt.
-    const bool waits =
-        retry.tells_of_delay() && !recipient.delay_told && notice > shard_.wall_now();
+    const bool waits = retry.tells_of_delay() && !recipient.delay_told && notice > now &&
+                       next - now <= wait_most(retry);
     return waits ? std::min(recipient.next_s, seconds_of(notice)) : recipient.next_s;
 }
 
@@ -139,8 +151,8 @@ void Scheduler::defer(Entry& entry, Seconds due_s) {
     entry.due_s = due_s;
     const base::WallTime due = base::wall_from_unix_ms(std::int64_t{due_s} * 1000);
     // A clock that was set back since the time was written makes nobody wait longer than one wait.
-    const base::Duration wait = std::min(
-        due - shard_.wall_now(), site_of(entry).retry().longest_wait() + std::chrono::seconds(1));
+    const base::Duration wait =
+        std::min(due - shard_.wall_now(), wait_most(site_of(entry).retry()));
     if (wait <= base::Duration::zero()) {
         make_ready(entry);
         return;

@@ -221,7 +221,7 @@ TEST(Dsn, ToAnAsciiAddressItIsSevenBit) {
     EXPECT_FALSE(facts.has_8bit);
     EXPECT_NE(out.find("charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"),
               std::string::npos);
-    EXPECT_NE(out.find("message/global-headers\r\n"), std::string::npos);
+    EXPECT_NE(out.find("text/rfc822-headers; charset=utf-8\r\n"), std::string::npos);
     EXPECT_NE(out.find("Subject: gr=C3=BC=C3=9F\r\n"), std::string::npos);
     EXPECT_NE(out.find("Final-Recipient: utf-8; jos\\x{E9}@dst.test\r\n"), std::string::npos);
 }
@@ -243,6 +243,7 @@ TEST(Dsn, ToAnotherAddressItIsUtf8) {
     EXPECT_NE(out.find("Content-Type: message/global-delivery-status\r\n"), std::string::npos);
     EXPECT_NE(out.find("Original-Recipient: utf-8; \xc3\xa9@x\r\n"), std::string::npos);
     EXPECT_NE(out.find("Final-Recipient: utf-8; jos\xc3\xa9@dst.test\r\n"), std::string::npos);
+    EXPECT_NE(out.find("Content-Type: message/global-headers\r\n"), std::string::npos);
     EXPECT_NE(out.find("Subject: gr\xc3\xbc\xc3\x9f\r\n"), std::string::npos);
 }
 

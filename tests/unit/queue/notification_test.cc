@@ -128,6 +128,20 @@ TEST_F(NotificationTest, DelayIsToldWhileTheNextHopIsAwayTo) {
     EXPECT_EQ(count(Status::delayed), 5U);
 }
 
+// A find of the simulator: word of a delay that lay in the future again kept the attempt from
+// coming.
+TEST_F(NotificationTest, AClockSetBackHoldsUpNoAttempt) {
+    answer_recipients("450 4.2.0 later\r\n");
+    relay_.start();
+    relay_.submit_now({});
+    relay_.run_for(seconds(1));
+    ASSERT_EQ(relay_.log().attempts.size(), 1U);
+    world_.step_wall(-hours(12));
+    server_.reply = nullptr;
+    ASSERT_TRUE(relay_.drain(minutes(25)));
+    EXPECT_EQ(count(Status::sent), 1U);
+}
+
 TEST_F(NotificationTest, HandedOnIsToldWhereTheNextHopWillNot) {
     relay_.start();
     relay_.submit_now({.notify = {Notify::kSuccess}});

@@ -278,8 +278,8 @@ TEST(CommandParser, LineLimits) {
         const std::string begin = "MAIL FROM:<a@b> ";
         return begin + std::string(line_size - 2 - begin.size() - 8, ' ') + "SMTPUTF8";
     };
-    EXPECT_EQ(refusal(mail(512 + 26 + 17 + 10)), "");
-    EXPECT_EQ(refusal(mail(512 + 26 + 17 + 10 + 1)), "500 5.5.2");
+    EXPECT_EQ(refusal(mail(512 + 26 + 17 + 10 + 9 + 107)), "");
+    EXPECT_EQ(refusal(mail(512 + 26 + 17 + 10 + 9 + 107 + 1)), "500 5.5.2");
 }
 
 TEST(CommandParser, PathLimits) {
