@@ -24,6 +24,14 @@ std::string joined(const Items& items, Print print) {
     return text.empty() ? "none" : text;
 }
 
+std::string retry_text(const RetryConfig& retry) {
+    if (!retry.waits.empty()) {
+        return joined(retry.waits, print_duration);
+    }
+    return fmt::format("{}, growing {}-fold up to {}", print_duration(retry.growth.first),
+                       retry.growth.growth, print_duration(retry.growth.cap));
+}
+
 }  // namespace
 
 std::string summary(const Config& config, bool is_root) {
@@ -39,8 +47,7 @@ std::string summary(const Config& config, bool is_root) {
     text += fmt::format("  relays    from {}\n", joined(config.relay.networks, print));
     text += fmt::format("            to   {}\n", joined(config.relay.domains, print));
     text += fmt::format("  route     {}\n", joined(config.routes.front().hosts, print));
-    text += fmt::format("  retry     {}; expires after {}\n",
-                        joined(config.queue.retry, print_duration),
+    text += fmt::format("  retry     {}; expires after {}\n", retry_text(config.queue.retry),
                         print_duration(config.queue.expire));
     return text;
 }

@@ -7,12 +7,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/time.h"
 #include "net/network.h"
+#include "queue/retry_policy.h"
 
 namespace app {
 
@@ -57,18 +59,29 @@ struct RelayConfig {
     friend bool operator==(const RelayConfig&, const RelayConfig&) = default;
 };
 
+// Either is used: waits after the first, second, … attempt that deferred a recipient, of which the
+// last one repeats; or, where there are none, waits that grow.
+struct RetryConfig {
+    std::vector<base::Duration> waits;
+    queue::RetryGrowth growth;
+    friend bool operator==(const RetryConfig&, const RetryConfig&) = default;
+};
+
 struct QueueConfig {
-    // Waits after the first, second, … attempt that deferred a recipient; the last one repeats.
-    std::vector<base::Duration> retry = {std::chrono::minutes(1), std::chrono::minutes(5),
-                                         std::chrono::minutes(15), std::chrono::minutes(30),
-                                         std::chrono::hours(1)};
+    RetryConfig retry;
     base::Duration expire = std::chrono::hours(5 * 24);
+    base::Duration delay_notice = std::chrono::hours(4);  // zero: none
+    std::string double_bounce_to;                         // "": nobody
     friend bool operator==(const QueueConfig&, const QueueConfig&) = default;
 };
 
 struct RouteConfig {
     std::vector<HostPort> hosts;     // in order of preference; a name still has to be resolved
     std::uint32_t connections = 20;  // to its hosts at once, from the whole server
+    // Instead of the queue's.
+    std::optional<RetryConfig> retry = std::nullopt;
+    std::optional<base::Duration> expire = std::nullopt;
+    std::optional<base::Duration> delay_notice = std::nullopt;
     friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
 };
 
@@ -79,6 +92,10 @@ struct LimitsConfig {
     std::uint64_t message_size_bytes = std::uint64_t{100} << 20U;
     std::uint32_t recipients = 1000;  // per transaction
     std::uint32_t errors = 20;        // bad commands per session, until 421
+    std::uint32_t hops = 50;          // Received fields, until 554
+    std::uint64_t returned_size_bytes = 50'000;
+    std::uint32_t notifications = 1000;            // per shard and minute
+    std::uint32_t notifications_per_domain = 100;  // … to one domain
     base::Duration commit_delay = std::chrono::milliseconds(1);
     friend bool operator==(const LimitsConfig&, const LimitsConfig&) = default;
 };

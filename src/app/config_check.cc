@@ -121,31 +121,61 @@ void check_relay(const Config& config, ConfigReport& report) {
     }
 }
 
-void check_queue(const Config& config, ConfigReport& report) {
-    if (!report.clean("queue.retry")) {
+void check_waits(const std::vector<base::Duration>& waits, const std::string& path,
+                 ConfigReport& report) {
+    for (std::size_t i = 1; i < waits.size(); ++i) {
+        if (waits[i] < waits[i - 1]) {
+            report.warning_about(
+                indexed(path, i, ""),
+                "\"" + print_duration(waits[i]) + "\" is shorter than the wait before it, \"" +
+                    print_duration(waits[i - 1]) + "\"; a busy next hop wants growing waits");
+            break;
+        }
+    }
+}
+
+// What holds in the end for `section` ("queue", "route[0]"); a key that it lacks is the queue's.
+void check_times(const RetryConfig& retry, base::Duration expire, base::Duration delay_notice,
+                 const std::string& section, ConfigReport& report) {
+    const auto path_of = [&](const std::string& key) {
+        return report.given(section + key) ? section + key : "queue" + key;
+    };
+    const std::string retry_path = path_of(".retry");
+    const std::string expire_path = path_of(".expire");
+    const std::string notice_path = path_of(".delay_notice");
+    if (!report.clean(retry_path) || !report.clean(expire_path)) {
         return;
     }
-    const auto& retry = config.queue.retry;
-    if (retry.empty()) {
-        report.error_about("queue.retry", "is empty; write at least one wait, such as [\"5m\"]");
-        return;
-    }
-    if (!report.clean("queue.expire")) {
-        return;
-    }
-    if (config.queue.expire < retry.front()) {
-        report.error_about(report.given("queue.expire") ? "queue.expire" : "queue.retry",
-                           "mail would expire (" + print_duration(config.queue.expire) +
-                               ") before its first retry (" + print_duration(retry.front()) +
+    const base::Duration first = retry.waits.empty() ? retry.growth.first : retry.waits.front();
+    if (expire < first) {
+        report.error_about(report.given(expire_path) ? expire_path : retry_path,
+                           "mail would expire (" + print_duration(expire) +
+                               ") before its first retry (" + print_duration(first) +
                                "); make expire longer or the first retry shorter");
     }
-    for (std::size_t i = 1; i < retry.size(); ++i) {
-        if (retry[i] < retry[i - 1]) {
-            report.warning_about(
-                indexed("queue.retry", i, ""),
-                "\"" + print_duration(retry[i]) + "\" is shorter than the wait before it, \"" +
-                    print_duration(retry[i - 1]) + "\"; a busy next hop wants growing waits");
-            break;
+    if (report.given(notice_path) && report.clean(notice_path) && delay_notice >= expire) {
+        report.warning_about(notice_path, "mail expires (" + print_duration(expire) +
+                                              ") before its sender would be told of a delay (" +
+                                              print_duration(delay_notice) +
+                                              "); he hears of the failure alone");
+    }
+}
+
+void check_queue(const Config& config, ConfigReport& report) {
+    const QueueConfig& queue = config.queue;
+    if (report.clean("queue.retry")) {
+        check_waits(queue.retry.waits, "queue.retry", report);
+    }
+    check_times(queue.retry, queue.expire, queue.delay_notice, "queue", report);
+    for (std::size_t i = 0; i < config.routes.size(); ++i) {
+        const RouteConfig& route = config.routes[i];
+        const std::string section = indexed("route", i, "");
+        if (route.retry && report.clean(section + ".retry")) {
+            check_waits(route.retry->waits, section + ".retry", report);
+        }
+        if (route.retry || route.expire || route.delay_notice) {
+            check_times(route.retry.value_or(queue.retry), route.expire.value_or(queue.expire),
+                        route.delay_notice.value_or(queue.delay_notice), section, report);
         }
     }
 }

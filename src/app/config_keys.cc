@@ -181,16 +181,33 @@ std::span<const KeySpec> relay_keys() {
 
 std::span<const KeySpec> queue_keys() {
     static const auto keys = std::to_array<KeySpec>({
-        key<ListType<DurationType<kSecond, 7 * kDay>>, &QueueConfig::retry>(
+        key<RetryType, &QueueConfig::retry>(
             {.name = "retry",
-             .description = "How long a deferred recipient waits after the first attempt, the "
-                            "second, and so on. The "
-                            "last one repeats.",
-             .example = R"(["5s", "30s", "5m"])"}),
+             .description =
+                 "How long a deferred recipient waits after the first attempt, the second, and so "
+                 "on. A list says it outright; the last one repeats. A table says how it grows: "
+                 "from `first`, each wait `growth` times the one before, up to `cap`; to each, a "
+                 "share of up to `jitter` is added by chance, so that mail which was deferred "
+                 "together is not tried together again. What a table leaves out is as in the "
+                 "default.",
+             .example = R"(["5m", "15m", "1h"])"}),
         key<DurationType<kSecond, 365 * kDay>, &QueueConfig::expire>(
             {.name = "expire",
              .description = "How long after its arrival a message is given up and its sender told.",
              .example = R"("5d")"}),
+        key<DurationType<0, 365 * kDay>, &QueueConfig::delay_notice>(
+            {.name = "delay_notice",
+             .description =
+                 "How long after its arrival the sender of a message that still waits is told so, "
+                 "once for each recipient (Postfix: `delay_warning_time`). `\"0s\"`: never.",
+             .example = R"("4h")"}),
+        key<MailboxType, &QueueConfig::double_bounce_to>(
+            {.name = "double_bounce_to",
+             .description =
+                 "Who is told when mail without a sender fails, mostly a notification that nobody "
+                 "takes (Postfix: `2bounce_notice_recipient`). When such word fails itself, or "
+                 "where this is empty, a line in the log is all.",
+             .example = R"("postmaster@example.com")"}),
     });
     return keys;
 }
@@ -211,6 +228,22 @@ std::span<const KeySpec> route_keys() {
                             "the whole server. The "
                             "shards divide them among themselves, and each has at least one.",
              .example = "20"}),
+        key<OptionalType<RetryType>, &RouteConfig::retry>(
+            {.name = "retry",
+             .description = "As [queue.retry](#queueretry), for mail that goes this way.",
+             .example = R"({ first = "1m", growth = 2, cap = "1h", jitter = 0.2 })",
+             .default_text = "that of `[queue]`"}),
+        key<OptionalType<DurationType<kSecond, 365 * kDay>>, &RouteConfig::expire>(
+            {.name = "expire",
+             .description = "As [queue.expire](#queueexpire), for mail that goes this way.",
+             .example = R"("1d")",
+             .default_text = "that of `[queue]`"}),
+        key<OptionalType<DurationType<0, 365 * kDay>>, &RouteConfig::delay_notice>(
+            {.name = "delay_notice",
+             .description =
+                 "As [queue.delay_notice](#queuedelay_notice), for mail that goes this way.",
+             .example = R"("30m")",
+             .default_text = "that of `[queue]`"}),
     });
     return keys;
 }
@@ -240,6 +273,28 @@ std::span<const KeySpec> limits_keys() {
                             "accepted between them, a session is closed with 421 (Postfix: "
                             "`smtpd_hard_error_limit`).",
              .example = "20"}),
+        key<CountType<1, 1000>, &LimitsConfig::hops>(
+            {.name = "hops",
+             .description = "A message with so many `Received` fields goes round in a loop, and is "
+                            "refused with 554 5.4.6 (Postfix: `hopcount_limit`).",
+             .example = "50"}),
+        key<SizeType<0, 64 * kMiB>, &LimitsConfig::returned_size_bytes>(
+            {.name = "returned_size",
+             .description = "The largest message that comes back whole with word of its failure, "
+                            "where the sender asked for that (`RET=FULL`). Of larger ones, and "
+                            "where he did not ask, the header comes back (Postfix: "
+                            "`bounce_size_limit`).",
+             .example = R"("50KB")"}),
+        key<CountType<1, 1'000'000>, &LimitsConfig::notifications>(
+            {.name = "notifications",
+             .description = "Most notifications that each shard sends in a minute. Further ones "
+                            "are dropped, with a line in the log: mail with forged senders must "
+                            "not make this server flood those whose names it bears.",
+             .example = "1000"}),
+        key<CountType<1, 1'000'000>, &LimitsConfig::notifications_per_domain>(
+            {.name = "notifications_per_domain",
+             .description = "The same, of those to one domain.",
+             .example = "100"}),
         key<DurationType<0, kSecond>, &LimitsConfig::commit_delay>(
             {.name = "commit_delay",
              .description = "How long a finished message waits for others that are about to "
@@ -288,7 +343,7 @@ std::span<const SectionSpec> config_sections() {
          .keys = relay_keys(),
          .enter = [](Config& config) -> void* { return &config.relay; }},
         {.name = "queue",
-         .description = "How long mail is tried for.",
+         .description = "How long mail is tried for, and who hears of it.",
          .keys = queue_keys(),
          .enter = [](Config& config) -> void* { return &config.queue; }},
         {.name = "route",

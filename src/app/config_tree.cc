@@ -42,9 +42,11 @@ TomlNode convert(const toml::node& node) {
         case toml::node_type::integer:
             result.kind = TomlNode::Kind::integer;
             result.integer = node.as_integer()->get();
+            result.real = static_cast<double>(result.integer);
             break;
         case toml::node_type::floating_point:
             result.kind = TomlNode::Kind::real;
+            result.real = node.as_floating_point()->get();
             break;
         case toml::node_type::boolean:
             result.kind = TomlNode::Kind::boolean;

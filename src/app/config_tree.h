@@ -35,6 +35,7 @@ struct TomlNode {
     Position at;
     std::string text;                // of a text, UTF-8
     std::int64_t integer = 0;        // of an integer
+    double real = 0;                 // of a real, and of an integer
     std::vector<TomlNode> items;     // of a list
     std::vector<TomlEntry> entries;  // of a table, in the document's order
 };

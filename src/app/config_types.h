@@ -2,9 +2,11 @@
 // and described.
 //
 // A type is a struct with Value, kName, values(), read() and print(). read() reports every fault it
-// finds and leaves the value alone where there is one. Only config_keys.cc includes this.
+// finds and leaves the value alone where there is one. Only config_keys.cc and config_retry.cc
+// include this.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -252,6 +254,35 @@ struct ListType {
         }
         return text + "]";
     }
+};
+
+// A list of waits, or a table of how they grow (RetryConfig).
+struct RetryType {
+    using Value = RetryConfig;
+    static constexpr std::string_view kName = "list of durations, or a table";
+    static std::string values();
+    static void read(const TomlNode& node, Value& value, ConfigReport& report);
+    static std::string print(const Value& value);
+};
+
+// A mailbox such as "postmaster@example.com", or "" for none.
+struct MailboxType : TextType<std::string, parse_mailbox_or_none, print_text> {
+    static constexpr std::string_view kName = "mail address";
+    static constexpr std::string_view values() { return "`local@domain`, or empty"; }
+};
+
+// What may be left out; then another section's value holds.
+template <typename Type>
+struct OptionalType {
+    using Value = std::optional<typename Type::Value>;
+    static constexpr std::string_view kName = Type::kName;
+    static std::string values() { return std::string(Type::values()); }
+    static void read(const TomlNode& node, Value& value, ConfigReport& report) {
+        typename Type::Value one{};
+        Type::read(node, one, report);
+        value = std::move(one);
+    }
+    static std::string print(const Value& value) { return value ? Type::print(*value) : ""; }
 };
 
 }  // namespace app

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <optional>
 
@@ -11,6 +12,7 @@
 
 #include "app/suggest.h"
 #include "base/bytes.h"
+#include "mail/path.h"
 
 namespace app {
 namespace {
@@ -340,6 +342,19 @@ Result<DomainPattern> parse_domain_pattern(std::string_view text) {
         return std::unexpected(name.error());
     }
     return DomainPattern{.domain = std::move(*name), .subdomains = subdomains};
+}
+
+Result<std::string> parse_mailbox_or_none(std::string_view text) {
+    if (text.empty()) {
+        return std::string();
+    }
+    const auto path = mail::parse_mailbox(text, mail::PathLimits{});
+    if (!path || path->domain.empty()) {
+        return base::fail(EINVAL, shown(text) +
+                                      " is not a mail address; write one such as "
+                                      "\"postmaster@example.com\", or \"\" for none");
+    }
+    return std::string(text);
 }
 
 Result<std::string> parse_path(std::string_view text) {

@@ -34,6 +34,9 @@ namespace app {
 // "example.com", "*.example.com", and Postfix's ".example.com" for the latter.
 [[nodiscard]] base::Result<DomainPattern> parse_domain_pattern(std::string_view text);
 
+// "local@domain", or "" for none.
+[[nodiscard]] base::Result<std::string> parse_mailbox_or_none(std::string_view text);
+
 // A file name: not empty, no control characters.
 [[nodiscard]] base::Result<std::string> parse_path(std::string_view text);
 

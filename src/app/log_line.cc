@@ -133,6 +133,8 @@ std::string_view name_of(mail::AttemptEvent::Status status) {
             return "sent";
         case Status::deferred:
             return "deferred";
+        case Status::delayed:
+            return "delayed";
         case Status::bounced:
             return "bounced";
         case Status::expired:
@@ -223,7 +225,8 @@ void put_fields(Line& line, const mail::AttemptEvent& event) {
     line.number("size", event.size_bytes);
     put_tls(line, event.tls);
     line.number("attempts", event.attempts);
-    if (event.status == mail::AttemptEvent::Status::deferred) {
+    if (event.status == mail::AttemptEvent::Status::deferred ||
+        event.status == mail::AttemptEvent::Status::delayed) {
         line.seconds("next", event.next_attempt);
     }
     if (event.possible_duplicate) {

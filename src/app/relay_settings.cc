@@ -64,11 +64,22 @@ base::Result<std::vector<smtp::Target>> targets_of(const HostPort& host) {
     return targets;
 }
 
+queue::RetryPolicy policy_of(const RetryConfig& retry, base::Duration expire,
+                             base::Duration delay_notice) {
+    return retry.waits.empty() ? queue::RetryPolicy::growing(retry.growth, expire, delay_notice)
+                               : queue::RetryPolicy(retry.waits, expire, delay_notice);
+}
+
 base::Result<std::vector<queue::Route>> routes_of(const Config& config) {
     std::vector<queue::Route> routes;
     for (const RouteConfig& route : config.routes) {
         queue::Route made;
         made.connections_max = route.connections;
+        if (route.retry || route.expire || route.delay_notice) {
+            made.retry = policy_of(route.retry.value_or(config.queue.retry),
+                                   route.expire.value_or(config.queue.expire),
+                                   route.delay_notice.value_or(config.queue.delay_notice));
+        }
         for (const HostPort& host : route.hosts) {
             auto targets = targets_of(host);
             if (!targets) {
@@ -118,6 +129,7 @@ base::Result<RelaySettings> RelaySettings::from(const Config& config, std::uint3
     limits.message_bytes_max = config.limits.message_size_bytes;
     limits.recipients_max = config.limits.recipients;
     limits.errors_max = config.limits.errors;
+    limits.hops_max = config.limits.hops;
 
     for (const ListenerConfig& listener : config.listeners) {
         auto address = io::SocketAddress::parse(to_text(listener.address));
@@ -134,7 +146,12 @@ base::Result<RelaySettings> RelaySettings::from(const Config& config, std::uint3
 
     settings.queue.hostname = config.hostname;
     settings.queue.routes = std::move(*routes);
-    settings.queue.retry = queue::RetryPolicy(config.queue.retry, config.queue.expire);
+    settings.queue.retry =
+        policy_of(config.queue.retry, config.queue.expire, config.queue.delay_notice);
+    settings.queue.double_bounce_to = config.queue.double_bounce_to;
+    settings.queue.returned_bytes_max = config.limits.returned_size_bytes;
+    settings.queue.notifications_max = config.limits.notifications;
+    settings.queue.notifications_per_domain_max = config.limits.notifications_per_domain;
     settings.queue.smtp = limits;
 
     settings.store.spool = config.spool;

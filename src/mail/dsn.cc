@@ -1,11 +1,15 @@
 #include "mail/dsn.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "mail/date.h"
+#include "mail/dsn_parameters.h"
 #include "mail/field_name.h"
+#include "mail/quoted_printable.h"
 #include "mail/text.h"
 #include "mail/trace.h"
 
@@ -13,6 +17,62 @@ namespace mail {
 namespace {
 
 constexpr std::size_t kLineBytesMax = 998;  // RFC 5322 §2.1.1
+
+// What each kind says.
+struct Words {
+    std::string_view subject;
+    std::string_view text;
+    std::string_view action;
+    std::uint8_t klass;  // of its status codes
+};
+constexpr Words kFailed{
+    .subject = "Undelivered mail returned to sender",
+    .text =
+        "Your message could not be delivered to the recipients named below.\r\n"
+        "The reason for each of them follows; after it come the technical details\r\n",
+    .action = "failed",
+    .klass = 5};
+constexpr Words kDelayed{
+    .subject = "Delayed mail (still being tried)",
+    .text =
+        "Your message has not yet been delivered to the recipients named below.\r\n"
+        "You need not send it again: it is tried for some time more, and you will\r\n"
+        "be told if that fails. After this come the technical details\r\n",
+    .action = "delayed",
+    .klass = 4};
+constexpr Words kRelayed{
+    .subject = "Mail handed on",
+    .text =
+        "Your message was handed to the mail systems that serve the recipients named\r\n"
+        "below. Those do not report deliveries, so you will hear no more, unless one\r\n"
+        "fails. After this come the technical details\r\n",
+    .action = "relayed",
+    .klass = 2};
+constexpr Words kToPostmaster{
+    .subject = "Undelivered notification",
+    .text =
+        "A message without a sender to tell, mostly itself a notification, could not be\r\n"
+        "delivered to the recipients named below, and is given up. The reason for each\r\n"
+        "of them follows; after it come the technical details\r\n",
+    .action = "failed",
+    .klass = 5};
+
+const Words& words_of(const Dsn& dsn) {
+    switch (dsn.kind) {
+        case DsnKind::failed:
+            return dsn.to_postmaster ? kToPostmaster : kFailed;
+        case DsnKind::delayed:
+            return kDelayed;
+        case DsnKind::relayed:
+            return kRelayed;
+    }
+    RP_PANIC("no such DsnKind");
+}
+
+// RFC 6533's types, with UTF-8 as it is.
+bool is_global(const Dsn& dsn) {
+    return !is_ascii(dsn.sender);
+}
 
 void append_line(std::string& out, std::string_view name, std::string_view value) {
     out.append(name);
@@ -26,35 +86,59 @@ void append_foreign(std::string& out, std::string_view name, std::string_view va
     out.append("\r\n");
 }
 
-// A path in the address type it needs: "rfc822; …", or RFC 6533's "utf-8; …" in its ASCII form
-// (utf-8-addr-xtext).
-void append_typed_address(std::string& out, std::string_view path) {
+void append_quoted(std::string& out, std::string_view text) {
+    QuotedPrintable quoted;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find("\r\n"), text.size());
+        quoted.append(out, text.substr(0, end));
+        quoted.end_line(out);
+        text.remove_prefix(std::min(end + 2, text.size()));
+    }
+}
+
+// The end of a part's header, and its content, encoded where it has to be.
+void append_body(std::string& out, const Dsn& dsn, std::string_view body) {
+    if (is_ascii(body)) {
+        out.append("\r\n").append(body);
+    } else if (is_global(dsn)) {
+        out.append("Content-Transfer-Encoding: 8bit\r\n\r\n").append(body);
+    } else {
+        out.append("Content-Transfer-Encoding: quoted-printable\r\n\r\n");
+        append_quoted(out, body);
+    }
+}
+
+// A path in the address type that it needs.
+void append_typed_address(std::string& out, const Dsn& dsn, std::string_view path) {
     if (is_ascii(path)) {
         out.append("rfc822; ");
         append_printable_ascii(out, path, path.size());
         return;
     }
     out.append("utf-8; ");
-    while (!path.empty()) {
-        const std::size_t size = std::max<std::size_t>(utf8_sequence(path), 1);
-        const auto lead = static_cast<unsigned char>(path[0]);
-        if (size == 1 && lead > 32 && lead < 127 && lead != '\\' && lead != '+' && lead != '=') {
-            out.push_back(path[0]);
-        } else {
-            unsigned point = size == 1 ? lead : lead & (0xffU >> (size + 1));
-            for (const char c : path.substr(1, size - 1)) {
-                point = point << 6U | (static_cast<unsigned char>(c) & 0x3fU);
-            }
-            char digits[8];
-            char* const end = std::to_chars(digits, digits + sizeof digits, point, 16).ptr;
-            std::for_each(digits, end,
-                          [](char& c) { c = c >= 'a' ? static_cast<char>(c - 32) : c; });
-            out.append("\\x{");
-            out.append(digits, end);
-            out.push_back('}');
-        }
-        path.remove_prefix(size);
+    if (is_global(dsn)) {
+        append_printable(out, path, path.size());
+    } else {
+        append_utf8_xtext(out, path, true);
     }
+}
+
+// RFC 3461 §6.3: as ORCPT gave it, decoded.
+void append_original_recipient(std::string& out, const Dsn& dsn, std::string_view typed) {
+    const std::size_t semicolon = std::min(typed.find(';'), typed.size());
+    const std::string_view type = typed.substr(0, semicolon);
+    const std::string_view address = typed.substr(std::min(semicolon + 1, typed.size()));
+    out.append("Original-Recipient: ");
+    append_printable_ascii(out, type, type.size());
+    out.append("; ");
+    if (!base::equal_ignoring_case(type, "utf-8")) {
+        append_xtext_decoded(out, address);
+    } else if (is_global(dsn)) {
+        append_utf8_decoded(out, address);
+    } else {
+        append_utf8_xtext(out, address, false);
+    }
+    out.append("\r\n");
 }
 
 // RFC 3464 §2.1.2: "dns" is a domain, or an address literal; ports have no place in it.
@@ -69,20 +153,15 @@ void append_mta_name(std::string& out, std::string_view host) {
     }
 }
 
-EnhancedStatus failure_status(const DsnRecipient& recipient) {
-    return recipient.status.klass == 5 ? recipient.status : EnhancedStatus{5, 0, 0};
-}
-
-void append_text(std::string& out, const Dsn& dsn) {
+void append_text(std::string& out, const Dsn& dsn, bool whole) {
     out.append("This is the mail system at ");
     append_line(out, dsn.hostname, ".");
-    out.append(
-        "\r\nYour message could not be delivered to the recipients named below.\r\n"
-        "The reason for each of them follows; after it come the technical details\r\n"
-        "and the header of your message.\r\n");
+    out.append("\r\n").append(words_of(dsn).text);
+    const std::string_view whose = dsn.to_postmaster ? "that message" : "your message";
+    out.append(whole ? "and " : "and the header of ").append(whose).append(".\r\n");
     for (const DsnRecipient& recipient : dsn.recipients) {
         out.append("\r\n<");
-        append_printable_ascii(out, recipient.path, recipient.path.size());
+        append_printable(out, recipient.path, recipient.path.size());
         out.append(">\r\n");
         if (!recipient.explanation.empty()) {
             append_foreign(out, "    ", recipient.explanation);
@@ -94,101 +173,229 @@ void append_text(std::string& out, const Dsn& dsn) {
             append_foreign(out, "    said: ", recipient.reply);
         }
     }
+    if (dsn.kind == DsnKind::delayed) {
+        out.append("\r\nIt is tried until ");
+        append_date(out, dsn.retry_until);
+        out.append(".\r\n");
+    }
 }
 
-// RFC 3464 §2.2, §2.3.
+// RFC 3464 §2.3.
+void append_recipient_fields(std::string& out, const Dsn& dsn, const DsnRecipient& recipient) {
+    const Words& words = words_of(dsn);
+    out.append("\r\n");
+    if (!recipient.original_recipient.empty()) {
+        append_original_recipient(out, dsn, recipient.original_recipient);
+    }
+    out.append("Final-Recipient: ");
+    append_typed_address(out, dsn, recipient.path);
+    append_line(out, "\r\nAction: ", words.action);
+    out.append("Status: ");
+    append_status(out, recipient.status.klass == words.klass ? recipient.status
+                                                             : EnhancedStatus{words.klass, 0, 0});
+    out.append("\r\n");
+    if (!recipient.remote_host.empty()) {
+        out.append("Remote-MTA: dns; ");
+        append_mta_name(out, recipient.remote_host);
+        out.append("\r\n");
+    }
+    if (!recipient.reply.empty()) {
+        append_foreign(out, "Diagnostic-Code: smtp; ", recipient.reply);
+    }
+    if (recipient.last_attempt != base::WallTime()) {
+        out.append("Last-Attempt-Date: ");
+        append_date(out, recipient.last_attempt);
+        out.append("\r\n");
+    }
+    if (dsn.kind == DsnKind::delayed) {
+        out.append("Will-Retry-Until: ");
+        append_date(out, dsn.retry_until);
+        out.append("\r\n");
+    }
+}
+
+// RFC 3464 §2.2.
 void append_status_fields(std::string& out, const Dsn& dsn) {
+    if (!dsn.envelope_id.empty()) {
+        out.append("Original-Envelope-Id: ");
+        append_xtext_decoded(out, dsn.envelope_id);
+        out.append("\r\n");
+    }
     append_line(out, "Reporting-MTA: dns; ", dsn.hostname);
     append_line(out, "X-Ringpost-Queue-ID: ", view(dsn.original_id.text()));
     out.append("Arrival-Date: ");
     append_date(out, dsn.original_received);
     out.append("\r\n");
     for (const DsnRecipient& recipient : dsn.recipients) {
-        out.append("\r\nFinal-Recipient: ");
-        append_typed_address(out, recipient.path);
-        out.append("\r\nAction: failed\r\nStatus: ");
-        append_status(out, failure_status(recipient));
-        out.append("\r\n");
-        if (!recipient.remote_host.empty()) {
-            out.append("Remote-MTA: dns; ");
-            append_mta_name(out, recipient.remote_host);
-            out.append("\r\n");
+        append_recipient_fields(out, dsn, recipient);
+    }
+}
+
+// Lines of the original's header, one at a time; false at its end.
+class HeaderLines {
+  public:
+    explicit HeaderLines(const Dsn& dsn)
+        : left_(dsn.original_header), dot_stuffed_(dsn.original_dot_stuffed) {}
+
+    [[nodiscard]] bool next() {
+        while (!left_.empty()) {
+            const std::size_t end = std::min(left_.find('\n'), left_.size());
+            line_ = left_.substr(0, end);
+            left_.remove_prefix(std::min(end + 1, left_.size()));
+            if (line_.ends_with('\r')) {
+                line_.remove_suffix(1);
+            }
+            if (dot_stuffed_ && line_.starts_with('.')) {
+                line_.remove_prefix(1);  // what we added ourselves has no such line
+            }
+            if (!is_mbox_line(line_)) {
+                line_ = line_.substr(0, kLineBytesMax);
+                return continues() || !field_name(line_).empty();
+            }
         }
-        if (!recipient.reply.empty()) {
-            append_foreign(out, "Diagnostic-Code: smtp; ", recipient.reply);
+        return false;
+    }
+    [[nodiscard]] std::string_view line() const { return line_; }
+    [[nodiscard]] bool continues() const {
+        return line_.starts_with(' ') || line_.starts_with('\t');
+    }
+
+  private:
+    std::string_view left_;
+    std::string_view line_;
+    bool dot_stuffed_;
+};
+
+// The fields, to the end of the section or of what there is room for. Those that begin with "--"
+// nobody misses, but they could be taken for the delimiter.
+void append_header(std::string& out, const Dsn& dsn) {
+    const std::size_t limit = out.size() + Dsn::kHeaderBytesMax;
+    bool quoted = false;  // the last field
+    for (HeaderLines lines(dsn); lines.next();) {
+        const std::string_view line = lines.line();
+        if (out.size() + line.size() + 2 > limit) {
+            return;
+        }
+        quoted = lines.continues() ? quoted : !line.starts_with("--");
+        if (quoted) {
+            append_printable(out, line, line.size());
+            out.append("\r\n");
         }
     }
 }
 
-// The fields, to the end of the section or of what there is room for. Those that begin with "--"
-// nobody misses, but they could be taken for the delimiter.
-void append_header(std::string& out, std::string_view header, bool dot_stuffed) {
-    const std::size_t limit = out.size() + Dsn::kHeaderBytesMax;
-    bool quoted = false;  // the last field
-    while (!header.empty()) {
-        const std::size_t end = std::min(header.find('\n'), header.size());
-        std::string_view line = header.substr(0, end);
-        header.remove_prefix(std::min(end + 1, header.size()));
-        if (line.ends_with('\r')) {
-            line.remove_suffix(1);
+// "<…>" of the original's Message-ID, folded or not; "" where it has none that could stand in ours.
+std::string original_message_id(const Dsn& dsn) {
+    constexpr std::size_t kBytesMax = 900;  // what is left of a line
+    std::string value;
+    bool inside = false;
+    for (HeaderLines lines(dsn); lines.next();) {
+        if (!lines.continues()) {
+            if (inside) {
+                break;
+            }
+            inside = base::equal_ignoring_case(field_name(lines.line()), "Message-ID");
         }
-        if (dot_stuffed && line.starts_with('.')) {
-            line.remove_prefix(1);  // what we added ourselves has no such line
-        }
-        if (is_mbox_line(line)) {
-            continue;
-        }
-        line = line.substr(0, kLineBytesMax);
-        const bool continues = line.starts_with(' ') || line.starts_with('\t');
-        if ((!continues && field_name(line).empty()) || out.size() + line.size() + 2 > limit) {
-            return;
-        }
-        quoted = continues ? quoted : !line.starts_with("--");
-        if (quoted) {
-            append_printable_ascii(out, line, line.size());
-            out.append("\r\n");
+        if (inside && value.size() < 2 * kLineBytesMax) {
+            value.append(lines.line());
         }
     }
+    const std::size_t begin = value.find('<');
+    const std::size_t end = value.find('>', std::min(begin, value.size()));
+    if (end == std::string::npos || end - begin > kBytesMax) {
+        return {};
+    }
+    value = value.substr(begin, end + 1 - begin);
+    const bool good = std::ranges::all_of(value, [](char c) { return c > ' ' && c < 0x7f; });
+    return good ? value : std::string();
+}
+
+std::string boundary_of(const Dsn& dsn) {
+    std::string boundary = "=_ringpost_";
+    boundary.append(view(dsn.id.text()));
+    if (dsn.nonce != 0) {
+        std::array<char, 16> digits{};
+        char* const end =
+            std::to_chars(digits.data(), digits.data() + digits.size(), dsn.nonce, 16).ptr;
+        boundary.append("_").append(digits.data(), end);
+    }
+    return boundary;
+}
+
+void append_top(std::string& out, const Dsn& dsn, std::string_view boundary) {
+    const bool global = is_global(dsn);
+    append_line(out, "From: Mail Delivery System <MAILER-DAEMON@", std::string(dsn.hostname) + ">");
+    append_line(out, "To: <", std::string(dsn.sender) + ">");
+    append_line(out, "Subject: ", words_of(dsn).subject);
+    out.append("Date: ");
+    append_date(out, dsn.now);
+    out.append("\r\nMessage-ID: <");
+    out.append(view(dsn.id.text()));
+    out.push_back('@');
+    append_line(out, dsn.hostname, ">");
+    if (const std::string id = original_message_id(dsn); !id.empty()) {
+        append_line(out, "In-Reply-To: ", id);
+        append_line(out, "References: ", id);
+    }
+    // RFC 3834 §5: our postmaster did not write what this is about.
+    append_line(out, "Auto-Submitted: ", dsn.to_postmaster ? "auto-generated" : "auto-replied");
+    out.append(
+        "MIME-Version: 1.0\r\n"
+        "Content-Type: multipart/report; report-type=");
+    out.append(global ? "global-delivery-status" : "delivery-status");
+    out.append(";\r\n\tboundary=\"").append(boundary).append("\"\r\n");
+}
+
+// The first two parts, and the delimiter of the third.
+void append_report(std::string& out, const Dsn& dsn, bool whole) {
+    RP_ASSERT(!dsn.sender.empty());
+    const std::string boundary = boundary_of(dsn);
+    const std::string delimiter = "\r\n--" + boundary + "\r\n";
+    append_top(out, dsn, boundary);
+    out.append(delimiter);
+    std::string body;
+    append_text(body, dsn, whole);
+    append_line(out, "Content-Type: text/plain; charset=", is_ascii(body) ? "us-ascii" : "utf-8");
+    append_body(out, dsn, body);
+    out.append(delimiter);
+    out.append("Content-Type: message/");
+    out.append(is_global(dsn) ? "global-delivery-status\r\n" : "delivery-status\r\n");
+    body.clear();
+    append_status_fields(body, dsn);
+    append_body(out, dsn, body);
+    out.append(delimiter);
 }
 
 }  // namespace
 
+void append_dsn_begin(std::string& out, const Dsn& dsn, const ContentFacts& original) {
+    RP_ASSERT(!original.has_8bit_header || is_global(dsn));
+    append_report(out, dsn, true);
+    out.append(original.has_8bit_header ? "Content-Type: message/global\r\n"
+                                        : "Content-Type: message/rfc822\r\n");
+    out.append(original.has_8bit ? "Content-Transfer-Encoding: 8bit\r\n\r\n" : "\r\n");
+}
+
+void append_dsn_end(std::string& out, const Dsn& dsn) {
+    out.append("\r\n--").append(boundary_of(dsn)).append("--\r\n");
+}
+
 ContentFacts append_dsn(std::string& out, const Dsn& dsn) {
-    RP_ASSERT(!dsn.sender.empty());
     const std::size_t begin = out.size();
-    const QueueId::Text id = dsn.id.text();
-    const std::string delimiter = "\r\n--=_ringpost_" + std::string(view(id));
-
-    append_line(out, "From: Mail Delivery System <MAILER-DAEMON@", std::string(dsn.hostname) + ">");
-    append_line(out, "To: <", std::string(dsn.sender) + ">");
-    out.append("Subject: Undelivered mail returned to sender\r\nDate: ");
-    append_date(out, dsn.now);
-    out.append("\r\nMessage-ID: <");
-    out.append(view(id));
-    out.push_back('@');
-    append_line(out, dsn.hostname, ">");
-    out.append(
-        "Auto-Submitted: auto-replied\r\n"
-        "MIME-Version: 1.0\r\n"
-        "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"");
-    out.append(delimiter.substr(4));
-    out.append("\"\r\n");
-
-    out.append(delimiter);
-    out.append("\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n");
-    append_text(out, dsn);
-    out.append(delimiter);
-    out.append("\r\nContent-Type: message/delivery-status\r\n\r\n");
-    append_status_fields(out, dsn);
-    out.append(delimiter);
-    out.append("\r\nContent-Type: text/rfc822-headers; charset=us-ascii\r\n\r\n");
-    append_header(out, dsn.original_header, dsn.original_dot_stuffed);
-    out.append(delimiter);
-    out.append("--\r\n");
+    append_report(out, dsn, false);
+    std::string header;
+    append_header(header, dsn);
+    // RFC 6522 §4 has quoted-printable for headers that are not ASCII.
+    out.append(is_ascii(header) ? "Content-Type: text/rfc822-headers; charset=us-ascii\r\n"
+               : is_global(dsn) ? "Content-Type: message/global-headers\r\n"
+                                : "Content-Type: text/rfc822-headers; charset=utf-8\r\n");
+    append_body(out, dsn, header);
+    append_dsn_end(out, dsn);
 
     ContentFacts facts;
     facts.stored_bytes = out.size() - begin;
-    facts.has_8bit = facts.has_8bit_header = !is_ascii(dsn.sender);
+    facts.has_8bit = !is_ascii(std::string_view(out).substr(begin));
+    facts.has_8bit_header = !is_ascii(dsn.sender);
     return facts;
 }
 

@@ -52,8 +52,9 @@ struct AttemptEvent {
     enum class Status : std::uint8_t {
         sent,      // 2xx from the next hop; Postfix's word
         deferred,  // will be tried again
-        bounced,  // 5xx, or refused by our own rules; a DSN follows unless the reverse-path is null
-        expired,  // given up at the end of its time in the queue; a DSN follows likewise
+        delayed,   // waits, and its sender has been told so; no attempt of its own
+        bounced,   // 5xx, or refused by our own rules; a DSN follows where the sender wants one
+        expired,   // given up at the end of its time in the queue; a DSN follows likewise
     };
 
     Status status = Status::sent;

@@ -1,47 +1,136 @@
 #include "queue/bounce.h"
 
-#include "base/assert.h"
-#include "mail/dsn.h"
+#include <algorithm>
+
+#include "base/bytes.h"
 #include "mail/text.h"
+#include "queue/scheduler.h"
 
 namespace queue {
 namespace {
 
+using mail::DsnKind;
+using Verdict = NotificationLimit::Verdict;
+
 constexpr std::string_view kExpired = "The message could not be delivered in the time set for it.";
+
+std::string id_text(mail::QueueId id) {
+    return std::string(mail::view(id.text()));
+}
 
 }  // namespace
 
-Bounce::Bounce(store::Store& store, const Options& options) : store_(store), options_(options) {}
+Bounce::Bounce(Scheduler& scheduler, const RetryPolicy& retry)
+    : scheduler_(scheduler), options_(scheduler.options()), retry_(retry) {}
 
-void Bounce::add(std::uint32_t recipient, store::RecipientStatus status, const mail::Reply& reply,
-                 std::string_view relay) {
-    RP_ASSERT(store::is_final(status) && status != store::RecipientStatus::delivered);
-    if (count_ == failures_.size()) {
-        failures_.emplace_back();
+void Bounce::clear() {
+    for (List& list : lists_) {
+        list.count = 0;
     }
-    Failure& failure = failures_[count_++];
-    failure.recipient = recipient;
-    failure.status = status;
-    failure.reply.code = reply.code;
-    failure.reply.status = reply.status;
-    failure.reply.text.assign(reply.text, 0, store::Outcome::kReplyBytesMax);
-    failure.relay.assign(relay);
 }
 
-rt::Task<bool> Bounce::send(store::Reader& reader, base::WallTime now) {
+void Bounce::add(DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
+                 const mail::Reply& reply, std::string_view relay) {
+    List& list = lists_[static_cast<std::size_t>(kind)];
+    if (list.count == list.fates.size()) {
+        list.fates.emplace_back();
+    }
+    Fate& fate = list.fates[list.count++];
+    fate.recipient = recipient;
+    fate.status = status;
+    fate.reply.code = reply.code;
+    fate.reply.status = reply.status;
+    fate.reply.text.assign(reply.text, 0, store::Outcome::kReplyBytesMax);
+    fate.relay.assign(relay);
+}
+
+rt::Task<bool> Bounce::send(DsnKind kind, store::Reader& reader) {
     const store::StoredMessage& message = reader.message();
-    if (message.envelope.reverse_path().empty()) {
+    choose(kind, message);
+    if (chosen_.empty() || !admitted(message)) {
         co_return true;
     }
-    co_await read_header(reader);
-    incoming_ = store_.begin({.client_address = "", .helo = options_.hostname, .protocol = ""});
-    if (!incoming_) {
-        co_return false;
+    whole_ = may_come_whole(kind, message);
+    if (whole_ && message.facts.has_8bit && mail::is_ascii(to_)) {
+        whole_ = co_await can_be_converted(reader);
     }
-    compose(message, incoming_->id(), now);
-    const bool stored = co_await store_text();
-    incoming_.reset();
-    co_return stored;
+    co_await read_header(reader);
+    Stored stored = co_await store_notification(kind, reader);
+    if (stored == Stored::unreadable) {
+        whole_ = false;
+        stored = co_await store_notification(kind, reader);
+    }
+    co_return stored == Stored::yes;
+}
+
+// Those of whom somebody is to be told, and who.
+void Bounce::choose(DsnKind kind, const store::StoredMessage& message) {
+    chosen_.clear();
+    to_ = message.envelope.reverse_path();
+    to_postmaster_ = to_.empty() && kind == DsnKind::failed;
+    if (to_postmaster_) {
+        to_ = options_.double_bounce_to;
+    }
+    for (const Fate& fate : fates(kind)) {
+        if (kind == DsnKind::failed && !message.envelope.notify(fate.recipient).failure()) {
+            continue;
+        }
+        const std::string_view path = message.envelope.recipient(fate.recipient);
+        if (to_.empty() || (to_postmaster_ && base::equal_ignoring_case(path, to_))) {
+            scheduler_.log().notice(
+                mail::Severity::info,
+                "message " + id_text(message.id) + " to " + std::string(path) +
+                    " has failed, has no sender to tell, and is dropped" +
+                    (to_.empty() ? "; set queue.double_bounce_to to be told of such" : ""));
+            continue;
+        }
+        chosen_.push_back(&fate);
+    }
+}
+
+bool Bounce::admitted(const store::StoredMessage& message) {
+    NotificationLimit& limit = scheduler_.notification_limit();
+    const Verdict verdict = limit.admit(mail::domain_of(to_), scheduler_.shard().now());
+    if (verdict == Verdict::admitted) {
+        return true;
+    }
+    if (limit.first_refusal()) {
+        const bool domain = verdict == Verdict::domain_full;
+        scheduler_.log().notice(
+            mail::Severity::warning,
+            "too many notifications" +
+                (domain ? " to " + std::string(mail::domain_of(to_)) : std::string()) +
+                " in one minute, the first of them about message " + id_text(message.id) +
+                "; until it is over they are dropped, and the lines of the attempts are all that "
+                "is told. Somebody may be forging senders; see limits." +
+                (domain ? "notifications_per_domain" : "notifications"));
+    }
+    return false;
+}
+
+bool Bounce::may_come_whole(DsnKind kind, const store::StoredMessage& message) const {
+    return kind == DsnKind::failed && !to_postmaster_ &&
+           message.envelope.parameters.ret == mail::ReturnContent::full &&
+           message.facts.content_bytes() <= options_.returned_bytes_max &&
+           (!message.facts.has_8bit_header || !mail::is_ascii(to_));
+}
+
+// A next hop without 8BITMIME must be able to take it: what cannot be converted comes back as its
+// header alone.
+rt::Task<bool> Bounce::can_be_converted(store::Reader& reader) {
+    reader.rewind();
+    if (downgrade_) {
+        downgrade_->start(reader);
+    } else {
+        downgrade_ = std::make_unique<mail::EightBitDowngrade>(reader);
+    }
+    mail::SourceState state = downgrade_->plan(wakeup_);
+    while (state == mail::SourceState::wait) {
+        co_await wakeup_.woken("read content");
+        state = downgrade_->plan(wakeup_);
+    }
+    co_return state == mail::SourceState::end &&
+        downgrade_->verdict() <= mail::EightBitDowngrade::Verdict::possible;
 }
 
 // What the notification quotes. Where the spool cannot be read it quotes less.
@@ -63,56 +152,151 @@ rt::Task<void> Bounce::read_header(store::Reader& reader) {
     }
 }
 
-void Bounce::compose(const store::StoredMessage& message, mail::QueueId id, base::WallTime now) {
-    std::vector<std::string> replies(count_);
-    std::vector<mail::DsnRecipient> recipients(count_);
-    for (std::size_t i = 0; i < count_; ++i) {
-        const Failure& failure = failures_[i];
-        const bool expired = failure.status == store::RecipientStatus::expired;
-        mail::DsnRecipient& recipient = recipients[i];
-        recipient.path = message.envelope.recipient(failure.recipient);
-        recipient.status = expired ? mail::EnhancedStatus{5, 4, 7} : failure.reply.status;
-        if (failure.reply.code != 0) {
-            replies[i] = mail::describe(failure.reply);
-            recipient.reply = replies[i];
-            recipient.remote_host = failure.relay;
-        } else {
-            recipient.explanation = failure.reply.text;
-        }
-        if (expired && recipient.explanation.empty()) {
-            recipient.explanation = kExpired;
-        }
+rt::Task<Bounce::Stored> Bounce::store_notification(DsnKind kind, store::Reader& reader) {
+    incoming_ =
+        scheduler_.store().begin({.client_address = "", .helo = options_.hostname, .protocol = ""});
+    if (!incoming_) {
+        co_return Stored::no_room;
     }
+    compose(kind, reader.message(), incoming_->id());
+    Stored stored = Stored::yes;
+    if (whole_) {
+        stored = co_await store_original(reader);
+    } else {
+        const bool kept = co_await store_text();
+        stored = kept ? Stored::yes : Stored::no_room;
+    }
+    if (stored == Stored::yes) {
+        incoming_->commit(envelope_, facts_, "", wakeup_);
+        co_await wakeup_.woken("commit notification");
+        stored = incoming_->state() == mail::SinkState::ready ? Stored::yes : Stored::no_room;
+    }
+    incoming_.reset();
+    co_return stored;
+}
+
+// The words about one recipient.
+void Bounce::describe(DsnKind kind, const store::StoredMessage& message, std::size_t index) {
+    const Fate& fate = *chosen_[index];
+    const bool expired = fate.status == store::RecipientStatus::expired;
+    mail::DsnRecipient& recipient = recipients_[index];
+    recipient.path = message.envelope.recipient(fate.recipient);
+    recipient.original_recipient = message.envelope.original_recipient(fate.recipient);
+    recipient.status = expired ? mail::EnhancedStatus{5, 4, 7} : fate.reply.status;
+    if (kind == DsnKind::delayed && recipient.status.klass == 5) {
+        recipient.status.klass = 4;  // the host refused the connection, not the recipient
+    }
+    if (fate.reply.code != 0) {
+        replies_[index] = mail::describe(fate.reply);
+        recipient.reply = replies_[index];
+        recipient.remote_host = fate.relay;
+    } else {
+        recipient.explanation = fate.reply.text;
+    }
+    if (expired && recipient.explanation.empty()) {
+        recipient.explanation = kExpired;
+    }
+    if (kind != DsnKind::delayed && !expired) {
+        recipient.last_attempt = dsn_.now;
+    }
+}
+
+void Bounce::compose(DsnKind kind, const store::StoredMessage& message, mail::QueueId id) {
+    rt::Shard& shard = scheduler_.shard();
+    dsn_ = {.kind = kind,
+            .hostname = options_.hostname,
+            .id = id,
+            .now = shard.wall_now(),
+            .original_id = message.id,
+            .original_received = message.arrival,
+            .sender = to_,
+            .to_postmaster = to_postmaster_,
+            .envelope_id = message.envelope.envelope_id(),
+            .recipients = {},
+            .retry_until = retry_.expires_at(message.arrival),
+            .original_header = header_,
+            .original_dot_stuffed = message.facts.dot_stuffed,
+            .nonce = shard.prng().next()};
+    replies_.assign(chosen_.size(), {});
+    recipients_.assign(chosen_.size(), {});
+    for (std::size_t i = 0; i < chosen_.size(); ++i) {
+        describe(kind, message, i);
+    }
+    dsn_.recipients = recipients_;
     text_.clear();
-    facts_ = mail::append_dsn(text_, {.hostname = options_.hostname,
-                                      .id = id,
-                                      .now = now,
-                                      .original_id = message.id,
-                                      .original_received = message.arrival,
-                                      .sender = message.envelope.reverse_path(),
-                                      .recipients = recipients,
-                                      .original_header = header_,
-                                      .original_dot_stuffed = message.facts.dot_stuffed});
+    if (whole_) {
+        mail::append_dsn_begin(text_, dsn_, message.facts);
+        facts_ = {};
+        facts_.has_8bit = message.facts.has_8bit || !mail::is_ascii(text_);
+        facts_.has_8bit_header = !mail::is_ascii(to_);
+    } else {
+        facts_ = mail::append_dsn(text_, dsn_);
+    }
     envelope_.clear();
     envelope_.set_reverse_path("");
-    envelope_.add_recipient(message.envelope.reverse_path());
-    envelope_.parameters = {};
-    envelope_.parameters.smtputf8 = !mail::is_ascii(message.envelope.reverse_path());
+    envelope_.add_recipient(to_);
+    envelope_.parameters.smtputf8 = !mail::is_ascii(to_);
     envelope_.parameters.body_8bitmime = facts_.has_8bit;
 }
 
+// text_ into the store; false when there is no room.
 rt::Task<bool> Bounce::store_text() {
     mail::SinkState state = incoming_->append(text_, wakeup_);
     if (state == mail::SinkState::wait) {
         co_await wakeup_.woken("store notification");
         state = incoming_->state();
     }
-    if (state != mail::SinkState::ready) {
-        co_return false;
+    co_return state == mail::SinkState::ready;
+}
+
+// What text_ holds, then the whole message as a part of the notification, and its end.
+rt::Task<Bounce::Stored> Bounce::store_original(store::Reader& reader) {
+    const bool dot_stuffed = reader.facts().dot_stuffed;
+    mail::SourceState state = mail::SourceState::ready;
+    reader.rewind();
+    line_begins_ = true;
+    text_.append(reader.added_headers());
+    for (;;) {
+        facts_.stored_bytes += text_.size();
+        const bool kept = co_await store_text();
+        if (!kept) {
+            co_return Stored::no_room;
+        }
+        if (state == mail::SourceState::end) {
+            co_return Stored::yes;
+        }
+        std::string_view span;
+        state = reader.next(span, wakeup_);
+        while (state == mail::SourceState::wait) {
+            co_await wakeup_.woken("read content");
+            state = reader.next(span, wakeup_);
+        }
+        text_.clear();
+        if (state == mail::SourceState::failed) {
+            co_return Stored::unreadable;
+        }
+        if (state == mail::SourceState::end) {
+            mail::append_dsn_end(text_, dsn_);
+        } else {
+            add_plain(span, dot_stuffed);
+        }
     }
-    incoming_->commit(envelope_, facts_, "", wakeup_);
-    co_await wakeup_.woken("commit notification");
-    co_return incoming_->state() == mail::SinkState::ready;
+}
+
+// To text_, without the dots that a sender's stuffing added.
+void Bounce::add_plain(std::string_view span, bool dot_stuffed) {
+    while (!span.empty()) {
+        if (dot_stuffed && line_begins_ && span.starts_with('.')) {
+            span.remove_prefix(1);
+            line_begins_ = false;  // the rest of the line may be in the next span
+            continue;
+        }
+        const std::string_view line =
+            span.substr(0, std::min(span.find('\n'), span.size() - 1) + 1);
+        text_.append(line);
+        line_begins_ = line.ends_with('\n');
+        span.remove_prefix(line.size());
+    }
 }
 
 }  // namespace queue

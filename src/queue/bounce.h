@@ -1,19 +1,31 @@
-// Bounce: tells the sender of a message that recipients have failed: gathers them during an
-// attempt, and stores one notification (RFC 3464) for all of them as a new message.
+// Bounce: tells the sender of a message how recipients fared: gathers that during an attempt, and
+// stores one notification (RFC 3464) of each kind for all of them, as a new message.
 //
-// Owned by a delivery, reused. The null reverse-path gets no answer (RFC 5321 §4.5.5): such
-// failures end with their line in the log. A notification that cannot be stored (disk full, memory)
-// is a value: its recipients stay in the queue and are tried again.
+// Owned by a delivery, reused. Who is told of what:
+//   failed    who did not forbid it by NOTIFY (RFC 3461 §4.1). Of mail from the null reverse-path,
+//             which gets no answer (RFC 5321 §4.5.5), the operator's double_bounce_to is told
+//             instead, once: of mail to that address nobody is. Where none is configured, a line in
+//             the log is all.
+//   delayed, relayed   whom the delivery adds.
+// RET=FULL brings the whole message back, where it is small enough and every next hop will take it;
+// else its header comes (RFC 3461 §4.3).
+//
+// Limits: NotificationLimit; what is above it is dropped, with a notice. A notification that cannot
+// be stored (disk full, memory) is a value: its recipients stay in the queue and are tried again.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/time.h"
+#include "mail/dsn.h"
+#include "mail/eight_bit.h"
 #include "mail/envelope.h"
 #include "mail/status_code.h"
 #include "queue/options.h"
@@ -24,45 +36,77 @@
 
 namespace queue {
 
+class Scheduler;
+
 class Bounce {
   public:
-    struct Failure {
+    struct Fate {
         std::uint32_t recipient = 0;
-        // failed or expired
         store::RecipientStatus status = store::RecipientStatus::failed;
         mail::Reply reply;  // the server's, or our own words (code 0); the last one where expired
         std::string relay;  // who said it; "" when nobody was reached
     };
 
     // Both are borrowed.
-    Bounce(store::Store& store, const Options& options);
+    Bounce(Scheduler& scheduler, const RetryPolicy& retry);
 
-    void clear() { count_ = 0; }
-    void add(std::uint32_t recipient, store::RecipientStatus status, const mail::Reply& reply,
-             std::string_view relay);
-    [[nodiscard]] std::span<const Failure> failures() const {
-        return std::span(failures_).first(count_);
+    void clear();
+    void add(mail::DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
+             const mail::Reply& reply, std::string_view relay);
+    [[nodiscard]] std::span<const Fate> fates(mail::DsnKind kind) const {
+        const List& list = list_of(kind);
+        return std::span(list.fates).first(list.count);
     }
 
-    // Makes the notification durable; true when it is, or when none is due. `reader` reads the
-    // message, which failed at `now`; it is left anywhere.
-    [[nodiscard]] rt::Task<bool> send(store::Reader& reader, base::WallTime now);
+    // Makes the notification of that kind durable; true when it is, or when none is due. `reader`
+    // reads the message; it is left anywhere.
+    [[nodiscard]] rt::Task<bool> send(mail::DsnKind kind, store::Reader& reader);
 
   private:
-    [[nodiscard]] rt::Task<void> read_header(store::Reader& reader);
-    [[nodiscard]] rt::Task<bool> store_text();
-    void compose(const store::StoredMessage& message, mail::QueueId id, base::WallTime now);
+    struct List {
+        std::vector<Fate> fates;  // never shrinks, so that the texts keep their memory
+        std::size_t count = 0;
+    };
+    enum class Stored : std::uint8_t { yes, no_room, unreadable };
+    [[nodiscard]] const List& list_of(mail::DsnKind kind) const {
+        return lists_[static_cast<std::size_t>(kind)];
+    }
 
-    store::Store& store_;
+    void choose(mail::DsnKind kind, const store::StoredMessage& message);
+    [[nodiscard]] bool admitted(const store::StoredMessage& message);
+    [[nodiscard]] bool may_come_whole(mail::DsnKind kind,
+                                      const store::StoredMessage& message) const;
+    [[nodiscard]] rt::Task<bool> can_be_converted(store::Reader& reader);
+    [[nodiscard]] rt::Task<void> read_header(store::Reader& reader);
+    void compose(mail::DsnKind kind, const store::StoredMessage& message, mail::QueueId id);
+    void describe(mail::DsnKind kind, const store::StoredMessage& message, std::size_t index);
+    [[nodiscard]] rt::Task<Stored> store_notification(mail::DsnKind kind, store::Reader& reader);
+    [[nodiscard]] rt::Task<bool> store_text();
+    [[nodiscard]] rt::Task<Stored> store_original(store::Reader& reader);
+    void add_plain(std::string_view span, bool dot_stuffed);
+
+    Scheduler& scheduler_;
     const Options& options_;
-    std::vector<Failure> failures_;  // never shrinks, so that the texts keep their memory
-    std::size_t count_ = 0;
+    const RetryPolicy& retry_;
+    std::array<List, 3> lists_;  // by DsnKind
     rt::Wakeup wakeup_;
+
+    // The notification under way.
+    std::vector<const Fate*> chosen_;
+    std::string_view to_;
+    bool to_postmaster_ = false;
+    bool whole_ = false;
+    bool line_begins_ = true;
+    mail::Dsn dsn_;
+    std::vector<std::string> replies_;
+    std::vector<mail::DsnRecipient> recipients_;
     std::string header_;  // of the message
-    std::string text_;    // of the notification
+    std::string text_;    // what goes into the store next
     mail::ContentFacts facts_;
     mail::Envelope envelope_;
     mail::IncomingMessageHandle incoming_;
+    // Made when it is first needed, and kept.
+    std::unique_ptr<mail::EightBitDowngrade> downgrade_;
 };
 
 }  // namespace queue

@@ -2,9 +2,12 @@
 // site's queue, sends them on, and writes down how each recipient fared.
 //
 // One attempt at an entry tries all its recipients that are due, in as many transactions as the
-// limit asks for. An outcome is recorded as soon as it is known, except failures for good: those
-// wait until the attempt's end, when one notification for all of them has become durable, so that
-// none is lost in a crash (then the attempt is made again, and at worst two notifications leave).
+// limit asks for. An outcome is recorded as soon as it is known, except one of which the sender is
+// told: failures for good, and deliveries of which he wants to know and the next hop will not tell
+// (RFC 3461 §5.2.2). Those wait until the attempt's end, when one notification for all of them has
+// become durable, so that none is lost in a crash (then the attempt is made again, and at worst two
+// notifications leave). Word of a delay is sent once for each recipient, with the first attempt
+// behind its time or, where none comes, at that time; that it was sent is a record of its own.
 //
 // Lives on its shard, owned by its site, reused; it allocates nothing per message once it is warm.
 // Failures: a message that cannot be read from the spool stays there, with a notice to the
@@ -57,21 +60,28 @@ class Delivery : public base::ListNode<Delivery> {
     [[nodiscard]] rt::Task<bool> connect();
     [[nodiscard]] rt::Task<bool> transact();
     void tell_repairs();
-    [[nodiscard]] rt::Task<void> expire(Entry& entry);
-    [[nodiscard]] rt::Task<void> bounce(Entry& entry);
     [[nodiscard]] rt::Task<void> close_if_worn();
     [[nodiscard]] rt::Task<void> disconnect();
 
     void collect_due(const Entry& entry);
-    void collect_slice();
+    void collect_slice(bool has_dsn);
+
+    // delivery_settle.cc
     void take_results(Entry& entry);
+    [[nodiscard]] rt::Task<void> expire(Entry& entry);
+    [[nodiscard]] rt::Task<void> read_last_outcome(Entry& entry, std::uint32_t recipient);
+    [[nodiscard]] rt::Task<void> settle(Entry& entry);
+    [[nodiscard]] rt::Task<bool> settle_failed(Entry& entry);
+    [[nodiscard]] rt::Task<void> settle_relayed(Entry& entry);
+    [[nodiscard]] rt::Task<void> tell_of_delay(Entry& entry);
     void defer_slice(Entry& entry);
     void delivered(Entry& entry, std::uint32_t recipient, const mail::Reply& reply);
     void deferred(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
                   bool possible_duplicate);
-    void postponed(Entry& entry, const Bounce::Failure& failure);
+    void postponed(Entry& entry, const Bounce::Fate& fate);
     void record(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
                 std::string_view relay);
+    void record_told(Entry& entry, const Bounce::Fate& fate);
     void log_attempt(const Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
                      std::string_view relay, mail::AttemptEvent::Status status,
                      bool possible_duplicate);
@@ -87,8 +97,9 @@ class Delivery : public base::ListNode<Delivery> {
     store::ReaderHandle reader_;
     std::vector<std::uint32_t> due_;  // recipients that are left to try
     std::size_t due_at_ = 0;
-    std::vector<std::uint32_t> slice_;     // those of this transaction
-    std::vector<std::string_view> paths_;  // and their paths
+    std::vector<std::uint32_t> slice_;              // those of this transaction
+    std::vector<std::string_view> paths_;           // and their paths
+    std::vector<smtp::Request::RecipientDsn> dsn_;  // … and parameters; empty where none has any
     smtp::Request request_;
     store::StoredOutcome stored_outcome_;
     bool engaged_ = false;  // counted by the site

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,13 +21,25 @@ struct Route {
     std::vector<smtp::Target> targets;  // at least one
     // Postfix's default_destination_concurrency_limit. Per shard.
     std::uint32_t connections_max = 20;
+    std::optional<RetryPolicy> retry = std::nullopt;  // instead of Options::retry
 };
 
 struct Options {
     std::string hostname;       // ours, for EHLO and for notifications
     std::vector<Route> routes;  // at least one; the first one takes everything
     RetryPolicy retry{{std::chrono::minutes(5)}, std::chrono::hours(5 * 24)};
+    [[nodiscard]] const RetryPolicy& retry_of(const Route& route) const {
+        return route.retry ? *route.retry : retry;
+    }
     smtp::Limits smtp;
+
+    // Who is told of mail that failed and has no sender to tell; "": nobody.
+    std::string double_bounce_to;
+    // The largest message that RET=FULL brings back whole (Postfix: bounce_size_limit).
+    std::uint64_t returned_bytes_max = 50'000;
+    // Per shard, in a minute: in all, and to one domain. Above them they are dropped.
+    std::uint32_t notifications_max = 1000;
+    std::uint32_t notifications_per_domain_max = 100;
 
     // RFC 5321 §4.5.3.1.8: a server takes at least 100. Further ones go in the next transaction.
     std::uint32_t recipients_per_transaction = 100;

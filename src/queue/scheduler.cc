@@ -9,6 +9,15 @@ namespace queue {
 
 using store::RecipientStatus;
 
+namespace {
+
+// Times in the log are in whole seconds, rounded up.
+base::Duration wait_most(const RetryPolicy& retry) {
+    return retry.longest_wait() + std::chrono::seconds(1);
+}
+
+}  // namespace
+
 Scheduler::Scheduler(net::ShardNet& net, mail::EventLog& log, const Options& options)
     : shard_(net.shard()),
       net_(net),
@@ -16,6 +25,7 @@ Scheduler::Scheduler(net::ShardNet& net, mail::EventLog& log, const Options& opt
       options_(options),
       deliveries_(shard_, "deliveries"),
       slab_(this),
+      notification_limit_(options.notifications_max, options.notifications_per_domain_max),
       stop_timer_(*this) {
     RP_ASSERT(!options.routes.empty());
 }
@@ -91,7 +101,7 @@ void Scheduler::place(Entry& entry) {
             due_s = 0;
             waits = true;
         } else if (recipient.status == RecipientStatus::deferred) {
-            due_s = std::min(due_s, recipient.next_s);
+            due_s = std::min(due_s, due_of(entry, recipient));
             waits = true;
         }
         held = held || recipient.status == RecipientStatus::held;
@@ -105,13 +115,27 @@ void Scheduler::place(Entry& entry) {
     }
 }
 
+// When a deferred recipient is to be looked at: for its next attempt, or for word of its delay. Of
+// a clock that was set back, see defer(): then the attempt alone counts.
+base::UnixSeconds Scheduler::due_of(const Entry& entry,
+                                    const store::RecipientState& recipient) const {
+    const RetryPolicy& retry = site_of(entry).retry();
+    const base::WallTime now = shard_.wall_now();
+    const base::WallTime next = base::wall_from_unix_ms(std::int64_t{recipient.next_s} * 1000);
+    const base::WallTime notice = retry.delay_notice_at(entry.arrival());
+    // What was due and could not be told goes with the next attempt.
+    const bool waits = retry.tells_of_delay() && !recipient.delay_told && notice > now &&
+                       next - now <= wait_most(retry);
+    return waits ? std::min(recipient.next_s, base::unix_seconds(notice)) : recipient.next_s;
+}
+
 // Onto the retry wheel, or into the ready queue when it is due by now.
 void Scheduler::defer(Entry& entry, base::UnixSeconds due_s) {
     entry.due_s = due_s;
     const base::WallTime due = base::wall_from_unix_seconds(due_s);
     // A clock that was set back since the time was written makes nobody wait longer than one wait.
     const base::Duration wait =
-        std::min(due - shard_.wall_now(), options_.retry.longest_wait() + std::chrono::seconds(1));
+        std::min(due - shard_.wall_now(), wait_most(site_of(entry).retry()));
     if (wait <= base::Duration::zero()) {
         make_ready(entry);
         return;
@@ -180,7 +204,7 @@ void Scheduler::unreadable(Entry& entry, const base::Error& error) {
     text.append(error.describe()).append("); it is read again later");
     log_.notice(mail::Severity::warning, text);
     transition(entry, EntryState::deferred);
-    shard_.retry_timers().set(entry, shard_.now() + options_.retry.longest_wait());
+    shard_.retry_timers().set(entry, shard_.now() + site_of(entry).retry().longest_wait());
 }
 
 void Scheduler::hold_damaged(Entry& entry, HoldReason reason) {

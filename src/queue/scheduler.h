@@ -26,6 +26,7 @@
 #include "mail/queue_id.h"
 #include "net/shard_net.h"
 #include "queue/entry.h"
+#include "queue/notification_limit.h"
 #include "queue/options.h"
 #include "queue/site.h"
 #include "rt/scope.h"
@@ -80,6 +81,7 @@ class Scheduler final : public store::StoreListener {
     [[nodiscard]] mail::EventLog& log() { return log_; }
     [[nodiscard]] const Options& options() const { return options_; }
     [[nodiscard]] rt::Scope& deliveries() { return deliveries_; }
+    [[nodiscard]] NotificationLimit& notification_limit() { return notification_limit_; }
     // From one state to another, with the counts.
     void transition(Entry& entry, EntryState to);
     // An attempt has ended: whatever its recipients say now decides where the entry goes.
@@ -97,6 +99,8 @@ class Scheduler final : public store::StoreListener {
     [[nodiscard]] Entry& add(store::Message& message);
     void place(Entry& entry);
     void make_ready(Entry& entry);
+    [[nodiscard]] base::UnixSeconds due_of(const Entry& entry,
+                                           const store::RecipientState& recipient) const;
     void defer(Entry& entry, base::UnixSeconds due_s);
     void remove(Entry& entry);
     [[nodiscard]] std::size_t* count_of(EntryState state);
@@ -123,6 +127,7 @@ class Scheduler final : public store::StoreListener {
     // Behind the sites: its entries leave their lists before those go.
     base::Slab<Entry> slab_;
     QueueCounts counts_;
+    NotificationLimit notification_limit_;
     StopTimer stop_timer_;
     bool started_ = false;
     bool stopping_ = false;

@@ -27,6 +27,7 @@ Site::Site(Scheduler& scheduler, const Route& route, const Options& options, std
     : scheduler_(scheduler),
       route_(route),
       options_(options),
+      retry_(options.retry_of(route)),
       number_(number),
       limit_(route.connections_max),
       targets_(route.targets.size()),
@@ -107,9 +108,10 @@ void Site::hold_ticks(rt::Timer& timer) {
 void Site::find_expired() {
     const base::WallTime now = scheduler_.shard().wall_now();
     const std::size_t count = std::min(ready_count_, kEntriesPerTick);
+    const bool room = scheduler_.store().admits(0) == mail::SinkState::ready;
     for (std::size_t i = 0; i < count; ++i) {
         auto& entry = static_cast<Entry&>(ready_.pop_front());
-        if (options_.retry.expired(entry.arrival(), now)) {
+        if (retry_.expired(entry.arrival(), now) || (room && owes_word(entry, now))) {
             --ready_count_;
             ++expired_count_;
             expired_.push_back(entry);
@@ -117,6 +119,14 @@ void Site::find_expired() {
             ready_.push_back(entry);
         }
     }
+}
+
+bool Site::owes_word(const Entry& entry, base::WallTime now) const {
+    return retry_.delayed(entry.arrival(), now) &&
+           std::ranges::any_of(entry.recipients(), [](const store::RecipientState& one) {
+               return !one.delay_told && !store::is_final(one.status) &&
+                      one.status != store::RecipientStatus::held;
+           });
 }
 
 void Site::arrived() {

@@ -48,6 +48,7 @@ class Site {
 
     [[nodiscard]] const Route& route() const { return route_; }
     [[nodiscard]] std::uint16_t number() const { return number_; }
+    [[nodiscard]] const RetryPolicy& retry() const { return retry_; }
 
     // Behind all that waits. REQUIRES: the entry is on no list.
     void push(Entry& entry);
@@ -96,6 +97,8 @@ class Site {
     void disengage() { --engaged_; }
     [[nodiscard]] std::size_t engaged() const { return engaged_; }
     [[nodiscard]] std::size_t running() const { return running_; }
+    // Word of a delay is due to the sender of some recipient.
+    [[nodiscard]] bool owes_word(const Entry& entry, base::WallTime now) const;
 
   private:
     class HoldTimer : public rt::Timer {
@@ -124,10 +127,12 @@ class Site {
     Scheduler& scheduler_;
     const Route& route_;
     const Options& options_;
+    const RetryPolicy& retry_;
     std::uint16_t number_;
     base::List<rt::Timer> ready_;
     std::size_t ready_count_ = 0;
-    base::List<rt::Timer> expired_;  // ready, and found to have expired in a cool-down
+    // Ready, and found in a cool-down to have expired, or that word of its delay is due.
+    base::List<rt::Timer> expired_;
     std::size_t expired_count_ = 0;
     std::size_t coming_ = 0;  // deliveries woken or started that have not looked yet
     std::vector<std::unique_ptr<Delivery>> deliveries_;

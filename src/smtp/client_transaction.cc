@@ -123,20 +123,61 @@ void ClientTransaction::append_command(std::string& out, Cursor at) const {
             return;
         case Stage::mail:
             out.append("MAIL FROM:<").append(request_->reverse_path).append(">");
-            if (parameters_.say_size) {
-                out.append(" SIZE=");
-                base::append_decimal(out, parameters_.size_bytes);
-            }
-            out.append(parameters_.body_8bitmime ? " BODY=8BITMIME" : "");
-            out.append(parameters_.smtputf8 ? " SMTPUTF8\r\n" : "\r\n");
+            append_mail_parameters(out);
+            out.append("\r\n");
             return;
         case Stage::rcpt:
-            out.append("RCPT TO:<").append(request_->recipients[at.recipient]).append(">\r\n");
+            out.append("RCPT TO:<").append(request_->recipients[at.recipient]).append(">");
+            if (parameters_.dsn && !request_->dsn.empty()) {
+                append_recipient_parameters(out, at.recipient);
+            }
+            out.append("\r\n");
             return;
         default:
             RP_ASSERT(at.stage == Stage::data);
             out.append("DATA\r\n");
             return;
+    }
+}
+
+void ClientTransaction::append_mail_parameters(std::string& out) const {
+    if (parameters_.say_size) {
+        out.append(" SIZE=");
+        base::append_decimal(out, parameters_.size_bytes);
+    }
+    out.append(parameters_.body_8bitmime ? " BODY=8BITMIME" : "");
+    out.append(parameters_.smtputf8 ? " SMTPUTF8" : "");
+    if (!parameters_.dsn) {
+        return;
+    }
+    if (request_->ret != mail::ReturnContent::unspecified) {
+        out.append(request_->ret == mail::ReturnContent::full ? " RET=FULL" : " RET=HDRS");
+    }
+    if (!request_->envelope_id.empty()) {
+        out.append(" ENVID=").append(request_->envelope_id);
+    }
+}
+
+// RFC 3461 §5.2.1: as they came.
+void ClientTransaction::append_recipient_parameters(std::string& out, std::size_t recipient) const {
+    const Request::RecipientDsn& dsn = request_->dsn[recipient];
+    if (dsn.notify.given()) {
+        out.append(" NOTIFY=");
+        mail::append_notify(out, dsn.notify);
+    }
+    if (dsn.original_recipient.empty()) {
+        return;
+    }
+    const std::size_t begin = out.size();
+    out.append(" ORCPT=");
+    const std::size_t value = out.size();
+    if (parameters_.smtputf8) {
+        out.append(dsn.original_recipient);
+    } else {
+        mail::append_utf8_xtext(out, dsn.original_recipient, false);
+    }
+    if (out.size() - value > mail::kOriginalRecipientBytesMax) {
+        out.resize(begin);  // the encoding without SMTPUTF8 is longer
     }
 }
 

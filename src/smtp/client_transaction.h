@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mail/dsn_parameters.h"
 #include "mail/status_code.h"
 #include "smtp/extensions.h"
 
@@ -24,6 +25,16 @@ struct Request {
     std::string_view reverse_path;
     std::span<const std::string_view> recipients;
     bool smtputf8 = false;  // the sender declared SMTPUTF8
+
+    // RFC 3461, passed on where the next hop offers DSN. `dsn` is empty, or as long as
+    // `recipients`.
+    struct RecipientDsn {
+        mail::Notify notify;
+        std::string_view original_recipient;
+    };
+    mail::ReturnContent ret = mail::ReturnContent::unspecified;
+    std::string_view envelope_id = {};
+    std::span<const RecipientDsn> dsn = {};
 };
 
 enum class RecipientState : std::uint8_t {
@@ -64,6 +75,7 @@ class ClientTransaction {
         bool say_size = false;         // RFC 1870
         bool body_8bitmime = false;    // RFC 6152
         bool smtputf8 = false;         // RFC 6531
+        bool dsn = false;              // RFC 3461
         std::uint64_t size_bytes = 0;  // with say_size
     };
 
@@ -135,6 +147,8 @@ class ClientTransaction {
     [[nodiscard]] Cursor after(Cursor at) const;
     [[nodiscard]] Cursor recipient_from(std::size_t index) const;
     void append_command(std::string& out, Cursor at) const;
+    void append_mail_parameters(std::string& out) const;
+    void append_recipient_parameters(std::string& out, std::size_t recipient) const;
     [[nodiscard]] Step take_mail(const mail::Reply& reply);
     [[nodiscard]] Step take_recipient(const mail::Reply& reply, Outcome& outcome);
     [[nodiscard]] Step take_data(const mail::Reply& reply);

@@ -115,6 +115,7 @@ void Client::prepare(const Request& request, const mail::MessageSource& source) 
         .say_size = extensions_.size,
         .body_8bitmime = extensions_.eightbitmime && facts_.has_8bit,
         .smtputf8 = smtputf8,
+        .dsn = extensions_.dsn,
         .size_bytes = message_bytes(),
     });
 }

@@ -55,6 +55,12 @@ constexpr FixedReply kTwiceParameter{501, {5, 5, 4}, "Parameter given twice"};
 constexpr FixedReply kBadSize{501, {5, 5, 4}, "Syntax: SIZE=number"};
 constexpr FixedReply kBadBody{501, {5, 5, 4}, "BODY must be 7BIT or 8BITMIME"};
 constexpr FixedReply kBadSmtpUtf8{501, {5, 5, 4}, "SMTPUTF8 takes no value"};
+constexpr FixedReply kBadReturn{501, {5, 5, 4}, "RET must be FULL or HDRS"};
+constexpr FixedReply kBadEnvelopeId{501, {5, 5, 4}, "ENVID must be xtext of at most 100 octets"};
+constexpr FixedReply kBadNotify{
+    501, {5, 5, 4}, "NOTIFY must be NEVER, or a list of SUCCESS, FAILURE and DELAY"};
+constexpr FixedReply kBadOriginal{
+    501, {5, 5, 4}, "ORCPT must be type;address, encoded, of at most 500 octets"};
 constexpr FixedReply kUnknownMailParameter{555, {5, 5, 4}, "Unsupported MAIL parameter"};
 constexpr FixedReply kUnknownRcptParameter{555, {5, 5, 4}, "Unsupported RCPT parameter"};
 
@@ -181,7 +187,41 @@ std::optional<FixedReply> take_mail_parameter(const Parameter& parameter, Comman
         return std::exchange(command.smtputf8, true) ? std::optional(kTwiceParameter)
                                                      : std::nullopt;
     }
+    if (equal_ignoring_case(parameter.keyword, "RET")) {
+        const bool twice = command.ret != mail::ReturnContent::unspecified;
+        command.ret = mail::parse_return(parameter.value);
+        return command.ret == mail::ReturnContent::unspecified ? std::optional(kBadReturn)
+               : twice                                         ? std::optional(kTwiceParameter)
+                                                               : std::nullopt;
+    }
+    if (equal_ignoring_case(parameter.keyword, "ENVID")) {
+        if (!mail::is_envelope_id(parameter.value)) {
+            return kBadEnvelopeId;
+        }
+        const bool twice = !std::exchange(command.envelope_id, parameter.value).empty();
+        return twice ? std::optional(kTwiceParameter) : std::nullopt;
+    }
     return kUnknownMailParameter;
+}
+
+// One parameter of RCPT into `command`; the reply when it cannot be taken.
+std::optional<FixedReply> take_rcpt_parameter(const Parameter& parameter, Command& command) {
+    if (equal_ignoring_case(parameter.keyword, "NOTIFY")) {
+        const std::optional<mail::Notify> notify = mail::parse_notify(parameter.value);
+        if (!notify) {
+            return kBadNotify;
+        }
+        const bool twice = std::exchange(command.notify, *notify).given();
+        return twice ? std::optional(kTwiceParameter) : std::nullopt;
+    }
+    if (equal_ignoring_case(parameter.keyword, "ORCPT")) {
+        if (!mail::is_original_recipient(parameter.value)) {
+            return kBadOriginal;
+        }
+        const bool twice = !std::exchange(command.original_recipient, parameter.value).empty();
+        return twice ? std::optional(kTwiceParameter) : std::nullopt;
+    }
+    return kUnknownRcptParameter;
 }
 
 Parsed parse_mail(Command command, std::string_view rest, const Limits& limits) {
@@ -228,9 +268,13 @@ Parsed parse_rcpt(Command command, std::string_view rest, const Limits& limits) 
         return refuse(command.verb, kBadRecipient);
     }
     command.path = *path;
-    const std::string_view word = take_word(rest);
-    if (!word.empty()) {
-        return refuse(command.verb, parse_parameter(word) ? kUnknownRcptParameter : kBadParameter);
+    for (std::string_view word = take_word(rest); !word.empty(); word = take_word(rest)) {
+        const std::optional<Parameter> parameter = parse_parameter(word);
+        const std::optional<FixedReply> reply =
+            parameter ? take_rcpt_parameter(*parameter, command) : kBadParameter;
+        if (reply) {
+            return refuse(command.verb, *reply);
+        }
     }
     return command;
 }
@@ -279,8 +323,9 @@ std::expected<Command, CommandError> parse_command(std::string_view line, const 
     if (is_foreign(command.verb)) {
         return command;
     }
-    const std::size_t bytes_max =
-        command.verb == Verb::mail ? limits.mail_line_bytes_max : limits.command_line_bytes_max;
+    const std::size_t bytes_max = command.verb == Verb::mail   ? limits.mail_line_bytes_max
+                                  : command.verb == Verb::rcpt ? limits.rcpt_line_bytes_max
+                                                               : limits.command_line_bytes_max;
     if (line.size() + 2 > bytes_max) {
         return refuse(command.verb, kLineTooLong);
     }

@@ -8,6 +8,7 @@
 #include <expected>
 #include <string_view>
 
+#include "mail/dsn_parameters.h"
 #include "mail/path.h"
 #include "mail/status_code.h"
 #include "smtp/limits.h"
@@ -52,6 +53,16 @@ struct Command {
     bool body_8bitmime = false;  // RFC 6152 §2: BODY=8BITMIME
     bool smtputf8 = false;       // RFC 6531 §3.4
 
+    // RFC 3461 §4: of MAIL, then of RCPT. Still encoded; "" and none where not given.
+    mail::ReturnContent ret = mail::ReturnContent::unspecified;
+    std::string_view envelope_id;
+    mail::Notify notify;
+    std::string_view original_recipient;
+    [[nodiscard]] bool has_dsn() const {
+        return ret != mail::ReturnContent::unspecified || !envelope_id.empty() || notify.given() ||
+               !original_recipient.empty();
+    }
+
     // BDAT (RFC 3030 §2).
     std::uint64_t chunk_bytes = 0;
     bool chunk_last = false;
@@ -68,9 +79,9 @@ struct CommandError {
 // Parses `line` (without its line end). MAIL and RCPT paths are taken as mail::take_path() says.
 // Parameters of extensions that we do not offer are 555 5.5.4 (RFC 5321 §4.1.1.11). A MAIL path
 // with non-ASCII octets and no SMTPUTF8 is 553 5.6.7 here; for RCPT the caller looks at
-// `path.non_ascii` and its transaction, and answers kNeedsSmtpUtf8. Length limits count the two
-// octets of the line end; the caller bounds the line at mail_line_bytes_max before it calls
-// (kLineTooLong).
+// `path.non_ascii`, at `original_recipient` and its transaction, and answers kNeedsSmtpUtf8. Length
+// limits count the two octets of the line end; the caller bounds the line at
+// Limits::line_bytes_max() before it calls (kLineTooLong).
 [[nodiscard]] std::expected<Command, CommandError> parse_command(std::string_view line,
                                                                  const Limits& limits);
 

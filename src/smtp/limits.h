@@ -4,6 +4,7 @@
 // Part of the immutable configuration; a session or client borrows it for its life.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,13 +19,19 @@ struct Limits {
     mail::PathLimits path;                     // §4.5.3.1.1–3
     std::size_t command_line_bytes_max = 512;  // §4.5.3.1.4, with CRLF
     // SIZE, 8BITMIME and SMTPUTF8 lengthen MAIL by 26, 17 and 10 (RFC 1870 §3, RFC 6152 §2, RFC
-    // 6531 §3.1).
-    std::size_t mail_line_bytes_max = 512 + 26 + 17 + 10;
+    // 6531 §3.1); RET by 9 and ENVID by 107, NOTIFY lengthens RCPT by 29 and ORCPT by 507 (RFC 3461
+    // §4).
+    std::size_t mail_line_bytes_max = 512 + 26 + 17 + 10 + 9 + 107;
+    std::size_t rcpt_line_bytes_max = 512 + 29 + 507;
     // §4.5.3.1.8: at least 100. More get 452 4.5.3 and are to be sent again.
     std::uint32_t recipients_max = 1000;
     // RFC 1870: offered as SIZE; 552 5.3.4 beyond it. 0: no limit.
     std::uint64_t message_bytes_max = 100ULL * 1024 * 1024;
-    std::uint32_t hops_max = 100;  // §6.3: Received: fields before it is a loop (554 5.4.6)
+    std::uint32_t hops_max = 50;  // §6.3: so many Received: fields are a loop (554 5.4.6)
+
+    [[nodiscard]] std::size_t line_bytes_max() const {
+        return std::max(mail_line_bytes_max, rcpt_line_bytes_max);
+    }
 
     // Our own.
     std::uint32_t errors_max = 20;       // rejected commands; then 421 4.7.0 and close

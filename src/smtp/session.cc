@@ -108,7 +108,7 @@ Session::Step Session::take_commands() {
             return Step::flush;
         }
         std::string_view line;
-        const net::LineReader::Event event = lines_.next(line, config_->limits.mail_line_bytes_max);
+        const net::LineReader::Event event = lines_.next(line, config_->limits.line_bytes_max());
         if (event == net::LineReader::Event::more) {
             return Step::input;
         }

@@ -136,7 +136,7 @@ class Session : public base::ListNode<Session> {
     [[nodiscard]] Step on_data();
     [[nodiscard]] Step on_bdat(const Command& command);
     [[nodiscard]] mail::FixedReply chunk_refusal(const Command& command);
-    [[nodiscard]] bool add_recipient(const mail::Path& path);
+    [[nodiscard]] bool add_recipient(const Command& command);
     [[nodiscard]] bool begin_message();
     [[nodiscard]] mail::Origin origin() const;
     [[nodiscard]] static mail::FixedReply reply_to(mail::SinkState state);

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/decimal.h"
+#include "mail/text.h"
 #include "smtp/session.h"
 
 namespace smtp {
@@ -31,6 +32,7 @@ constexpr FixedReply kChunkFailed{503, {5, 5, 1}, "Chunk discarded after an earl
 constexpr FixedReply kNoRecipients{554, {5, 5, 1}, "No valid recipients"};
 constexpr FixedReply kTooManyRecipients{452, {4, 5, 3}, "Too many recipients"};
 constexpr FixedReply kUnsupported{555, {5, 5, 4}, "Unsupported MAIL parameter"};
+constexpr FixedReply kUnsupportedRcpt{555, {5, 5, 4}, "Unsupported RCPT parameter"};
 constexpr FixedReply kStartMail{354, {}, "End data with <CR><LF>.<CR><LF>"};
 
 }  // namespace
@@ -132,6 +134,7 @@ Session::Step Session::on_hello(const Command& command) {
     line(config_->offers_8bitmime, "8BITMIME");
     line(config_->offers_smtputf8, "SMTPUTF8");
     line(config_->offers_chunking, "CHUNKING");
+    line(config_->offers_dsn, "DSN");
     line(config_->offers_enhanced_status, "ENHANCEDSTATUSCODES");
     // The last line has a blank behind its code (RFC 5321 §4.2.1).
     const std::size_t last = out_.rfind('\n', out_.size() - 2);
@@ -148,7 +151,8 @@ Session::Step Session::on_mail(const Command& command) {
         refusal = kNestedMail;
     } else if ((command.has_size && !config_->offers_size) ||
                (command.body_8bitmime && !config_->offers_8bitmime) ||
-               (command.smtputf8 && !config_->offers_smtputf8)) {
+               (command.smtputf8 && !config_->offers_smtputf8) ||
+               (command.has_dsn() && !config_->offers_dsn)) {
         refusal = kUnsupported;
     } else if (limits.message_bytes_max > 0 && command.size_bytes > limits.message_bytes_max) {
         refusal = reply_for(ContentVerdict::too_big);
@@ -172,6 +176,10 @@ Session::Step Session::on_mail(const Command& command) {
     envelope_.parameters.size_bytes = command.size_bytes;
     envelope_.parameters.body_8bitmime = command.body_8bitmime;
     envelope_.parameters.smtputf8 = command.smtputf8;
+    envelope_.parameters.ret = command.ret;
+    if (!command.envelope_id.empty()) {
+        envelope_.set_envelope_id(command.envelope_id);
+    }
     reply(kSenderOk);
     return Step::command;
 }
@@ -180,12 +188,15 @@ Session::Step Session::on_rcpt(const Command& command) {
     FixedReply refusal;
     if (state_ != State::mail) {
         refusal = in_transaction() ? kAfterChunk : kNeedMail;
-    } else if (command.path.non_ascii && !envelope_.parameters.smtputf8) {
+    } else if (command.has_dsn() && !config_->offers_dsn) {
+        refusal = kUnsupportedRcpt;
+    } else if (!envelope_.parameters.smtputf8 &&
+               (command.path.non_ascii || !mail::is_ascii(command.original_recipient))) {
         refusal = kNeedsSmtpUtf8;
     } else if (const auto denied =
                    services_.access.refuse_recipient(command.path, client_origin_)) {
         refusal = *denied;
-    } else if (!add_recipient(command.path)) {
+    } else if (!add_recipient(command)) {
         refusal = kTooManyRecipients;
     }
     if (refusal.code == 0) {
@@ -201,17 +212,21 @@ Session::Step Session::on_rcpt(const Command& command) {
     return refuse(refusal);
 }
 
-// False when there are too many.
-bool Session::add_recipient(const mail::Path& path) {
-    std::string_view text = path.text;
-    if (path.domain.empty()) {  // RFC 5321 §4.5.1: postmaster without a domain is ours
+// False when there are too many. Who is given twice keeps the parameters of the first time.
+bool Session::add_recipient(const Command& command) {
+    std::string_view text = command.path.text;
+    if (command.path.domain.empty()) {  // RFC 5321 §4.5.1: postmaster without a domain is ours
         trace_.assign(text).append("@").append(config_->hostname);
         text = trace_;
     }
     if (envelope_.recipient_count() >= config_->limits.recipients_max) {
         return recipients_.contains(envelope_, text);
     }
-    static_cast<void>(recipients_.add(envelope_, text));
+    if (recipients_.add(envelope_, text) && command.has_dsn()) {
+        const std::size_t recipient = envelope_.recipient_count() - 1;
+        envelope_.set_notify(recipient, command.notify);
+        envelope_.set_original_recipient(recipient, command.original_recipient);
+    }
     return true;
 }
 

@@ -34,6 +34,7 @@ struct SessionConfig {
     bool offers_8bitmime = true;         // RFC 6152
     bool offers_smtputf8 = true;         // RFC 6531
     bool offers_chunking = true;         // RFC 3030
+    bool offers_dsn = true;              // RFC 3461
     bool offers_enhanced_status = true;  // RFC 2034; without it replies carry no enhanced codes
 };
 

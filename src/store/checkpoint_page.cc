@@ -79,8 +79,10 @@ std::uint32_t CheckpointPageWriter::put(const Message& message,
         static_cast<std::uint32_t>(others.size()), message.units(), 0});
     writer_.put_bytes(std::as_bytes(others));
     for (const RecipientState& state : recipients.subspan(first, count)) {
-        writer_.put(format::CheckpointRecipient{state.outcome.value(), state.next_s, state.attempts,
-                                                static_cast<std::uint8_t>(state.status), 0});
+        writer_.put(format::CheckpointRecipient{
+            state.outcome.value(), state.next_s, state.attempts,
+            static_cast<std::uint8_t>(state.status),
+            state.delay_told ? format::CheckpointRecipient::kDelayTold : std::uint8_t{0}});
     }
     writer_.end();
     return count;

@@ -116,6 +116,7 @@ bool CheckpointReader::take_message(const CheckpointedMessage& stored) {
         to.next_s = from.next_s;
         to.attempts = from.attempts;
         to.status = static_cast<RecipientStatus>(from.status);
+        to.delay_told = (from.flags & format::CheckpointRecipient::kDelayTold) != 0;
     }
     return true;
 }

@@ -19,10 +19,10 @@ std::uint64_t Cleaner::used_bytes() const {
 }
 
 // More than twice the live bytes and that many segments.
-bool Cleaner::wanted(std::uint64_t segments) const {
+bool Cleaner::wanted(std::uint64_t segments, std::uint64_t besides) const {
     return links_.options.checkpoint_bytes > 0 && links_.committer.started() &&
            used_bytes() >
-               2 * links_.segments.live_bytes() + segments * links_.options.segment_bytes;
+               2 * links_.segments.live_bytes() + besides + segments * links_.options.segment_bytes;
 }
 
 void Cleaner::poll() {
@@ -39,17 +39,24 @@ void Cleaner::stop() {
     if (waiting_) {
         wakeup_.wake();
     }
+    if (durable_.linked()) {
+        durable_.unlink();
+        durable_.wake();
+    }
 }
 
 rt::Task<void> Cleaner::run() {
     while (!ending()) {
-        Segment* const victim = wanted(kSlack) ? choose() : nullptr;
+        // What holds nothing goes once the checkpoints are newer; cleaning more would not help.
+        const Dead dead = count_dead();
         // Before a checkpoint tells of the messages, none may be moved.
-        if (victim != nullptr && links_.checkpointer.any()) {
+        const bool may_move = links_.checkpointer.any();
+        Segment* const victim = may_move && wanted(kSlack, dead.bytes) ? choose() : nullptr;
+        if (victim != nullptr) {
             co_await clean(*victim);
             continue;
         }
-        if (wanted(kSlack) && (victim != nullptr || dead_wait())) {
+        if (wanted(kSlack) && (dead.may_go || !may_move)) {
             links_.checkpointer.request();
         }
         seen_bytes_ = links_.segments.bytes();
@@ -60,15 +67,17 @@ rt::Task<void> Cleaner::run() {
     }
 }
 
-// Some that hold nothing go once the checkpoints are newer.
-bool Cleaner::dead_wait() const {
+Cleaner::Dead Cleaner::count_dead() const {
+    Dead dead;
+    const std::uint64_t log_end = links_.segments.log_end();
     for (std::size_t i = 0; i < links_.segments.size(); ++i) {
         const Segment& segment = links_.segments.at(i);
-        if (segment.live == 0 && segment.id != links_.segments.log_end()) {
-            return true;
+        if (segment.live == 0 && segment.id != log_end) {
+            dead.bytes += segment.bytes;
+            dead.may_go = dead.may_go || segment.id < log_end;
         }
     }
-    return false;
+    return dead;
 }
 
 Segment* Cleaner::choose() const {
@@ -116,7 +125,7 @@ rt::Task<void> Cleaner::clean(Segment& victim) {
         }
     }
     static_cast<void>(co_await flush());
-    if (!dead() && links_.committer.wait_for_outcomes(durable_)) {
+    if (!ending() && links_.committer.wait_for_outcomes(durable_)) {
         co_await durable_.woken("relocations to be durable");
     }
     end_pass(victim);
@@ -124,8 +133,11 @@ rt::Task<void> Cleaner::clean(Segment& victim) {
 
 // The containers are held by what was moved into them from here on.
 void Cleaner::end_pass(Segment& victim) {
+    // Where all ends before the relocations are durable, they stay held.
     for (Segment* segment : held_) {
-        links_.segments.drop(segment->id, 0);
+        if (!ending()) {
+            links_.segments.drop(segment->id, 0);
+        }
     }
     held_.clear();
     active_ = nullptr;
@@ -167,13 +179,26 @@ rt::Task<void> Cleaner::take_batch(Segment& victim) {
         } else if (record->type == format::RecordType::outcome) {
             take_outcome(*record, here);
         }
-        if (id != mail::QueueId() && !taken_.contains(id.value())) {
+        if (id != mail::QueueId() && !taken_.contains(id.value()) && pays(victim, id)) {
             co_await take_message(id);
         }
-        if (record_bytes_ > kRecordBytes) {
+        if (record_bytes_ > content_bytes_max() / 2) {
             static_cast<void>(co_await flush());
         }
     }
+}
+
+// A message that lies in other segments, too, is moved as a whole, or not at all. One that is
+// larger than what its segment gives back would be moved again and again.
+bool Cleaner::pays(const Segment& victim, mail::QueueId id) const {
+    const Message& message = *links_.table.find(id);
+    const std::span<const format::SegmentShare> others = links_.table.other_segments(message);
+    std::uint64_t units = message.units();
+    for (const format::SegmentShare& other : others) {
+        units += other.units;
+    }
+    return others.empty() ||
+           (units + victim.live_units) * format::SegmentShare::kUnit <= victim.bytes;
 }
 
 void Cleaner::take_outcome(const Record& record, Location location) {

@@ -60,14 +60,15 @@ class Cleaner {
     void poll();
 
   private:
-    static constexpr std::size_t kContentBytes = 512U << 10U;  // of one batch
-    static constexpr std::size_t kRecordBytes = 64U << 10U;    // … about
+    // Of one batch: at most that, and a quarter of a segment; and of records about an eighth.
+    static constexpr std::size_t kContentBytes = 512U << 10U;
+    [[nodiscard]] std::size_t content_bytes_max() const;
     // Segments beside twice the live bytes: where it begins, and where there is no time to lose.
     static constexpr std::uint64_t kSlack = 3;
     static constexpr std::uint64_t kBound = 5;
     // How many segments must be prepared for the cleaner to take one while no more can be.
     static constexpr std::size_t kNeededWhileFull = 3;
-    static constexpr double kUseless = 0.9;  // as full as that, cleaning frees next to nothing
+    static constexpr double kUseless = 0.8;  // as full as that, cleaning frees next to nothing
 
     // One record on its way, with what it describes.
     struct Item {
@@ -85,8 +86,14 @@ class Cleaner {
     };
 
     [[nodiscard]] std::uint64_t used_bytes() const;
-    [[nodiscard]] bool wanted(std::uint64_t segments) const;
-    [[nodiscard]] bool dead_wait() const;
+    // The files take more than twice the live bytes, so many segments, and those bytes.
+    [[nodiscard]] bool wanted(std::uint64_t segments, std::uint64_t besides = 0) const;
+    // Segments that hold nothing, and are not free yet.
+    struct Dead {
+        std::uint64_t bytes = 0;
+        bool may_go = false;  // some of them, once two checkpoints are newer
+    };
+    [[nodiscard]] Dead count_dead() const;
     [[nodiscard]] Segment* choose() const;
     [[nodiscard]] bool dead() const { return links_.files.shard.driver().dead(); }
     [[nodiscard]] bool ending() const { return stopping_ || dead(); }
@@ -96,6 +103,7 @@ class Cleaner {
     [[nodiscard]] rt::Task<void> take_message(mail::QueueId id);
     [[nodiscard]] rt::Task<bool> read_commit(Item& item);
     [[nodiscard]] rt::Task<bool> stage_piece(Item& item, std::size_t number);
+    [[nodiscard]] bool pays(const Segment& victim, mail::QueueId id) const;
     void take_outcome(const Record& record, Location location);
     [[nodiscard]] rt::Task<bool> flush();
     [[nodiscard]] rt::Task<bool> make_room(std::uint64_t bytes);

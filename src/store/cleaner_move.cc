@@ -62,7 +62,7 @@ rt::Task<bool> Cleaner::stage_piece(Item& item, std::size_t number) {
     const Piece piece = item.pieces[number];
     const std::size_t padded = base::round_up(piece.bytes, format::kBlock);
     if (content_.size() == 0) {
-        content_ = AlignedBuffer(kContentBytes);
+        content_ = AlignedBuffer(content_bytes_max());
     }
     if (content_bytes_ + padded > content_.size()) {
         const bool flushed = co_await flush();
@@ -86,6 +86,11 @@ rt::Task<bool> Cleaner::stage_piece(Item& item, std::size_t number) {
     content_bytes_ += padded;
     record_bytes_ += format::record_bytes(sizeof(format::Extent));
     co_return true;
+}
+
+std::size_t Cleaner::content_bytes_max() const {
+    return std::min<std::size_t>(
+        kContentBytes, links_.options.segment_bytes / 4 / format::kBlock * format::kBlock);
 }
 
 std::uint64_t Cleaner::area_bytes() const {

@@ -233,6 +233,8 @@ void Committer::drained() {
             "the last outcomes of " + links_.files.path +
                 " have no room on the disk, not even in the reserve: some messages that were "
                 "delivered will be delivered again after the next start; make room before that");
+        gathering_.forget_waiters();
+        flying_.forget_waiters();
     }
     std::exchange(drainer_, nullptr)->wake();
 }

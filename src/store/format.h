@@ -180,8 +180,23 @@ enum class CommitField : std::uint16_t {
     protocol = 5,
     added_headers = 6,
     pieces = 7,  // store::Piece, 16 bytes each
-    // Kept free: 8 tenant, 9 user, 10 DSN parameters, 11 TLS, 12 priority.
+    // Kept free: 8 tenant, 9 user, 11 TLS, 12 priority.
+    dsn = 10,  // Dsn, the ENVID; then for each recipient that has some: DsnRecipient, the ORCPT
 };
+
+// RFC 3461's parameters, as they came.
+struct Dsn {
+    std::uint8_t ret = 0;  // mail::ReturnContent
+    std::uint8_t reserved = 0;
+    std::uint16_t envelope_id_bytes = 0;
+};
+struct DsnRecipient {
+    std::uint32_t recipient = 0;
+    std::uint8_t notify = 0;  // mail::Notify
+    std::uint8_t reserved = 0;
+    std::uint16_t original_bytes = 0;
+};
+static_assert(sizeof(Dsn) == 4 && sizeof(DsnRecipient) == 8);
 
 struct OutcomeFixed {
     std::uint64_t id = 0;
@@ -197,7 +212,13 @@ struct OutcomeFixed {
 };
 static_assert(sizeof(OutcomeFixed) == 40 && std::is_trivially_copyable_v<OutcomeFixed>);
 
-enum class OutcomeField : std::uint16_t { reply = 1, relay = 2 };
+enum class OutcomeField : std::uint16_t {
+    reply = 1,
+    relay = 2,
+    told = 3,  // one byte of flags, absent where it would be 0
+};
+// The sender has been told that this recipient is delayed.
+constexpr std::uint8_t kDelayTold = 1U << 0U;
 
 struct Finish {
     std::uint64_t id = 0;
@@ -315,6 +336,8 @@ struct CheckpointMessage {
 static_assert(sizeof(CheckpointMessage) == 48);
 
 struct CheckpointRecipient {
+    static constexpr std::uint8_t kDelayTold = 1U << 0U;
+
     std::uint64_t outcome = 0;
     std::uint32_t next_s = 0;
     std::uint16_t attempts = 0;

@@ -31,7 +31,7 @@ struct RecipientState {
     base::UnixSeconds next_s = 0;  // deferred: when it is due
     std::uint16_t attempts = 0;    // so far; 65,535 stands for more
     RecipientStatus status = RecipientStatus::pending;
-    std::uint8_t zero = 0;
+    bool delay_told = false;  // the sender knows of the delay, or is not to be told
 };
 static_assert(sizeof(RecipientState) == 16);
 

@@ -47,6 +47,12 @@ void OutcomeBuffer::wake_all() {
     }
 }
 
+void OutcomeBuffer::forget_waiters() {
+    while (!waiters_.empty()) {
+        static_cast<void>(waiters_.pop_front());
+    }
+}
+
 void OutcomeBuffer::plan() {
     RP_ASSERT(!empty());
     next_byte_ += entries_[next_].bytes;

@@ -29,6 +29,8 @@ class OutcomeBuffer {
                         std::span<const format::SegmentShare> others);
     void add_waiter(base::Waiter& waiter) { waiters_.push_back(waiter); }
     void wake_all();
+    // What they wait for does not come.
+    void forget_waiters();
 
     // Something is not yet durable.
     [[nodiscard]] bool pending() const { return !entries_.empty(); }

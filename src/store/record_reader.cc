@@ -35,6 +35,51 @@ bool take_recipients(base::Bytes bytes, std::uint32_t count, mail::Envelope& env
     return bytes.empty();
 }
 
+// The structure at the front of `bytes`, taken off; nothing when they are too few.
+template <typename T>
+std::optional<T> take(base::Bytes& bytes) {
+    if (bytes.size() < sizeof(T)) {
+        return std::nullopt;
+    }
+    T value;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    bytes = bytes.subspan(sizeof value);
+    return value;
+}
+
+std::string_view take_text(base::Bytes& bytes, std::size_t size) {
+    const std::string_view text = base::as_text(bytes.first(std::min(size, bytes.size())));
+    bytes = bytes.subspan(text.size());
+    return text;
+}
+
+// What does not parse as the parameter that it should be counts as not given: a message is not lost
+// for it.
+void take_dsn(base::Bytes bytes, mail::Envelope& envelope) {
+    const auto fixed = take<format::Dsn>(bytes);
+    if (!fixed) {
+        return;
+    }
+    if (fixed->ret <= static_cast<std::uint8_t>(mail::ReturnContent::headers)) {
+        envelope.parameters.ret = static_cast<mail::ReturnContent>(fixed->ret);
+    }
+    if (const std::string_view id = take_text(bytes, fixed->envelope_id_bytes);
+        mail::is_envelope_id(id)) {
+        envelope.set_envelope_id(id);
+    }
+    while (const auto one = take<format::DsnRecipient>(bytes)) {
+        const std::string_view original = take_text(bytes, one->original_bytes);
+        if (one->recipient >= envelope.recipient_count()) {
+            continue;
+        }
+        const auto bits = static_cast<std::uint8_t>(one->notify & mail::Notify::kAll);
+        envelope.set_notify(one->recipient, {bits});
+        if (mail::is_original_recipient(original)) {
+            envelope.set_original_recipient(one->recipient, original);
+        }
+    }
+}
+
 bool take_commit_field(const FieldReader::Field& field, const format::Commit& fixed,
                        StoredMessage& into) {
     using Field = format::CommitField;
@@ -66,8 +111,15 @@ bool take_commit_field(const FieldReader::Field& field, const format::Commit& fi
                 std::memcpy(into.pieces.data(), field.value.data(), field.value.size());
             }
             return true;
+        case Field::dsn:
+            return true;  // when the recipients are known
     }
     return !field.critical;
+}
+
+bool tells_of_delay(const FieldReader::Field& field) {
+    return !field.value.empty() &&
+           (std::to_integer<std::uint8_t>(field.value[0]) & format::kDelayTold) != 0;
 }
 
 }  // namespace
@@ -168,11 +220,16 @@ bool decode_commit(const Record& record, StoredMessage& into) {
     into.envelope.parameters.size_bytes = fixed->declared_bytes;
 
     FieldReader fields(record.payload.subspan(sizeof *fixed));
+    base::Bytes dsn;
     while (const auto field = fields.next()) {
         if (!take_commit_field(*field, *fixed, into)) {
             return false;
         }
+        if (field->tag == static_cast<std::uint16_t>(format::CommitField::dsn)) {
+            dsn = field->value;
+        }
     }
+    take_dsn(dsn, into.envelope);
     std::uint64_t bytes = 0;
     for (const Piece& piece : into.pieces) {
         bytes += piece.bytes;
@@ -187,6 +244,19 @@ std::optional<format::OutcomeFixed> decode_outcome_fixed(const Record& record) {
         return std::nullopt;
     }
     return fixed;
+}
+
+bool decode_delay_told(const Record& record) {
+    if (record.payload.size() < sizeof(format::OutcomeFixed)) {
+        return false;
+    }
+    FieldReader fields(record.payload.subspan(sizeof(format::OutcomeFixed)));
+    while (const auto field = fields.next()) {
+        if (field->tag == static_cast<std::uint16_t>(format::OutcomeField::told)) {
+            return tells_of_delay(*field);
+        }
+    }
+    return false;
 }
 
 bool decode_outcome(const Record& record, StoredOutcome& into) {
@@ -204,6 +274,7 @@ bool decode_outcome(const Record& record, StoredOutcome& into) {
     into.reply.status = {fixed->dsn_class, fixed->dsn_subject, fixed->dsn_detail};
     into.reply.text.clear();
     into.relay.clear();
+    into.delay_told = false;
     FieldReader fields(record.payload.subspan(sizeof *fixed));
     while (const auto field = fields.next()) {
         switch (static_cast<format::OutcomeField>(field->tag)) {
@@ -212,6 +283,9 @@ bool decode_outcome(const Record& record, StoredOutcome& into) {
                 continue;
             case format::OutcomeField::relay:
                 into.relay.assign(base::as_text(field->value));
+                continue;
+            case format::OutcomeField::told:
+                into.delay_told = tells_of_delay(*field);
                 continue;
         }
         if (field->critical) {

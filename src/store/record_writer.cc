@@ -29,6 +29,49 @@ std::uint64_t recipients_bytes(const mail::Envelope& envelope) {
     return bytes;
 }
 
+bool has_dsn(const mail::Envelope& envelope, std::size_t recipient) {
+    return envelope.notify(recipient).given() || !envelope.original_recipient(recipient).empty();
+}
+
+// The parser that took them bounds ENVID and ORCPT to much less than 65,535 octets.
+std::uint64_t dsn_bytes(const mail::Envelope& envelope) {
+    if (!envelope.has_dsn()) {
+        return 0;
+    }
+    std::uint64_t bytes = sizeof(format::Dsn) + envelope.envelope_id().size();
+    for (std::size_t i = 0; i < envelope.recipient_count(); ++i) {
+        bytes += has_dsn(envelope, i)
+                     ? sizeof(format::DsnRecipient) + envelope.original_recipient(i).size()
+                     : 0;
+    }
+    return bytes;
+}
+
+void put_dsn(RecordWriter& writer, const mail::Envelope& envelope) {
+    const std::uint64_t bytes = dsn_bytes(envelope);
+    if (bytes == 0) {
+        return;
+    }
+    writer.begin_field(number(format::CommitField::dsn), bytes);
+    format::Dsn fixed;
+    fixed.ret = static_cast<std::uint8_t>(envelope.parameters.ret);
+    fixed.envelope_id_bytes = static_cast<std::uint16_t>(envelope.envelope_id().size());
+    writer.put(fixed);
+    writer.put_bytes(base::as_bytes(envelope.envelope_id()));
+    for (std::size_t i = 0; i < envelope.recipient_count(); ++i) {
+        if (!has_dsn(envelope, i)) {
+            continue;
+        }
+        const std::string_view original = envelope.original_recipient(i);
+        format::DsnRecipient one;
+        one.recipient = static_cast<std::uint32_t>(i);
+        one.notify = envelope.notify(i).bits;
+        one.original_bytes = static_cast<std::uint16_t>(original.size());
+        writer.put(one);
+        writer.put_bytes(base::as_bytes(original));
+    }
+}
+
 std::string_view cut(std::string_view text, std::size_t bytes_max) {
     return text.substr(0, bytes_max);
 }
@@ -80,7 +123,7 @@ std::uint64_t commit_payload_bytes(const CommitParts& parts, std::size_t pieces)
            field_bytes(recipients_bytes(parts.envelope)) +
            field_bytes(parts.client_address.size()) + field_bytes(parts.helo.size()) +
            field_bytes(parts.protocol.size()) + field_bytes(parts.added_headers.size()) +
-           field_bytes(pieces * sizeof(Piece));
+           field_bytes(pieces * sizeof(Piece)) + field_bytes(dsn_bytes(parts.envelope));
 }
 
 void put_commit(RecordWriter& writer, const CommitParts& parts) {
@@ -122,6 +165,7 @@ void put_commit(RecordWriter& writer, const CommitParts& parts) {
         writer.begin_field(number(Field::pieces), parts.pieces.size_bytes());
         writer.put_bytes(std::as_bytes(parts.pieces));
     }
+    put_dsn(writer, envelope);
     writer.end();
 }
 
@@ -145,7 +189,8 @@ void replace_pieces(std::vector<std::byte>& payload, std::span<const Piece> piec
 std::uint64_t outcome_payload_bytes(const Outcome& outcome) {
     return sizeof(format::OutcomeFixed) +
            field_bytes(cut(outcome.reply, Outcome::kReplyBytesMax).size()) +
-           field_bytes(cut(outcome.relay, Outcome::kRelayBytesMax).size());
+           field_bytes(cut(outcome.relay, Outcome::kRelayBytesMax).size()) +
+           field_bytes(outcome.delay_told ? sizeof format::kDelayTold : 0);
 }
 
 void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome) {
@@ -165,6 +210,10 @@ void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome)
     writer.put(fixed);
     writer.put_field(number(Field::reply), cut(outcome.reply, Outcome::kReplyBytesMax));
     writer.put_field(number(Field::relay), cut(outcome.relay, Outcome::kRelayBytesMax));
+    if (outcome.delay_told) {
+        writer.begin_field(number(Field::told), sizeof format::kDelayTold);
+        writer.put(format::kDelayTold);
+    }
     writer.end();
 }
 

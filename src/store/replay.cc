@@ -81,6 +81,7 @@ bool Replay::apply_outcome(const Record& record, Location location) {
                        ? base::unix_seconds(clamped_wall_time(fixed->next_attempt_ms))
                        : 0;
     state.outcome = location;
+    state.delay_told = decode_delay_told(record);
     return true;
 }
 

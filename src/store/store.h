@@ -77,8 +77,9 @@ struct Outcome {
     base::WallTime next_attempt;  // deferred only
     std::uint16_t code = 0;       // the reply's code; 0 when there was no reply
     mail::EnhancedStatus dsn;
-    std::string_view reply;  // its text; cut at kReplyBytesMax
-    std::string_view relay;  // the next hop that was tried
+    std::string_view reply;   // its text; cut at kReplyBytesMax
+    std::string_view relay;   // the next hop that was tried
+    bool delay_told = false;  // the sender knows that this recipient is delayed
 
     static constexpr std::size_t kReplyBytesMax = 1024;
     static constexpr std::size_t kRelayBytesMax = 256;

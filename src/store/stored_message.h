@@ -71,6 +71,7 @@ struct StoredOutcome {
     base::WallTime next_attempt;
     mail::Reply reply;
     std::string relay;  // the next hop that was tried; "" when none was reached
+    bool delay_told = false;
 };
 
 }  // namespace store

@@ -29,6 +29,10 @@ struct Meaning {
     bool smtputf8 = false;
     std::uint64_t chunk_bytes = 0;
     bool chunk_last = false;
+    std::string_view ret;  // as it stands there
+    std::string_view envelope_id;
+    std::string_view notify;
+    std::string_view original;
 };
 
 constexpr std::pair<std::string_view, Verb> kVerbs[] = {
@@ -79,6 +83,82 @@ std::optional<std::uint64_t> number_of(std::string_view text, bool& digits) {
                                          : std::nullopt;
 }
 
+bool is_upper_hex(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
+}
+
+// RFC 3461 §4, for printable ASCII; `utf8`: or RFC 6533 §3.
+bool reads_as_xtext(std::string_view text, bool utf8) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto octet = static_cast<unsigned char>(text[i]);
+        if (octet == '+') {
+            if (i + 2 >= text.size() || !is_upper_hex(text[i + 1]) || !is_upper_hex(text[i + 2]) ||
+                std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16) < 32 ||
+                std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16) > 126) {
+                return false;
+            }
+            i += 2;
+        } else if (utf8 && octet == '\\') {
+            const std::size_t end = text.find('}', i);
+            const std::size_t digits = end == std::string_view::npos ? 0 : end - i;
+            if (text.substr(i, 3) != "\\x{" || digits < 4 || digits > 9 ||
+                !std::ranges::all_of(text.substr(i + 3, digits - 3), is_upper_hex)) {
+                return false;
+            }
+            const int point = std::stoi(std::string(text.substr(i + 3, digits - 3)), nullptr, 16);
+            if (point < 32 || (point > 126 && point < 160) || (point >= 0xd800 && point < 0xe000) ||
+                point > 0x10ffff) {
+                return false;
+            }
+            i = end;
+        } else if (utf8 && octet > 127) {
+            std::size_t size = 4;
+            while (size > 1 && !is_utf8(text.substr(i, size))) {
+                --size;
+            }
+            if (size == 1) {
+                return false;
+            }
+            i += size - 1;
+        } else if (octet < 33 || octet > 126 || octet == '=') {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool take_rcpt_parameter(std::string_view word, Meaning& meaning) {
+    const std::string_view keyword = word.substr(0, word.find('='));
+    std::string_view value = word.substr(std::min(word.size(), keyword.size() + 1));
+    if (path_model::same_word(keyword, "NOTIFY")) {
+        const bool once = std::exchange(meaning.notify, value).empty();
+        if (path_model::same_word(value, "NEVER")) {
+            return once;
+        }
+        for (bool more = true; more;) {
+            const std::string_view one = value.substr(0, value.find(','));
+            if (!any_of_words(one, {"SUCCESS", "FAILURE", "DELAY"})) {
+                return false;
+            }
+            more = one.size() < value.size();
+            value.remove_prefix(more ? one.size() + 1 : one.size());
+        }
+        return once;
+    }
+    const std::size_t type = value.find(';');
+    const bool once = std::exchange(meaning.original, value).empty();
+    return path_model::same_word(keyword, "ORCPT") && once && type != 0 && value.size() <= 500 &&
+           type < value.size() - 1 &&
+           std::ranges::all_of(
+               value.substr(0, type),
+               [](char c) {
+                   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' ||
+                          c == '.' || c == '_';
+               }) &&
+           reads_as_xtext(value.substr(type + 1),
+                          path_model::same_word(value.substr(0, type), "utf-8"));
+}
+
 bool take_parameter(std::string_view word, Meaning& meaning, bool& body) {
     const std::string_view keyword = word.substr(0, word.find('='));
     const std::string_view value = word.substr(std::min(word.size(), keyword.size() + 1));
@@ -90,6 +170,13 @@ bool take_parameter(std::string_view word, Meaning& meaning, bool& body) {
     if (path_model::same_word(keyword, "BODY")) {
         meaning.body_8bitmime = path_model::same_word(value, "8BITMIME");
         return any_of_words(value, {"8BITMIME", "7BIT"}) && !std::exchange(body, true);
+    }
+    if (path_model::same_word(keyword, "RET")) {
+        return any_of_words(value, {"FULL", "HDRS"}) && std::exchange(meaning.ret, value).empty();
+    }
+    if (path_model::same_word(keyword, "ENVID")) {
+        return !value.empty() && value.size() <= 100 && reads_as_xtext(value, false) &&
+               std::exchange(meaning.envelope_id, value).empty();
     }
     return path_model::same_word(word, "SMTPUTF8") && !std::exchange(meaning.smtputf8, true);
 }
@@ -119,7 +206,10 @@ bool read_rcpt(std::string_view rest, Meaning& meaning) {
     }
     const auto taken = path_model::take_path(rest.substr(3));
     meaning.path = taken ? taken->mailbox : "";
-    return !meaning.path.empty() && words_of(taken->rest).empty();
+    return !meaning.path.empty() &&
+           std::ranges::all_of(words_of(taken->rest), [&](std::string_view word) {
+               return take_rcpt_parameter(word, meaning);
+           });
 }
 
 bool read_bdat(const std::vector<std::string_view>& words, Meaning& meaning) {
@@ -138,7 +228,9 @@ std::optional<Meaning> read(std::string_view line) {
     if (meaning.verb == Verb::http || meaning.verb == Verb::header) {
         return meaning;
     }
-    const std::size_t most = meaning.verb == Verb::mail ? 565 : 512;
+    const std::size_t most = meaning.verb == Verb::mail   ? 681
+                             : meaning.verb == Verb::rcpt ? 1048
+                                                          : 512;
     const bool control = std::ranges::any_of(
         line, [](char c) { return (static_cast<unsigned char>(c) < 32 && c != '\t') || c == 127; });
     if (line.size() + 2 > most || control) {
@@ -205,6 +297,11 @@ void check(std::string_view line) {
     RP_ASSERT(command.body_8bitmime == meaning->body_8bitmime);
     RP_ASSERT(command.smtputf8 == meaning->smtputf8);
     RP_ASSERT(command.chunk_bytes == meaning->chunk_bytes);
+    RP_ASSERT((command.ret != mail::ReturnContent::unspecified) == !meaning->ret.empty());
+    RP_ASSERT(command.ret != mail::ReturnContent::full || (meaning->ret[0] | 32) == 'f');
+    RP_ASSERT(command.envelope_id == meaning->envelope_id);
+    RP_ASSERT(command.notify.given() == !meaning->notify.empty());
+    RP_ASSERT(command.original_recipient == meaning->original);
     RP_ASSERT(command.chunk_last == meaning->chunk_last);
 }
 
@@ -222,7 +319,7 @@ void check_built(Choices choices) {
                        choices.any_case(is_mail ? "FROM:" : "TO:") +
                        path_model::build_path(choices, mailbox);
     // Blanks behind it up to the limit, and one more.
-    for (const std::size_t most : {510U, 563U}) {
+    for (const std::size_t most : {510U, 679U, 1046U}) {
         const std::size_t whole = most + choices.below(2);
         check(line + std::string(whole - std::min(whole, line.size()), ' '));
     }
@@ -239,20 +336,33 @@ void check_built(Choices choices) {
     if (is_mail && utf8) {
         line += blanks(choices) + choices.any_case("SMTPUTF8");
     }
+    const std::string value = std::string(choices.one_of("a+2Bb", "x", "QQ314159+20", "~!;"));
+    std::string notify(choices.one_of("NEVER", "SUCCESS", "FAILURE,DELAY", "delay,Success"));
+    const bool asks = choices.coin();
+    if (asks && is_mail) {
+        line += blanks(choices) + choices.any_case("ENVID=") + value + blanks(choices) +
+                choices.any_case(choices.coin() ? "RET=FULL" : "RET=HDRS");
+    } else if (asks) {
+        line += blanks(choices) + choices.any_case("NOTIFY=") + notify + blanks(choices) +
+                choices.any_case("ORCPT=") +
+                std::string(choices.one_of("rfc822;", "utf-8;jos\\x{E9}", "utf-8;\xc3\xa9")) +
+                value;
+    }
     check(line);
     const auto parsed = smtp::parse_command(line, kLimits);
-    RP_ASSERT(parsed.has_value() == (fits && line.size() + 2 <= (is_mail ? 565U : 512U)));
+    RP_ASSERT(parsed.has_value() == (fits && line.size() + 2 <= (is_mail ? 681U : 1048U)));
     if (!parsed) {
         return;
     }
     RP_ASSERT(parsed->path.text == mailbox && parsed->has_size == has_size);
     RP_ASSERT(parsed->size_bytes == (has_size ? size : 0) && parsed->body_8bitmime == eight);
+    RP_ASSERT(parsed->has_dsn() == asks);
     std::string control = line;
     control.insert(choices.below(256) % line.size(), 1, choices.one_of("\r", "\n", "\x7f")[0]);
     const std::string again = line.substr(line.find_last_of(" \t"));
     for (const std::string& wrong :
          {control, line + " X=1", line + " SIZE=", line + " BODY=9BIT",
-          is_mail && (has_size || eight || utf8) ? line + again : line + " \xff"}) {
+          asks || (is_mail && (has_size || eight || utf8)) ? line + again : line + " \xff"}) {
         RP_ASSERT(!smtp::parse_command(wrong, kLimits));
     }
 }

@@ -104,7 +104,8 @@ std::string header_of(const SectionSpec& section) {
 void check_bounds(const KeySpec& key, const void* values) {
     const std::optional<Bounds> bounds = bounds_of(key);
     const std::string printed = key.print(values);
-    for (const std::string_view item : bounds ? items(printed) : std::vector<std::string_view>()) {
+    const bool bounded = bounds && !printed.empty();  // a route's may be left out
+    for (const std::string_view item : bounded ? items(printed) : std::vector<std::string_view>()) {
         RP_ASSERT((item == "auto" && may_be_auto(key)) ||
                   (amount(item) >= bounds->least && amount(item) <= bounds->most));
     }
@@ -119,7 +120,8 @@ void check_config(app::Config config, bool is_root) {
             text += header_of(section);
             for (const KeySpec& key : section.keys) {
                 check_bounds(key, values);
-                if (key.name != "control" || !config.control.empty()) {
+                const bool given = !key.print(values).empty();
+                if (given && (key.name != "control" || !config.control.empty())) {
                     text += std::string(key.name) + " = " + key.print(values) + "\n";
                 }
             }
@@ -169,12 +171,17 @@ void write_value(Written& written, File& file, Choices& choices) {
             const std::uint64_t value = any_within(choices, least, bounds->most);
             item = std::to_string(value);
             if (type.ends_with("duration") || type.ends_with("durations")) {
-                file.least_expire = i == 0 && key.name == "retry" ? value : file.least_expire;
                 item = value % 1000 == 0 ? std::to_string(value / 1000) + "s" : item + "ms";
             } else if (type == "number" && may_be_auto(key) && choices.coin()) {
                 item = "auto";
             }
             written.plain = type == "number" || type == "size" ? item != "auto" : false;
+        } else if (key.name == "retry") {
+            const std::uint64_t value = any_within(choices, 1000, 604'800'000);
+            file.least_expire = i == 0 ? value : file.least_expire;
+            item = std::to_string(value) + "ms";
+        } else if (type == "mail address") {
+            item = std::string(choices.one_of("", "postmaster@x.example"));
         } else if (type == "choice") {
             std::vector<std::string> names;
             for (std::string_view left = key.values; left.contains("`\"");) {
@@ -246,7 +253,8 @@ void check_written(const Written& written, app::Config& config) {
     const std::vector<std::string_view> read = items(printed);
     RP_ASSERT(read.size() == written.items.size());
     for (std::size_t i = 0; i < read.size(); ++i) {
-        const bool number = bounds_of(*written.key) && read[i] != "auto";
+        const bool number =
+            written.key->name == "retry" || (bounds_of(*written.key) && read[i] != "auto");
         RP_ASSERT(number ? amount(read[i]) == amount(written.items[i])
                          : read[i] == written.items[i]);
     }

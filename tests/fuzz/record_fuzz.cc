@@ -52,6 +52,7 @@ int decodes(const store::Record& record) {
         std::size_t bytes = message.envelope.reverse_path().size();
         for (std::size_t i = 0; i < message.envelope.recipient_count(); ++i) {
             bytes += message.envelope.recipient(i).size();
+            bytes += message.envelope.original_recipient(i).size();
         }
         RP_ASSERT(bytes <= record.payload.size());
     }
@@ -145,7 +146,18 @@ struct Commit {
         for (std::size_t i = choices.below(20); i > 0; --i) {
             envelope.add_recipient(choices.take(choices.below(256)));
         }
-        envelope.parameters = {choices.coin(), choices.coin(), any<std::uint64_t>(choices)};
+        envelope.parameters = {choices.coin(), choices.coin(), any<std::uint64_t>(choices),
+                               static_cast<mail::ReturnContent>(choices.below(3))};
+        if (choices.coin()) {
+            envelope.set_envelope_id(choices.word("ab+2B1", 0, 3) + "x");
+        }
+        for (std::size_t i = 0; i < envelope.recipient_count(); ++i) {
+            const auto bits = static_cast<std::uint8_t>(choices.below(16));
+            envelope.set_notify(i, {bits});
+            if (choices.coin()) {
+                envelope.set_original_recipient(i, "rfc822;" + choices.word("abc@.", 1, 30));
+            }
+        }
         facts = {0,
                  any<std::uint64_t>(choices),
                  choices.coin(),
@@ -180,10 +192,15 @@ struct Commit {
         RP_ASSERT(read.envelope.recipient_count() == envelope.recipient_count());
         for (std::size_t i = 0; i < envelope.recipient_count(); ++i) {
             RP_ASSERT(read.envelope.recipient(i) == envelope.recipient(i));
+            RP_ASSERT(read.envelope.notify(i) == envelope.notify(i));
+            RP_ASSERT(read.envelope.original_recipient(i) == envelope.original_recipient(i));
         }
         RP_ASSERT(read.envelope.parameters.smtputf8 == envelope.parameters.smtputf8);
         RP_ASSERT(read.envelope.parameters.body_8bitmime == envelope.parameters.body_8bitmime);
         RP_ASSERT(read.envelope.parameters.size_bytes == envelope.parameters.size_bytes);
+        RP_ASSERT(read.envelope.parameters.ret == envelope.parameters.ret);
+        const bool id_stands = mail::is_envelope_id(envelope.envelope_id());
+        RP_ASSERT(read.envelope.envelope_id() == (id_stands ? envelope.envelope_id() : ""));
         RP_ASSERT(read.client_address == texts[0] && read.helo == texts[1]);
         RP_ASSERT(read.protocol == texts[2] && read.added_headers == texts[3]);
         RP_ASSERT(read.pieces.size() == pieces.size());

@@ -58,7 +58,8 @@ class Relay:
         self.config = self.folder / "ringpost.toml"
         self.control = self.folder / "control.sock"
         self.log_path = self.folder / "log"
-        queue = queue or {"retry": '["1s"]', "expire": '"5d"'}
+        queue = {"retry": '["1s"]', "expire": '"5d"'} | (queue or {})
+        times = "\n".join(f"{key} = {value}" for key, value in queue.items())
         networks = '["127.0.0.0/8", "::1/128"]' if networks is None else networks
         quoted = ", ".join(f'"{host}"' for host in hosts)
         self.config.write_text(f"""hostname = "relay.example.test"
@@ -75,8 +76,7 @@ networks = {networks}
 domains = {domains}
 
 [queue]
-retry = {queue["retry"]}
-expire = {queue["expire"]}
+{times}
 
 [[route]]
 hosts = [{quoted}]

@@ -67,6 +67,7 @@ void Client::write_message(bool chunks) {
     shape.number = home_.next_letter++;
     shape.null_path = odds(odds_of.null_path);
     shape.eight_bit = odds(odds_of.eight_bit);
+    shape.dsn = odds(odds_of.dsn);
     shape.recipients = prng_.chance(1, 2) ? 1 : 1 + prng_.below(4);
     const std::uint32_t recipients_max =
         home_.plan.settings.listeners.front().session.limits.recipients_max;
@@ -89,9 +90,11 @@ void Client::write_message(bool chunks) {
     if (written.eight_bit) {
         mail += " BODY=8BITMIME";
     }
+    mail += written.mail_parameters();
     script_.push_back({.kind = Kind::mail, .bytes = mail + "\r\n", .letter = index});
     for (std::size_t i = 0; i < written.recipients.size(); ++i) {
-        const std::string command = "RCPT TO:<" + written.recipients[i] + ">\r\n";
+        const std::string command =
+            "RCPT TO:<" + written.recipients[i] + ">" + written.recipient_parameters(i) + "\r\n";
         const Action action{.kind = Kind::rcpt, .bytes = command, .letter = index, .recipient = i};
         script_.push_back(action);
         if (prng_.chance(1, 40)) {

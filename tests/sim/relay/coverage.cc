@@ -76,6 +76,8 @@ constexpr std::array kCells{
     Cell{Fault::peer, "client: a silent one was let go"},
     Cell{Fault::peer, "hop: 5xx to MAIL"},
     Cell{Fault::peer, "hop: nonsense"},
+    Cell{Fault::peer, "hop: word of a delay"},
+    Cell{Fault::peer, "hop: word of a hand-over"},
     Cell{Fault::peer, "hop: 4xx to a middle chunk", 1},
     Cell{Fault::peer, "hop: 5xx to a middle chunk", 1},
     Cell{Fault::peer, "hop: closes at a middle chunk", kSeldom},

@@ -42,6 +42,31 @@ void append_line(std::string& content, std::uint64_t number, std::size_t line, b
     }
 }
 
+void ask(Letter& letter, base::Prng& prng) {
+    using mail::Notify;
+    constexpr std::uint8_t kChoices[] = {
+        0,
+        Notify::kNever,
+        Notify::kSuccess,
+        Notify::kFailure,
+        Notify::kDelay,
+        Notify::kSuccess | Notify::kFailure,
+        Notify::kFailure | Notify::kDelay,
+        Notify::kSuccess | Notify::kFailure | Notify::kDelay,
+    };
+    const std::uint64_t ret = prng.below(3);
+    letter.ret = static_cast<mail::ReturnContent>(ret);
+    if (prng.chance(1, 2)) {
+        letter.envelope_id = "envelope+2B" + number_text(letter.number);
+    }
+    for (std::size_t i = 0; i < letter.recipients.size(); ++i) {
+        letter.notify[i].bits = kChoices[prng.below(std::size(kChoices))];
+        if (prng.chance(1, 2)) {
+            letter.original[i] = "rfc822;before+2B" + letter.recipients[i];
+        }
+    }
+}
+
 int value_of(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
@@ -57,6 +82,11 @@ Letter make_letter(const LetterShape& shape, base::Prng& prng) {
     }
     for (std::size_t i = 0; i < shape.recipients; ++i) {
         letter.recipients.push_back("r" + number_text(i) + "." + number + "@dst.test");
+    }
+    letter.notify.resize(shape.recipients);
+    letter.original.resize(shape.recipients);
+    if (shape.dsn) {
+        ask(letter, prng);
     }
     if (shape.bytes == 0 && !shape.eight_bit) {
         return letter;
@@ -74,6 +104,27 @@ Letter make_letter(const LetterShape& shape, base::Prng& prng) {
     letter.eight_bit = std::ranges::any_of(
         letter.content, [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
     return letter;
+}
+
+std::string Letter::mail_parameters() const {
+    std::string text;
+    if (ret != mail::ReturnContent::unspecified) {
+        text += ret == mail::ReturnContent::full ? " RET=FULL" : " RET=HDRS";
+    }
+    return envelope_id.empty() ? text : text + " ENVID=" + envelope_id;
+}
+
+std::string Letter::recipient_parameters(std::size_t recipient) const {
+    std::string text;
+    if (notify[recipient].given()) {
+        text += " NOTIFY=";
+        mail::append_notify(text, notify[recipient]);
+    }
+    return original[recipient].empty() ? text : text + " ORCPT=" + original[recipient];
+}
+
+std::size_t Letter::index_of(std::string_view path) const {
+    return static_cast<std::size_t>(std::ranges::find(recipients, path) - recipients.begin());
 }
 
 std::optional<std::uint64_t> letter_of(std::string_view path) {

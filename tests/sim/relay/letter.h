@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/prng.h"
+#include "mail/dsn_parameters.h"
 
 namespace sim::relay {
 
@@ -18,6 +19,17 @@ struct Letter {
     std::vector<std::string> recipients;  // as they are sent
     std::string content;                  // as a receiver is to see it
     bool eight_bit = false;
+    // RFC 3461, as sent; one of `notify` and `original` for each recipient.
+    mail::ReturnContent ret = mail::ReturnContent::unspecified;
+    std::string envelope_id;
+    std::vector<mail::Notify> notify;
+    std::vector<std::string> original;
+
+    // " RET=FULL ENVID=…", " NOTIFY=… ORCPT=…", "" where nothing is asked for.
+    [[nodiscard]] std::string mail_parameters() const;
+    [[nodiscard]] std::string recipient_parameters(std::size_t recipient) const;
+    // REQUIRES: one of the recipients.
+    [[nodiscard]] std::size_t index_of(std::string_view path) const;
 };
 
 struct LetterShape {
@@ -26,6 +38,7 @@ struct LetterShape {
     std::size_t recipients = 1;
     std::size_t bytes = 0;  // about
     bool eight_bit = false;
+    bool dsn = false;  // asks for notifications of its own choice
 };
 [[nodiscard]] Letter make_letter(const LetterShape& shape, base::Prng& prng);
 

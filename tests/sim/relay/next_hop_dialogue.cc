@@ -69,6 +69,7 @@ void NextHop::on_hello(Connection& connection, State& state, const std::string& 
         reply += hop_.pipelining ? "\r\n250-PIPELINING" : "";
         reply += hop_.chunking ? "\r\n250-CHUNKING" : "";
         reply += hop_.eight_bit ? "\r\n250-8BITMIME" : "";
+        reply += hop_.dsn ? "\r\n250-DSN" : "";
         reply += "\r\n250-SIZE " + std::to_string(hop_.size_bytes_max);
         reply += "\r\n250 ENHANCEDSTATUSCODES";
     }
@@ -89,6 +90,8 @@ void NextHop::on_mail(Connection& connection, State& state, const std::string& l
     end_transaction(state);
     state.message.reverse_path = path_of(line);
     state.message.eight_bit = hop_.eight_bit && state.extended;
+    state.message.dsn = hop_.dsn && state.extended;
+    oracle_.mail_parameters(state.message.reverse_path, line, state.message.dsn);
     state.message.connection = connection.id();
     if (odds(hop_.odds.later / 2)) {
         answer(connection, "451 4.3.0 not now");
@@ -129,6 +132,7 @@ void NextHop::on_recipient(Connection& connection, State& state, const std::stri
     }
     const std::string path = path_of(line);
     oracle_.offered(path, sent_at(state));
+    oracle_.recipient_parameters(path, line, state.message.dsn);
     if (++state.offered > plan_.settings.queue.recipients_per_transaction) {
         journal_.fault("a transaction has too many recipients");
     }

@@ -21,6 +21,8 @@ const char* name_of(mail::AttemptEvent::Status status) {
             return "sent";
         case mail::AttemptEvent::Status::deferred:
             return "deferred";
+        case mail::AttemptEvent::Status::delayed:
+            return "delayed";
         case mail::AttemptEvent::Status::bounced:
             return "bounced";
         case mail::AttemptEvent::Status::expired:
@@ -163,6 +165,18 @@ void Oracle::forget() {
         if (open && may_fail) {
             ++one.open_deaths;
         }
+        const bool told = std::ranges::any_of(one.outcomes, [](const Outcome& outcome) {
+            return outcome.status == Status::delayed && outcome.fate == Fate::durable;
+        });
+        if (open && !told && message != nullptr && may_be_delayed(*message)) {
+            ++one.delay_deaths;
+        }
+        const bool handed_on = std::ranges::any_of(one.takes, [this](const Take& take) {
+            return !take.dsn && (take.generation == generation_ || take.generation == 0);
+        });
+        if (open && handed_on) {
+            ++one.relay_deaths;
+        }
     }
 }
 
@@ -281,13 +295,19 @@ void Oracle::attempt(std::uint32_t shard, const mail::AttemptEvent& event) {
         lost_senders_.insert(path);
     }
     logged_.at(shard).push_back(world_.now());
-    one.outcomes.push_back({.status = event.status,
-                            .attempts = event.attempts,
-                            .shard = shard,
-                            .index = logged_[shard].size(),
-                            .at = world_.now(),
-                            .wall = world_.wall_now(),
-                            .announced = event.next_attempt});
+    Outcome outcome{.status = event.status,
+                    .attempts = event.attempts,
+                    .shard = shard,
+                    .index = logged_[shard].size(),
+                    .at = world_.now(),
+                    .wall = world_.wall_now(),
+                    .announced = event.next_attempt};
+    if (event.status == Status::delayed && !one.outcomes.empty()) {
+        outcome.at = one.outcomes.back().at;  // it waits since then
+        outcome.wall = one.outcomes.back().wall;
+        outcome.announced = one.outcomes.back().announced;
+    }
+    one.outcomes.push_back(outcome);
 }
 
 // A next hop has answered this path so, with a 5xx. The log has code and text of it.
@@ -306,6 +326,12 @@ bool Oracle::may_be_too_large(const Message& message) const {
     });
 }
 
+bool Oracle::may_be_delayed(const Message& message) const {
+    return plan_.delay_notice > base::Duration::zero() &&
+           (plan_.on(Fault::wall_step) ||
+            world_.wall_now() >= message.composed + plan_.delay_notice);
+}
+
 bool Oracle::may_have_expired(const Message& message) const {
     return plan_.on(Fault::wall_step) || world_.wall_now() >= message.composed + plan_.expiry;
 }
@@ -313,7 +339,8 @@ bool Oracle::may_have_expired(const Message& message) const {
 // What a crash left of the count of attempts is one of those that it could leave.
 void Oracle::check_count(const std::string& key, const Recipient& one,
                          const mail::AttemptEvent& event) {
-    const std::uint32_t more = event.status == Status::expired ? 0 : 1;
+    const bool attempt = event.status != Status::expired && event.status != Status::delayed;
+    const std::uint32_t more = attempt ? 1 : 0;
     std::size_t left = one.outcomes.size();
     bool ended = false;
     bool fits = false;
@@ -415,7 +442,8 @@ void Oracle::offered(const std::string& path, base::MonoTime sent) {
             return;
         }
         const base::WallTime wall = world_.wall_now() - (world_.now() - sent);
-        const base::Duration wait = plan_.wait_after(last->attempts);
+        const base::Duration wait =
+            last->attempts == 0 ? base::Duration() : plan_.wait_after(last->attempts);
         if (!plan_.on(Fault::wall_step) && wall + kClockStep < last->wall + wait) {
             journal_.fault(
                 path + " is tried " +
@@ -479,7 +507,8 @@ void Oracle::taken(const Given& given, bool withheld) {
                              .generation = late ? 0 : generation_,
                              .forgotten = late,
                              .at = world_.now(),
-                             .withheld = withheld});
+                             .withheld = withheld,
+                             .dsn = given.dsn});
     }
 }
 

@@ -14,8 +14,11 @@
 //  - nobody is tried before the wait is over (where the wall clock jumps: before as much time has
 //    passed as the log announced), or long after the message expired;
 //  - who was refused for good has failed; nobody else has, unless the time is over;
-//  - who failed is named by one notification, with the reason and the letter's own header; none
-//    goes to the null path;
+//  - who failed is named by one notification, with the reason and the letter's own header (or all
+//    of it, where that was asked for); who was handed to a next hop that does not speak DSN, by one
+//    that says so, where the sender asked; who waits for long, by one at most. None is sent that
+//    the sender forbade, none goes to the null path;
+//  - what the sender asked for by RFC 3461 is passed on as it came where a next hop offers DSN;
 //  - the trace header is the letter's, and names no recipient where there are several;
 //  - the counts of attempts survive; ids never recur.
 #pragma once
@@ -43,6 +46,7 @@ struct Given {
     std::vector<std::string> recipients;  // those that it accepted
     std::string content;
     bool eight_bit = false;  // it offered 8BITMIME
+    bool dsn = false;        // … and DSN
     EndpointId connection = kNoEndpoint;
     base::MonoTime sent{};  // when its last byte was
 };
@@ -83,6 +87,9 @@ class Oracle {
 
     // Next hops. `sent`: when the relay sent the command.
     void offered(const std::string& path, base::MonoTime sent);
+    // Of the commands that gave them; `dsn`: it may be sent RFC 3461's.
+    void mail_parameters(const std::string& reverse_path, std::string_view line, bool dsn);
+    void recipient_parameters(const std::string& path, std::string_view line, bool dsn);
     void never(const std::vector<std::string>& paths, const std::string& reply);  // 5xx
     // … to MAIL, of whose recipients nothing is known.
     void never_from(const std::string& reverse_path, const std::string& reply);
@@ -110,6 +117,7 @@ class Oracle {
     [[nodiscard]] bool has_failed(const std::string& path) const;
     // By a notification that a next hop was given.
     [[nodiscard]] bool is_named(const std::string& path) const;
+    [[nodiscard]] bool is_told_of_delay(const std::string& path) const;
     [[nodiscard]] bool outcome_waits() const;
 
   private:
@@ -135,6 +143,7 @@ class Oracle {
         bool confirmed = false;
         bool broken = false;
         bool claimed = false;  // the log has told of it
+        bool dsn = false;      // the next hop speaks DSN
     };
     struct Recipient {
         bool accepted = false;
@@ -144,8 +153,13 @@ class Oracle {
         std::vector<Outcome> outcomes;
         std::vector<Take> takes;
         std::set<std::string> notifications;
-        // Of programs that may have told of its end, and had not recorded it.
+        std::set<std::string> delays;  // notifications of that, and of hand-overs
+        std::set<std::string> relays;
+        // Of programs that may have told of its end, and had not recorded it; or of a delay; or of
+        // a hand-over.
         std::uint32_t open_deaths = 0;
+        std::uint32_t delay_deaths = 0;
+        std::uint32_t relay_deaths = 0;
     };
     struct Message {
         Letter letter;
@@ -164,7 +178,9 @@ class Oracle {
     [[nodiscard]] static std::string key_of(const std::string& id, const std::string& path);
     [[nodiscard]] Recipient& recipient(const std::string& key) { return recipients_[key]; }
     void bind(const std::string& id, const std::string& owner);
-    [[nodiscard]] static bool is_final(Status status) { return status != Status::deferred; }
+    [[nodiscard]] static bool is_final(Status status) {
+        return status != Status::deferred && status != Status::delayed;
+    }
     // The last outcome that surely stands; nullptr when there is none.
     [[nodiscard]] static const Outcome* certain(const Recipient& recipient);
     [[nodiscard]] bool has_final(const Recipient& recipient) const;
@@ -182,9 +198,16 @@ class Oracle {
     void check_trace(Message& message, std::string_view header);
     void check_trace_recipient(const Message& message);
     void check_notification(const Given& message);
+    void check_fields(const std::string& path, const std::string& id, std::string_view fields);
     void check_failure(const std::string& path, std::string_view fields);
-    void check_returned_header(Message& message, const std::string& id, std::string_view rest);
-    void named(const std::string& path, const std::string& id);
+    void check_delay(const std::string& path, std::string_view fields);
+    void check_relay(const std::string& path, std::string_view fields);
+    void check_returned(Message& message, const Given& given, const std::string& id,
+                        std::string_view rest);
+    void named(const std::string& path, const std::string& id, std::set<std::string>& before,
+               std::uint32_t deaths);
+    [[nodiscard]] bool may_be_delayed(const Message& message) const;
+    void settle_relayed(const Message& message, const std::string& path, const Recipient& one);
     [[nodiscard]] bool is_durable(const Message& message, const std::string& id,
                                   const std::string& durable) const;
     void settle_recipient(const Message& message, const std::string& path);

@@ -192,13 +192,12 @@ void Oracle::check_notification(const Given& given) {
     }
     bind(id, "a notification to " + to);
     const auto [before, fresh] = notifications_.emplace(id, given.content);
-    if (!fresh && before->second != given.content) {
-        journal_.fault("the notification " + id + " has changed");
-    }
     std::string_view rest(given.content);
     Message* about = nullptr;
-    while (skip_to(rest, "\r\n\r\nFinal-Recipient: rfc822; ")) {
-        const std::string path(rest.substr(0, rest.find('\r')));
+    constexpr std::string_view kFinal = "\r\nFinal-Recipient: rfc822; ";
+    for (std::size_t at = rest.find(kFinal); at != rest.npos; at = rest.find(kFinal, at + 1)) {
+        const std::string path(
+            rest.substr(at + kFinal.size(), rest.find('\r', at + 2) - at - kFinal.size()));
         about = known(path, "a notification names");
         if (about == nullptr) {
             return;
@@ -207,14 +206,78 @@ void Oracle::check_notification(const Given& given) {
         if (to != about->letter.reverse_path) {
             journal_.fault("a notification about " + path + " goes to " + to);
         }
-        named(path, id);
-        check_failure(path, rest.substr(0, rest.find("\r\n\r\n")));
+        const std::size_t begin = rest.rfind("\r\n\r\n", at);
+        check_fields(path, id, rest.substr(begin + 2, rest.find("\r\n\r\n", at) - begin - 2));
     }
     if (about == nullptr) {
         journal_.fault("the notification " + id + " names nobody");
         return;
     }
-    check_returned_header(*about, of, rest);
+    // A whole message in it may be converted for one next hop, and not for another.
+    if (!fresh && before->second != given.content && !about->letter.eight_bit) {
+        journal_.fault("the notification " + id + " has changed");
+    }
+    std::string envelope_id;
+    mail::append_xtext_decoded(envelope_id, about->letter.envelope_id);
+    if (field_of(given.content, "\r\nOriginal-Envelope-Id: ") != envelope_id) {
+        journal_.fault("the notification " + id + " has another ENVID than " + envelope_id);
+    }
+    check_returned(*about, given, of, rest);
+}
+
+// Of one recipient: what has become of him.
+void Oracle::check_fields(const std::string& path, const std::string& id, std::string_view fields) {
+    Recipient& one = recipient(path);
+    const Letter& letter = messages_.at(*letter_of(path)).letter;
+    const std::size_t index = letter.index_of(path);
+    const mail::Notify notify = letter.notify[index];
+    const std::string_view action = field_of(fields, "\r\nAction: ");
+    if (action == "delayed") {
+        named(path, id, one.delays, one.delay_deaths);
+        check_delay(path, fields);
+    } else if (action == "relayed") {
+        named(path, id, one.relays, one.relay_deaths);
+        check_relay(path, fields);
+    } else {
+        named(path, id, one.notifications, one.open_deaths);
+        check_failure(path, fields);
+    }
+    const bool wanted = action == "delayed"   ? notify.delay()
+                        : action == "relayed" ? notify.success()
+                                              : notify.failure();
+    if (!wanted) {
+        journal_.fault("a notification says that " + path + " is " + std::string(action) +
+                       ", which its sender did not want to know");
+    }
+    std::string original;
+    if (!letter.original[index].empty()) {
+        original = "rfc822; ";
+        mail::append_xtext_decoded(original, std::string_view(letter.original[index]).substr(7));
+    }
+    if (field_of(fields, "\r\nOriginal-Recipient: ") != original) {
+        journal_.fault("a notification about " + path + " has another ORCPT than " + original);
+    }
+}
+
+void Oracle::check_delay(const std::string& path, std::string_view fields) {
+    world_.count(Fault::peer, "hop: word of a delay");
+    if (!may_be_delayed(messages_.at(*letter_of(path))) ||
+        !field_of(fields, "\r\nStatus: ").starts_with("4.") ||
+        field_of(fields, "\r\nWill-Retry-Until: ").empty()) {
+        journal_.fault("a notification says that " + path +
+                       " is delayed, and should not: " + std::string(fields));
+    }
+}
+
+// RFC 3461 §5.2.2: only where the next hop does not speak DSN itself.
+void Oracle::check_relay(const std::string& path, std::string_view fields) {
+    world_.count(Fault::peer, "hop: word of a hand-over");
+    const bool handed_on = std::ranges::any_of(
+        recipient(path).takes, [](const Take& take) { return !take.dsn && !take.withheld; });
+    if (!handed_on || !field_of(fields, "\r\nStatus: ").starts_with("2.")) {
+        journal_.fault("a notification says that " + path +
+                       " was handed on, and should not: " + std::string(fields));
+    }
 }
 
 // Why one failed: what a next hop said of it, in its words, or that its time was over.
@@ -232,33 +295,73 @@ void Oracle::check_failure(const std::string& path, std::string_view fields) {
     }
 }
 
-// Behind the fields about recipients comes the header of the letter, with what the relay put
-// before it, and nothing else.
-void Oracle::check_returned_header(Message& message, const std::string& id, std::string_view rest) {
-    skip_to(rest, "\r\nContent-Type: text/rfc822-headers; charset=us-ascii\r\n\r\n");
+// Behind the fields about recipients comes the header of the letter, or the letter, with what the
+// relay put before it, and nothing else.
+void Oracle::check_returned(Message& message, const Given& given, const std::string& id,
+                            std::string_view rest) {
+    const Letter& letter = message.letter;
+    const bool whole = skip_to(rest, "\r\nContent-Type: message/rfc822\r\n");
+    if (whole) {
+        skip_to(rest, "\r\n");  // behind a transfer encoding, or at once
+        if (rest.starts_with("\r\n")) {
+            rest.remove_prefix(2);
+        }
+    } else {
+        skip_to(rest, "\r\nContent-Type: text/rfc822-headers; charset=us-ascii\r\n\r\n");
+    }
     const std::string_view returned = rest.substr(0, rest.find("\r\n--=_ringpost_"));
     const TraceHeader header = trace_header(returned);
-    const std::string& content = message.letter.content;
-    const std::size_t end = content.find("\r\n\r\n");
-    const std::string own = end == std::string::npos ? "" : content.substr(0, end + 2);
+    const std::size_t end = letter.content.find("\r\n\r\n");
+    const std::string own = end == std::string::npos ? "" : letter.content.substr(0, end + 2);
     // Where the spool cannot be read it quotes less.
     const bool quoted =
         header.rest == own || (plan_.on(Fault::read_error) && own.starts_with(header.rest));
-    if (header.id != id || !quoted) {
-        journal_.fault("a notification about letter " + std::to_string(message.letter.number) +
+    const bool returned_whole =
+        letter.ret == mail::ReturnContent::full &&
+        (header.rest == letter.content ||
+         (letter.eight_bit && !given.eight_bit && is_downgraded(header.rest, letter.content)));
+    if (header.id != id || (whole ? !returned_whole : !quoted)) {
+        journal_.fault("a notification about letter " + std::to_string(letter.number) +
                        " returns another header: " + std::string(returned));
     } else {
         check_trace(message, header.text);
     }
 }
 
-void Oracle::named(const std::string& path, const std::string& id) {
-    Recipient& one = recipient(path);
-    if (one.notifications.insert(id).second) {
+void Oracle::mail_parameters(const std::string& reverse_path, std::string_view line, bool dsn) {
+    const std::size_t behind = line.find('>') + 1;
+    std::size_t at = std::min(line.find(" RET=", behind), line.find(" ENVID=", behind));
+    at = std::min(at, line.size());
+    const auto number = letter_of(reverse_path);
+    const auto known = number ? messages_.find(*number) : messages_.end();
+    if (known == messages_.end() && dsn) {
+        return;  // from the null path: of whichever letter
+    }
+    const std::string wanted = dsn ? known->second.letter.mail_parameters() : "";
+    if (line.substr(at) != wanted) {
+        journal_.fault("a next hop is sent: " + std::string(line) + ", and not" + wanted);
+    }
+}
+
+void Oracle::recipient_parameters(const std::string& path, std::string_view line, bool dsn) {
+    const std::string_view parameters = line.substr(line.find('>') + 1);
+    std::string wanted;
+    if (dsn && !is_sender(path) && letter_of(path) && messages_.contains(*letter_of(path))) {
+        const Letter& letter = messages_.at(*letter_of(path)).letter;
+        wanted = letter.recipient_parameters(letter.index_of(path));
+    }
+    if (parameters != wanted) {
+        journal_.fault("a next hop is sent: " + std::string(line) + ", and not" + wanted);
+    }
+}
+
+void Oracle::named(const std::string& path, const std::string& id, std::set<std::string>& before,
+                   std::uint32_t deaths) {
+    if (before.insert(id).second) {
         ++notified_;
     }
-    if (one.notifications.size() > 1 + std::size_t{one.open_deaths}) {
-        journal_.fault(std::to_string(one.notifications.size()) + " notifications name " + path);
+    if (before.size() > 1 + std::size_t{deaths}) {
+        journal_.fault(std::to_string(before.size()) + " notifications name " + path);
     }
 }
 

@@ -125,7 +125,25 @@ void draw_relay(Dice& dice, Plan& plan) {
     plan.expiry = dice.one_of<base::Duration>({seconds(40), minutes(3), minutes(30)});
     plan.waits = dice.one_of<std::vector<base::Duration>>(
         {{seconds(1)}, {seconds(2), seconds(5), seconds(9)}, {seconds(4), seconds(20)}});
-    queue.retry = queue::RetryPolicy(plan.waits, plan.expiry);
+    plan.delay_notice = dice.one_of<base::Duration>({{}, seconds(3), seconds(15), minutes(1)});
+    const bool grows = dice.chance(1, 2);
+    if (grows) {
+        plan.waits = {seconds(1), seconds(3), seconds(9), seconds(20)};
+        plan.jitter = dice.one_of({0U, 10U, 50U});
+    }
+    queue::RetryPolicy retry = grows
+                                   ? queue::RetryPolicy::growing({.first = seconds(1),
+                                                                  .growth = 3,
+                                                                  .cap = seconds(20),
+                                                                  .jitter = plan.jitter / 100.0},
+                                                                 plan.expiry, plan.delay_notice)
+                                   : queue::RetryPolicy(plan.waits, plan.expiry, plan.delay_notice);
+    // Now and then the route's own, with something else behind it.
+    const bool of_route = dice.chance(1, 3);
+    if (!of_route) {
+        queue.retry = retry;
+    }
+    queue.notifications_max = queue.notifications_per_domain_max = 1'000'000;
     queue.smtp = limits;
     queue.recipients_per_transaction = dice.one_of({1U, 2U, 100U});
     queue.transactions_per_connection = dice.one_of({1U, 3U, 1000U});
@@ -154,6 +172,9 @@ void draw_relay(Dice& dice, Plan& plan) {
         route.targets.push_back({hop.address, *io::SocketAddress::parse(hop.address)});
     }
     route.connections_max = dice.one_of({2U, 4U, 12U});
+    if (of_route) {
+        route.retry = std::move(retry);
+    }
     queue.routes.push_back(std::move(route));
     plan.may_be_short = plan.disk_may_be_full() || plan.store_may_be_busy();
 }
@@ -171,6 +192,7 @@ void draw_clients(Dice& dice, Plan& plan) {
     odds.leave = dice.odds(150, 3);
     odds.null_path = dice.odds(300);
     odds.eight_bit = dice.odds(300);
+    odds.dsn = dice.odds(700, 5);
     odds.large = dice.odds(300, 5);
     odds.too_large = dice.odds(60, 1);
     odds.many_recipients = dice.odds(200, 2);
@@ -192,6 +214,7 @@ void draw_hops(Dice& dice, Plan& plan) {
         hop.pipelining = dice.chance(2, 3);
         hop.chunking = dice.chance(2, 3);
         hop.eight_bit = dice.chance(3, 4);
+        hop.dsn = dice.chance(1, 2);
         hop.away = dice.one_of({Silence::refuse, Silence::no_answer, Silence::unreachable});
         hop.extended = dice.chance(7, 8);
         hop.size_bytes_max = dice.one_of({0U, 0U, 0U, 60'000U});
@@ -281,7 +304,9 @@ Plan Plan::of(std::uint64_t seed) {
                            .store = {},
                            .sessions_max = 0},
               .waits = {},
+              .jitter = 0,
               .expiry = {},
+              .delay_notice = {},
               .shards_change = false,
               .sessions = 0,
               .client = {},

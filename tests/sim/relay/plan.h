@@ -30,6 +30,7 @@ struct ClientOdds {
     std::uint32_t leave = 0;       // gone in mid-envelope
     std::uint32_t null_path = 0;
     std::uint32_t eight_bit = 0;
+    std::uint32_t dsn = 0;  // asks for notifications by RFC 3461's parameters
     std::uint32_t large = 0;
     std::uint32_t too_large = 0;
     std::uint32_t many_recipients = 0;  // more than the limit
@@ -60,6 +61,7 @@ struct HopPlan {
     bool pipelining = true;
     bool chunking = true;
     bool eight_bit = true;
+    bool dsn = true;
     Silence away = Silence::refuse;    // what its address does while it is away
     bool extended = true;              // false: EHLO is unknown to it
     std::uint64_t size_bytes_max = 0;  // it says SIZE with that; 0: without a limit
@@ -90,9 +92,14 @@ struct Plan {
     app::RelaySettings settings;
     // What the oracle computes with, instead of the relay's own policy.
     std::vector<base::Duration> waits;  // behind the first, second, … attempt; the last one repeats
+    std::uint32_t jitter = 0;           // of each wait so many per cent more, at most
     base::Duration expiry{};
+    base::Duration delay_notice{};  // zero: none
     [[nodiscard]] base::Duration wait_after(std::uint32_t attempts) const {
         return waits.at(std::min<std::size_t>(attempts, waits.size()) - 1);
+    }
+    [[nodiscard]] base::Duration longest_wait_after(std::uint32_t attempts) const {
+        return wait_after(attempts) * (100 + jitter) / 100;
     }
     // Each start has another number of shards, so that partitions change hands.
     bool shards_change = false;

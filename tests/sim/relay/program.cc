@@ -318,9 +318,9 @@ void Program::release_held() {
     for (const std::unique_ptr<Shard>& shard : shards_) {
         queue::Scheduler& scheduler = shard->relay->scheduler();
         for (std::size_t i = 0; i < scheduler.slots(); ++i) {
-            queue::Entry& entry = scheduler.slot(i);
-            if (entry.state() == queue::EntryState::held) {
-                scheduler.release(entry);
+            queue::Entry* entry = scheduler.slot(i);
+            if (entry != nullptr && entry->state() == queue::EntryState::held) {
+                scheduler.release(*entry);
             }
         }
     }

@@ -121,7 +121,7 @@ bool Simulation::try_once_more() {
     base::Duration wait{};
     for (std::uint32_t i = 1; i <= refusals && wait + plan_.wait_after(i) < plan_.expiry / 2; ++i) {
         serving_hop().refuse_once("r0." + std::to_string(first) + "@dst.test");
-        wait += plan_.wait_after(i) + seconds(2);
+        wait += plan_.longest_wait_after(i) + seconds(2);
     }
     const std::uint64_t count = 1 + prng_.below(3);
     bool done = false;
@@ -172,8 +172,8 @@ bool Simulation::give_one_up() {
     }
     const bool sent = clients_come(1);
     // An attempt that began in time, and ended behind it, makes it wait once more.
-    const base::Duration longest =
-        plan_.wait_after(UINT32_MAX) + hops_.size() * plan_.settings.queue.smtp.connect_timeout;
+    const base::Duration longest = plan_.longest_wait_after(UINT32_MAX) +
+                                   hops_.size() * plan_.settings.queue.smtp.connect_timeout;
     const base::Duration most = for_good ? seconds(20) : plan_.expiry + longest + seconds(5);
     const bool failed = sent && run_until([&] { return oracle_.has_failed(path); }, most);
     if (!failed) {
@@ -192,6 +192,12 @@ bool Simulation::give_one_up() {
                   plan_.settings.queue.cool_down_most + longest + seconds(20));
     if (!told) {
         journal_.fault(path + " has failed, and its sender is not told in time");
+    }
+    // Of a delay he is told in time, whether anything is tried meanwhile or not.
+    const bool late = !for_good && plan_.delay_notice > base::Duration::zero() &&
+                      plan_.delay_notice + seconds(20) < plan_.expiry;
+    if (told && late && !oracle_.is_told_of_delay(path)) {
+        journal_.fault(path + " was delayed, and its sender was not told");
     }
     return told;
 }

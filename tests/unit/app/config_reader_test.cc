@@ -92,11 +92,59 @@ TEST(Config, ReadsTheContract) {
     EXPECT_EQ(to_text(config.relay.networks[0]), "127.0.0.0/8");
     EXPECT_EQ(to_text(config.relay.networks[1]), "::1/128");
     EXPECT_THAT(config.relay.domains, ElementsAre(DomainPattern{"dst.test", false}));
-    EXPECT_THAT(config.queue.retry, ElementsAre(std::chrono::seconds(5), std::chrono::seconds(30),
-                                                std::chrono::minutes(5)));
+    EXPECT_THAT(
+        config.queue.retry.waits,
+        ElementsAre(std::chrono::seconds(5), std::chrono::seconds(30), std::chrono::minutes(5)));
     EXPECT_EQ(config.queue.expire, std::chrono::hours(120));
     ASSERT_EQ(config.routes.size(), 1U);
     EXPECT_THAT(config.routes[0].hosts, ElementsAre(HostPort{"127.0.0.1", 2626}));
+}
+
+TEST(Config, RetryIsAListOrATable) {
+    const auto queue_of = [](const std::string& text) {
+        const ConfigResult result = read_config(std::string(kLeast) + text, true);
+        EXPECT_TRUE(result.config) << (result.problems.empty() ? "" : result.problems[0].text);
+        return result.config.value_or(Config());
+    };
+    const RetryConfig usual = queue_of("").queue.retry;
+    EXPECT_THAT(usual.waits, IsEmpty());
+    EXPECT_EQ(usual.growth.first, std::chrono::minutes(5));
+    EXPECT_EQ(usual.growth.growth, 1.5);
+    EXPECT_EQ(usual.growth.cap, std::chrono::hours(4));
+    EXPECT_EQ(usual.growth.jitter, 0.1);
+    const RetryConfig part =
+        queue_of("[queue]\nretry = { first = \"1m\", growth = 2 }\n").queue.retry;
+    EXPECT_EQ(part.growth.first, std::chrono::minutes(1));
+    EXPECT_EQ(part.growth.growth, 2);
+    EXPECT_EQ(part.growth.cap, std::chrono::hours(4));
+    const Config whole = queue_of(
+        "retry = [\"1m\"]\nexpire = \"1d\"\ndelay_notice = \"0s\"\n"
+        "[queue]\nretry = [\"5m\", \"1h\"]\ndouble_bounce_to = \"postmaster@example.com\"\n");
+    EXPECT_THAT(whole.queue.retry.waits,
+                ElementsAre(std::chrono::minutes(5), std::chrono::hours(1)));
+    EXPECT_EQ(whole.queue.double_bounce_to, "postmaster@example.com");
+    EXPECT_THAT(whole.routes[0].retry->waits, ElementsAre(std::chrono::minutes(1)));
+    EXPECT_EQ(whole.routes[0].expire, std::chrono::hours(24));
+    EXPECT_EQ(whole.routes[0].delay_notice, base::Duration::zero());
+    const auto fault = [](const std::string& text) {
+        return faults(std::string(kLeast) + text).at(0);
+    };
+    EXPECT_THAT(fault("[queue]\nretry = { frist = \"1m\" }\n"),
+                HasSubstr("queue.retry: unknown key \"frist\"; did you mean \"first\"?"));
+    EXPECT_THAT(fault("[queue]\nretry = { growth = 0.5 }\n"),
+                HasSubstr("growth is not from 1 to 100"));
+    EXPECT_THAT(fault("[queue]\nretry = { jitter = \"10%\" }\n"),
+                HasSubstr("jitter is text where a number such as 0.1 belongs"));
+    EXPECT_THAT(fault("[queue]\nretry = { first = \"2h\", cap = \"1h\" }\n"),
+                HasSubstr("the first wait (2h) is longer than the cap (1h)"));
+    EXPECT_THAT(fault("retry = [\"2d\"]\nexpire = \"1d\"\n"),
+                HasSubstr("route[0].expire: mail would expire (1d) before its first retry (2d)"));
+    EXPECT_THAT(fault("expire = \"1m\"\n"),
+                HasSubstr("route[0].expire: mail would expire (1m) before its first retry (5m)"));
+    EXPECT_THAT(fault("[queue]\ndouble_bounce_to = \"postmaster\"\n"),
+                HasSubstr("is not a mail address"));
+    EXPECT_THAT(fault("[queue]\ndelay_notice = \"6d\"\n"),
+                HasSubstr("warning: queue.delay_notice: mail expires (5d) before"));
 }
 
 TEST(Config, ReadsEveryOtherKey) {
@@ -277,7 +325,7 @@ TEST(Config, BoundsTheNumberOfListeners) {
 }
 
 TEST(Config, ChecksTheQueue) {
-    EXPECT_THAT(fault_behind("[queue]\nretry = []\n"), HasSubstr("f:8:1: queue.retry: is empty"));
+    EXPECT_THAT(fault_behind("[queue]\nretry = []\n"), HasSubstr("f:8:9: queue.retry: is empty"));
     EXPECT_THAT(
         fault_behind("[queue]\nretry = [\"1h\"]\nexpire = \"5m\"\n"),
         HasSubstr("f:9:1: queue.expire: mail would expire (5m) before its first retry (1h)"));

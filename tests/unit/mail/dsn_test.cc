@@ -172,5 +172,80 @@ TEST(Dsn, AddressesThatAreNotAscii) {
     EXPECT_TRUE(facts.has_8bit_header);
 }
 
+TEST(Dsn, WhatTheSenderSaidComesBack) {
+    const std::array recipients{DsnRecipient{.path = "a@dst.test",
+                                             .status = {5, 1, 1},
+                                             .reply = "550 no",
+                                             .remote_host = "mx.test",
+                                             .explanation = "",
+                                             .original_recipient = "rfc822;o+2Bx@dst.test",
+                                             .last_attempt = base::wall_from_unix_ms(1000)}};
+    Dsn dsn = example(recipients);
+    dsn.envelope_id = "QQ+2B1";
+    dsn.original_header = "Message-ID:\r\n <one@src.test> (x)\r\nSubject: x\r\n\r\n";
+    const std::string out = text(dsn);
+    EXPECT_NE(out.find("In-Reply-To: <one@src.test>\r\nReferences: <one@src.test>\r\n"),
+              std::string::npos);
+    EXPECT_NE(out.find("\r\n\r\nOriginal-Envelope-Id: QQ+1\r\nReporting-MTA: "), std::string::npos);
+    EXPECT_NE(out.find("\r\n\r\nOriginal-Recipient: rfc822; o+x@dst.test\r\nFinal-Recipient: "),
+              std::string::npos);
+    EXPECT_NE(out.find("\r\nLast-Attempt-Date: Thu, 1 Jan 1970 00:00:01 +0000\r\n"),
+              std::string::npos);
+}
+
+TEST(Dsn, DelaysAndHandOversHaveTheirOwnWords) {
+    const std::array recipients{DsnRecipient{"a@dst.test", {4, 2, 1}, "450 4.2.1 later", "h", ""}};
+    Dsn dsn = example(recipients);
+    dsn.kind = DsnKind::delayed;
+    dsn.retry_until = base::wall_from_unix_ms(0);
+    std::string out = text(dsn);
+    EXPECT_NE(out.find("\r\nAction: delayed\r\nStatus: 4.2.1\r\n"), std::string::npos);
+    EXPECT_NE(out.find("\r\nWill-Retry-Until: Thu, 1 Jan 1970"), std::string::npos);
+    EXPECT_NE(out.find("not yet been delivered"), std::string::npos);
+    dsn.kind = DsnKind::relayed;
+    out = text(dsn);
+    EXPECT_NE(out.find("\r\nAction: relayed\r\nStatus: 2.0.0\r\n"), std::string::npos);
+    EXPECT_EQ(out.find("Will-Retry-Until"), std::string::npos);
+    dsn.kind = DsnKind::failed;
+    dsn.to_postmaster = true;
+    EXPECT_NE(text(dsn).find("Auto-Submitted: auto-generated\r\n"), std::string::npos);
+}
+
+TEST(Dsn, ToAnAsciiAddressItIsSevenBit) {
+    const std::array recipients{DsnRecipient{"jos\xc3\xa9@dst.test", {5, 1, 1}, "550 no", "h", ""}};
+    Dsn dsn = example(recipients);
+    dsn.original_header = "Subject: gr\xc3\xbc\xc3\x9f\r\n\r\n";
+    ContentFacts facts;
+    const std::string out = text(dsn, &facts);
+    EXPECT_TRUE(is_ascii(out));
+    EXPECT_FALSE(facts.has_8bit);
+    EXPECT_NE(out.find("charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"),
+              std::string::npos);
+    EXPECT_NE(out.find("text/rfc822-headers; charset=utf-8\r\n"), std::string::npos);
+    EXPECT_NE(out.find("Subject: gr=C3=BC=C3=9F\r\n"), std::string::npos);
+    EXPECT_NE(out.find("Final-Recipient: utf-8; jos\\x{E9}@dst.test\r\n"), std::string::npos);
+}
+
+TEST(Dsn, ToAnotherAddressItIsUtf8) {
+    const std::array recipients{DsnRecipient{.path = "jos\xc3\xa9@dst.test",
+                                             .status = {5, 1, 1},
+                                             .reply = "",
+                                             .remote_host = "",
+                                             .explanation = "",
+                                             .original_recipient = "utf-8;\\x{E9}@x"}};
+    Dsn dsn = example(recipients);
+    dsn.sender = "\xc3\xa9@src.test";
+    dsn.original_header = "Subject: gr\xc3\xbc\xc3\x9f\r\n\r\n";
+    ContentFacts facts;
+    const std::string out = text(dsn, &facts);
+    EXPECT_TRUE(facts.has_8bit);
+    EXPECT_NE(out.find("report-type=global-delivery-status;"), std::string::npos);
+    EXPECT_NE(out.find("Content-Type: message/global-delivery-status\r\n"), std::string::npos);
+    EXPECT_NE(out.find("Original-Recipient: utf-8; \xc3\xa9@x\r\n"), std::string::npos);
+    EXPECT_NE(out.find("Final-Recipient: utf-8; jos\xc3\xa9@dst.test\r\n"), std::string::npos);
+    EXPECT_NE(out.find("Content-Type: message/global-headers\r\n"), std::string::npos);
+    EXPECT_NE(out.find("Subject: gr\xc3\xbc\xc3\x9f\r\n"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace mail

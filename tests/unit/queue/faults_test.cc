@@ -65,8 +65,9 @@ class QueueFaults : public testing::Test {
     Entry& held_entry() {
         Scheduler& scheduler = relay_.scheduler();
         for (std::size_t i = 0; i < scheduler.slots(); ++i) {
-            if (scheduler.slot(i).state() == EntryState::held) {
-                return scheduler.slot(i);
+            Entry* entry = scheduler.slot(i);
+            if (entry != nullptr && entry->state() == EntryState::held) {
+                return *entry;
             }
         }
         RP_PANIC("nothing is held");
@@ -155,6 +156,8 @@ TEST_F(QueueFaults, WantOfMemoryIsNoDamage) {
 // Acceptance stops while there is room for some notifications; these are more than that.
 TEST_F(QueueFaults, NotificationsThatFindNoRoomOnTheDiskComeWhenThereIsRoom) {
     constexpr std::size_t kMessages = 150;
+    options_.notifications_max = 10 * kMessages;
+    options_.notifications_per_domain_max = 10 * kMessages;
     relay_.start();
     server_.stop_listening();
     for (std::size_t i = 0; i < kMessages; ++i) {

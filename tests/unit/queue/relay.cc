@@ -122,10 +122,20 @@ rt::Task<void> Relay::submitting(Relay& relay, Submission submission) {
     envelope.set_reverse_path(submission.from);
     for (const std::string& path : submission.to) {
         envelope.add_recipient(path);
+        envelope.set_notify(envelope.recipient_count() - 1, submission.notify);
+    }
+    envelope.parameters.ret = submission.ret;
+    if (!submission.envelope_id.empty()) {
+        envelope.set_envelope_id(submission.envelope_id);
     }
     mail::ContentFacts facts;
     facts.stored_bytes = submission.content.size();
     facts.dot_stuffed = true;
+    facts.has_8bit = submission.has_8bit;
+    for (std::size_t at = 0; (at = submission.content.find("\r\n..", at)) != std::string::npos;
+         ++at) {
+        ++facts.stuffed_dots;
+    }
     const mail::Origin origin{.client_address = "127.0.0.1", .helo = "test", .protocol = "ESMTP"};
     mail::IncomingMessageHandle message = store.begin(origin);
     if (!message) {

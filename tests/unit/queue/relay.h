@@ -58,6 +58,10 @@ struct Submission {
     std::string from = "a@src.test";
     std::vector<std::string> to = {"b@dst.test"};
     std::string content = "Subject: x\r\n\r\nHello\r\n";
+    mail::Notify notify = {};  // of all recipients
+    mail::ReturnContent ret = mail::ReturnContent::unspecified;
+    std::string envelope_id = {};
+    bool has_8bit = false;
 };
 
 class Relay {

@@ -84,6 +84,10 @@ class ClientTest : public testing::Test {
         host_.stop();
     }
 
+    mail::ReturnContent ret_ = mail::ReturnContent::unspecified;
+    std::string_view envelope_id_;
+    std::vector<Request::RecipientDsn> dsn_;
+
     static Target target(const char* address) {
         return {address, *io::SocketAddress::parse(address)};
     }
@@ -117,6 +121,9 @@ class ClientTest : public testing::Test {
     }
     void deliver(TextSource& source) {
         request_ = {.reverse_path = from_, .recipients = to_, .smtputf8 = smtputf8_};
+        request_.ret = ret_;
+        request_.envelope_id = envelope_id_;
+        request_.dsn = dsn_;
         source.rewind();
         run(delivering(*client_, request_, source));
     }
@@ -160,6 +167,26 @@ class ClientTest : public testing::Test {
 };
 
 const char* const kBody = "Subject: x\r\n\r\nHello\r\n";
+
+TEST_F(ClientTest, DsnParametersGoWhereTheyAreOffered) {
+    ret_ = mail::ReturnContent::full;
+    envelope_id_ = "QQ+2B1";
+    to_ = {"b@dst.test", "c@dst.test"};
+    dsn_ = {{.notify = {mail::Notify::kSuccess | mail::Notify::kDelay},
+             .original_recipient = "utf-8;jos\xc3\xa9@dst.test"},
+            {}};
+    TextSource source("Subject: x\r\n\r\nHello\r\n", true);
+    exchange(source);
+    EXPECT_THAT(server_.lines, testing::Contains("MAIL FROM:<a@src.test>"));
+    EXPECT_THAT(server_.lines, testing::Contains("RCPT TO:<b@dst.test>"));
+    server_.lines.clear();
+    server_.extensions.emplace_back("DSN");
+    exchange(source);
+    EXPECT_THAT(server_.lines, testing::Contains("MAIL FROM:<a@src.test> RET=FULL ENVID=QQ+2B1"));
+    EXPECT_THAT(server_.lines, testing::Contains("RCPT TO:<b@dst.test> NOTIFY=SUCCESS,DELAY "
+                                                 "ORCPT=utf-8;jos\\x{E9}@dst.test"));
+    EXPECT_THAT(server_.lines, testing::Contains("RCPT TO:<c@dst.test>"));
+}
 
 TEST_F(ClientTest, DeliversByData) {
     TextSource source(kBody, true);

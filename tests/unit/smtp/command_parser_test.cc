@@ -32,6 +32,54 @@ std::string refusal(std::string_view line) {
     return out;
 }
 
+TEST(CommandParser, ParametersOfNotifications) {
+    const Command mail = good("MAIL FROM:<a@b> ret=hdrs ENVID=QQ314159+2B");
+    EXPECT_EQ(mail.ret, mail::ReturnContent::headers);
+    EXPECT_EQ(mail.envelope_id, "QQ314159+2B");
+    EXPECT_EQ(good("MAIL FROM:<a@b> RET=FULL").ret, mail::ReturnContent::full);
+    EXPECT_FALSE(good("MAIL FROM:<a@b> SIZE=1").has_dsn());
+    const Command rcpt =
+        good("RCPT TO:<a@b> NOTIFY=success,Delay ORCPT=rfc822;George+2Bx@Tax-ME.GOV");
+    EXPECT_TRUE(rcpt.notify.success());
+    EXPECT_TRUE(rcpt.notify.delay());
+    EXPECT_FALSE(rcpt.notify.failure());
+    EXPECT_EQ(rcpt.original_recipient, "rfc822;George+2Bx@Tax-ME.GOV");
+    EXPECT_TRUE(rcpt.has_dsn());
+    EXPECT_EQ(good("RCPT TO:<a@b> NOTIFY=NEVER").notify.bits, mail::Notify::kNever);
+    EXPECT_EQ(good("RCPT TO:<a@b> ORCPT=utf-8;jos\\x{E9}@b").original_recipient,
+              "utf-8;jos\\x{E9}@b");
+    for (const auto* line : {"MAIL FROM:<a@b> RET=NONE",
+                             "MAIL FROM:<a@b> RET=FULL RET=FULL",
+                             "MAIL FROM:<a@b> RET",
+                             "MAIL FROM:<a@b> ENVID=a=b",
+                             "MAIL FROM:<a@b> ENVID=a+2b",
+                             "MAIL FROM:<a@b> ENVID=a+0A",
+                             "MAIL FROM:<a@b> ENVID=a ENVID=b",
+                             "MAIL FROM:<a@b> ENVID=",
+                             "RCPT TO:<a@b> NOTIFY=NEVER,DELAY",
+                             "RCPT TO:<a@b> NOTIFY=DELAY,",
+                             "RCPT TO:<a@b> NOTIFY=",
+                             "RCPT TO:<a@b> NOTIFY=DELAY NOTIFY=DELAY",
+                             "RCPT TO:<a@b> NOTIFY=ALWAYS",
+                             "RCPT TO:<a@b> ORCPT=a@b",
+                             "RCPT TO:<a@b> ORCPT=rfc822;",
+                             "RCPT TO:<a@b> ORCPT=;a",
+                             "RCPT TO:<a@b> ORCPT=rfc822;a=b",
+                             "RCPT TO:<a@b> ORCPT=rfc822;\xc3\xa9",
+                             "RCPT TO:<a@b> ORCPT=utf-8;\\x{D800}",
+                             "RCPT TO:<a@b> ORCPT=utf-8;\xc3",
+                             "RCPT TO:<a@b> ORCPT=rfc822;a ORCPT=rfc822;a"}) {
+        EXPECT_EQ(refusal(line), "501 5.5.4") << line;
+    }
+    const std::string id(100, 'x');
+    EXPECT_EQ(good("MAIL FROM:<a@b> ENVID=" + id).envelope_id, id);
+    EXPECT_EQ(refusal("MAIL FROM:<a@b> ENVID=x" + id), "501 5.5.4");
+    const std::string original = "rfc822;" + std::string(493, 'x');
+    EXPECT_EQ(good("RCPT TO:<a@b> ORCPT=" + original).original_recipient, original);
+    EXPECT_EQ(refusal("RCPT TO:<a@b> ORCPT=" + original + "x"), "501 5.5.4");
+    EXPECT_EQ(refusal("RCPT TO:<a@b>" + std::string(1034, ' ')), "500 5.5.2");
+}
+
 TEST(CommandParser, GivenPaths) {
     EXPECT_EQ(given_path("MAIL FROM:<a@src.test>"), "a@src.test");
     EXPECT_EQ(given_path("rcpt  to: <a@@b> X=1"), "a@@b");
@@ -172,7 +220,7 @@ TEST(CommandParser, MailParameters) {
     EXPECT_EQ(refusal("MAIL FROM:<a@b> X=a=b"), "555 5.5.4");
     EXPECT_EQ(refusal("MAIL FROM:<a@b> X_Y=1"), "501 5.5.4");
     EXPECT_EQ(refusal("MAIL FROM:<a@b> AUTH=<>"), "555 5.5.4");
-    EXPECT_EQ(refusal("MAIL FROM:<a@b> RET=HDRS"), "555 5.5.4");
+    EXPECT_EQ(refusal("MAIL FROM:<a@b> NOTIFY=NEVER"), "555 5.5.4");
     EXPECT_EQ(refusal("MAIL FROM:<a@b> NOSUCH"), "555 5.5.4");
 }
 
@@ -188,7 +236,7 @@ TEST(CommandParser, Recipients) {
     EXPECT_EQ(refusal("RCPT TO:"), "501 5.5.4");
     EXPECT_EQ(refusal("RCPT"), "501 5.5.4");
     EXPECT_EQ(refusal("RCPT FROM:<a@b>"), "501 5.5.4");
-    EXPECT_EQ(refusal("RCPT TO:<a@b> NOTIFY=NEVER"), "555 5.5.4");
+    EXPECT_EQ(refusal("RCPT TO:<a@b> RET=FULL"), "555 5.5.4");
     EXPECT_EQ(refusal("RCPT TO:<a@b> ="), "501 5.5.4");
 }
 
@@ -230,8 +278,8 @@ TEST(CommandParser, LineLimits) {
         const std::string begin = "MAIL FROM:<a@b> ";
         return begin + std::string(line_size - 2 - begin.size() - 8, ' ') + "SMTPUTF8";
     };
-    EXPECT_EQ(refusal(mail(512 + 26 + 17 + 10)), "");
-    EXPECT_EQ(refusal(mail(512 + 26 + 17 + 10 + 1)), "500 5.5.2");
+    EXPECT_EQ(refusal(mail(512 + 26 + 17 + 10 + 9 + 107)), "");
+    EXPECT_EQ(refusal(mail(512 + 26 + 17 + 10 + 9 + 107 + 1)), "500 5.5.2");
 }
 
 TEST(CommandParser, PathLimits) {

@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::string_view kEhloReply =
     "250-relay.example.test\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250-8BITMIME\r\n"
-    "250-SMTPUTF8\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n";
+    "250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n";
 
 class SessionCommands : public testing::Test {
   protected:
@@ -119,7 +119,7 @@ TEST_F(SessionCommands, MailParameters) {
               "552 5.3.4 Message size exceeds limit\r\n");
     EXPECT_EQ(ask("MAIL FROM:<a@src.test> SIZE=99999999999999999999"),
               "552 5.3.4 Message size exceeds limit\r\n");
-    EXPECT_EQ(ask("MAIL FROM:<a@src.test> RET=HDRS"), "555 5.5.4 Unsupported MAIL parameter\r\n");
+    EXPECT_EQ(ask("MAIL FROM:<a@src.test> AUTH=<>"), "555 5.5.4 Unsupported MAIL parameter\r\n");
     EXPECT_EQ(ask("MAIL FROM:<\xc3\xa4@src.test>"),
               "553 5.6.7 Address with non-ASCII characters needs SMTPUTF8\r\n");
     EXPECT_EQ(ask("MAIL FROM:<a@src.test> SIZE=104857600 BODY=8BITMIME"), "250 2.1.0 Ok\r\n");
@@ -135,15 +135,33 @@ TEST_F(SessionCommands, MailParameters) {
     EXPECT_TRUE(world_.sink->messages[0].parameters.smtputf8);
 }
 
+TEST_F(SessionCommands, ParametersOfNotificationsAreTaken) {
+    client().hello();
+    EXPECT_EQ(ask("MAIL FROM:<a@src.test> RET=HDRS ENVID=QQ"), "250 2.1.0 Ok\r\n");
+    EXPECT_EQ(ask("RCPT TO:<b@dst.test> NOTIFY=NEVER,DELAY"),
+              "501 5.5.4 NOTIFY must be NEVER, or a list of SUCCESS, FAILURE and DELAY\r\n");
+    EXPECT_EQ(ask("RCPT TO:<b@dst.test> ORCPT=utf-8;\xc3\xa4@x"),
+              "553 5.6.7 Address with non-ASCII characters needs SMTPUTF8\r\n");
+    EXPECT_EQ(ask("RCPT TO:<b@dst.test> NOTIFY=NEVER ORCPT=rfc822;" + std::string(490, 'x')),
+              "250 2.1.5 Ok\r\n");
+    static_cast<void>(ask("DATA"));
+    static_cast<void>(ask("x\r\n."));
+    ASSERT_EQ(world_.sink->messages.size(), 1U);
+    EXPECT_EQ(world_.sink->messages[0].parameters.ret, mail::ReturnContent::headers);
+}
+
 TEST_F(SessionCommands, ExtensionsThatAreOffAreNotOfferedAndNotTaken) {
     smtp::SessionConfig& config = world_.config;
     config.offers_pipelining = config.offers_size = config.offers_8bitmime = false;
     config.offers_smtputf8 = config.offers_chunking = config.offers_enhanced_status = false;
+    config.offers_dsn = false;
     EXPECT_EQ(ask("EHLO client.test"), "250 relay.example.test\r\n");
     EXPECT_EQ(ask("MAIL FROM:<a@src.test> SIZE=1"), "555 Unsupported MAIL parameter\r\n");
     EXPECT_EQ(ask("MAIL FROM:<a@src.test> BODY=8BITMIME"), "555 Unsupported MAIL parameter\r\n");
     EXPECT_EQ(ask("MAIL FROM:<a@src.test> SMTPUTF8"), "555 Unsupported MAIL parameter\r\n");
+    EXPECT_EQ(ask("MAIL FROM:<a@src.test> RET=FULL"), "555 Unsupported MAIL parameter\r\n");
     EXPECT_EQ(ask("MAIL FROM:<a@src.test>"), "250 Ok\r\n");
+    EXPECT_EQ(ask("RCPT TO:<b@dst.test> NOTIFY=NEVER"), "555 Unsupported RCPT parameter\r\n");
     EXPECT_EQ(ask("RCPT TO:<b@dst.test>"), "250 Ok\r\n");
     client().send("BDAT 4\r\nNOOP");
     EXPECT_EQ(client().reply(), "502 Command not implemented\r\n");
@@ -175,10 +193,10 @@ TEST_F(SessionCommands, StrangersAndWhomTheyMayWriteTo) {
 TEST_F(SessionCommands, TheLogNamesWhatWasRefused) {
     client().hello();
     static_cast<void>(ask("MAIL FROM:<a@src..test>"));
-    static_cast<void>(ask("MAIL FROM:<a@src.test> RET=HDRS"));
+    static_cast<void>(ask("MAIL FROM:<a@src.test> NOSUCH"));
     static_cast<void>(ask("MAIL FROM:<a@src.test>"));
     static_cast<void>(ask("RCPT TO:<b@@dst.test>"));
-    static_cast<void>(ask("RCPT TO:<b@dst.test> NOTIFY=NEVER"));
+    static_cast<void>(ask("RCPT TO:<b@dst.test> RET=FULL"));
     static_cast<void>(ask("RCPT TO:<" + std::string(300, 'b') + "@dst.test>"));
     static_cast<void>(ask("RCPT TO:<b\x01@dst.test>"));
     static_cast<void>(ask("RCPT b@dst.test"));

@@ -12,6 +12,7 @@ namespace {
 class CleanerTest : public StoreFixture {
   protected:
     CleanerTest() {
+        options_.store.segment_bytes = 256U << 10U;
         options_.store.checkpoint_bytes = 256U << 10U;
         options_.store.cache_bytes_max = 0;
     }
@@ -20,7 +21,7 @@ class CleanerTest : public StoreFixture {
 // Of what is put, one in twenty stays, deferred now and then; and after a while one of those ends.
 rt::Task<void> churn(StoreProgram& program) {
     const std::size_t before = program.oracle().alive().size();
-    for (std::uint64_t i = 1; i <= 600; ++i) {
+    for (std::uint64_t i = 1; i <= 1200; ++i) {
         co_await program.put(letter_of(i, i % 97 == 0 ? 150'000 : 4'000), 25'000);
         if (program.dead()) {
             co_return;

@@ -85,6 +85,68 @@ TEST(Records, CommitComesBackAsItWas) {
     EXPECT_FALSE(reader.malformed());
 }
 
+TEST(Records, DsnParametersComeBackAndCostNothingWhereThereAreNone) {
+    Sample sample;
+    const std::size_t without = commit_payload_bytes(sample.parts(), 2);
+    sample.envelope.parameters.ret = mail::ReturnContent::headers;
+    sample.envelope.set_envelope_id("QQ314159");
+    sample.envelope.set_notify(2, {mail::Notify::kSuccess | mail::Notify::kFailure});
+    sample.envelope.set_original_recipient(2, "rfc822;x@y");
+    EXPECT_EQ(commit_payload_bytes(sample.parts(), 2), without + 8 + 4 + 8 + 8 + 10);
+    const std::vector<std::byte> bytes = commit_record(sample.parts());
+    RecordReader reader(bytes, 1);
+    StoredMessage message;
+    ASSERT_TRUE(decode_commit(*reader.next(), message));
+    EXPECT_EQ(message.envelope.parameters.ret, mail::ReturnContent::headers);
+    EXPECT_EQ(message.envelope.envelope_id(), "QQ314159");
+    EXPECT_FALSE(message.envelope.notify(0).given());
+    EXPECT_EQ(message.envelope.original_recipient(0), "");
+    EXPECT_EQ(message.envelope.notify(2), sample.envelope.notify(2));
+    EXPECT_EQ(message.envelope.original_recipient(2), "rfc822;x@y");
+}
+
+TEST(Records, DsnParametersThatAreNoneCountAsNotGiven) {
+    Sample sample;
+    sample.envelope.parameters.ret = static_cast<mail::ReturnContent>(9);
+    sample.envelope.set_envelope_id("a\r\nRSET");
+    sample.envelope.set_original_recipient(0, "rfc822;x>\r\n");
+    const std::vector<std::byte> bytes = commit_record(sample.parts());
+    RecordReader reader(bytes, 1);
+    StoredMessage message;
+    ASSERT_TRUE(decode_commit(*reader.next(), message));
+    EXPECT_FALSE(message.envelope.has_dsn());
+}
+
+TEST(Records, ThatASenderKnowsOfADelayIsReplayed) {
+    const Sample sample;
+    MessageTable table;
+    Replay replay(table);
+    const std::vector<std::byte> bytes = commit_record(sample.parts());
+    RecordReader reader(bytes, 1);
+    ASSERT_TRUE(replay.apply(*reader.next(), Location(1, 1, 0, false)));
+    Outcome outcome;
+    Message& alive = *table.find(mail::QueueId(1, 2, 3));
+    outcome.status = RecipientStatus::deferred;
+    outcome.reply = "later";
+    OutcomeBuffer buffer;
+    buffer.add(alive, outcome);
+    outcome.recipient = 2;
+    outcome.delay_told = true;
+    buffer.add(alive, outcome);
+    buffer.plan();
+    buffer.plan();
+    RecordReader outcomes(buffer.planned_bytes(), 2);
+    ASSERT_TRUE(replay.apply(*outcomes.next(), Location(1, 2, 0, false)));
+    const auto second = outcomes.next();
+    StoredOutcome stored;
+    ASSERT_TRUE(decode_outcome(*second, stored));
+    EXPECT_TRUE(stored.delay_told);
+    ASSERT_TRUE(replay.apply(*second, Location(1, 2, 1, false)));
+    const auto recipients = alive.recipients();
+    EXPECT_FALSE(recipients[0].delay_told);
+    EXPECT_TRUE(recipients[2].delay_told);
+}
+
 TEST(Records, EveryTruncationOfACommitIsRefused) {
     const Sample sample;
     const std::vector<std::byte> bytes = commit_record(sample.parts());

@@ -1,0 +1,42 @@
+// NotificationLimit: how many notifications a shard sends in a minute, in all and to one domain: so
+// that mail with forged senders does not make this host flood those whose names it bears
+// (backscatter).
+//
+// Lives on its shard, owned by the scheduler. Counts anew each minute. Memory: a domain's name for
+// each notification of the minute, at most. No failures.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/time.h"
+
+namespace queue {
+
+class NotificationLimit {
+  public:
+    enum class Verdict : std::uint8_t {
+        admitted,     // and counted
+        too_many,     // in all
+        domain_full,  // to that domain
+    };
+    // REQUIRES: both above zero.
+    NotificationLimit(std::uint32_t per_minute, std::uint32_t per_domain);
+
+    // Domains compare without case.
+    [[nodiscard]] Verdict admit(std::string_view domain, base::MonoTime now);
+    // True once a minute, for the one that tells of what was not admitted.
+    [[nodiscard]] bool first_refusal();
+
+  private:
+    std::uint32_t per_minute_;
+    std::uint32_t per_domain_;
+    base::MonoTime ends_ = base::MonoTime::min();  // the minute
+    std::uint32_t count_ = 0;
+    bool refusal_told_ = false;
+    std::unordered_map<std::string, std::uint32_t> domains_;
+};
+
+}  // namespace queue

@@ -1,0 +1,257 @@
+// Who is told of what, by the queue over the real store, in simulated time.
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/queue/relay.h"
+#include "unit/smtp/scripted_server.h"
+
+namespace queue::test {
+namespace {
+
+using mail::Notify;
+using smtp::test::ScriptedServer;
+using smtp::test::TakenMessage;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using Status = mail::AttemptEvent::Status;
+
+Options options_for_tests() {
+    Options options;
+    options.hostname = "relay.test";
+    options.routes.push_back(
+        {.name = "smarthost",
+         .targets = {{"10.0.0.1:25", *io::SocketAddress::parse("10.0.0.1:25")}},
+         .connections_max = 20,
+         .retry = {}});
+    options.retry = RetryPolicy({minutes(10)}, hours(2), minutes(15));
+    return options;
+}
+
+sim::Options world_options() {
+    sim::Options options;
+    options.handles_max = 200;
+    return options;
+}
+
+class NotificationTest : public testing::Test {
+  protected:
+    NotificationTest()
+        : world_(7, world_options()),
+          options_(options_for_tests()),
+          server_(world_),
+          relay_(world_, options_) {
+        server_.listen("10.0.0.1:25");
+    }
+    void TearDown() override { server_.reply = nullptr; }
+
+    // What is for dst.test is answered so.
+    void answer_recipients(const std::string& reply) {
+        server_.reply = [reply](const std::string& line) -> std::string {
+            return line.starts_with("RCPT") && line.contains("@dst.test") ? reply : "";
+        };
+    }
+    [[nodiscard]] std::vector<TakenMessage> notifications() const {
+        std::vector<TakenMessage> found;
+        for (const TakenMessage& one : server_.taken) {
+            if (one.mail_line.starts_with("MAIL FROM:<>")) {
+                found.push_back(one);
+            }
+        }
+        return found;
+    }
+    [[nodiscard]] std::size_t count(Status status) {
+        return static_cast<std::size_t>(
+            std::ranges::count(relay_.log().attempts, status, &RecordingLog::Attempt::status));
+    }
+
+    sim::World world_;
+    Options options_;
+    ScriptedServer server_;
+    Relay relay_;
+};
+
+TEST_F(NotificationTest, AffectedByNotify) {
+    answer_recipients("550 5.1.1 no such user\r\n");
+    relay_.start();
+    relay_.submit_now({.notify = {Notify::kNever}});
+    relay_.submit_now({.notify = {Notify::kSuccess}});
+    relay_.submit_now({.notify = {Notify::kFailure}, .envelope_id = "ID+2B1"});
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    ASSERT_EQ(notifications().size(), 1U);
+    EXPECT_THAT(notifications()[0].content, HasSubstr("Original-Envelope-Id: ID+1\r\n"));
+    EXPECT_EQ(count(Status::bounced), 3U);
+}
+
+TEST_F(NotificationTest, DelayIsToldOnceAndInTimeAndAcrossARestart) {
+    answer_recipients("450 4.2.0 later\r\n");
+    relay_.start();
+    relay_.submit_now({.to = {"b@dst.test", "c@dst.test"}});
+    relay_.submit_now({.from = "", .to = {"n@dst.test"}});
+    relay_.submit_now({.to = {"s@dst.test"}, .notify = {Notify::kSuccess | Notify::kFailure}});
+    relay_.run_for(minutes(14));
+    EXPECT_EQ(notifications().size(), 0U);
+    relay_.run_for(minutes(2));  // between the attempts behind 10 and 20 minutes
+    ASSERT_EQ(notifications().size(), 1U);
+    EXPECT_THAT(notifications()[0].recipients, ElementsAre("<a@src.test>"));
+    EXPECT_THAT(notifications()[0].content, HasSubstr("Action: delayed"));
+    EXPECT_THAT(notifications()[0].content, HasSubstr("450 4.2.0 later"));
+    EXPECT_THAT(notifications()[0].content, HasSubstr("c@dst.test"));
+    EXPECT_EQ(count(Status::delayed), 2U);
+    relay_.stop();
+    relay_.start();
+    relay_.run_for(minutes(40));
+    EXPECT_EQ(notifications().size(), 1U);
+    EXPECT_EQ(count(Status::delayed), 2U);
+    server_.reply = nullptr;
+    ASSERT_TRUE(relay_.drain(minutes(30)));
+}
+
+TEST_F(NotificationTest, DelayIsToldWhileTheNextHopIsAwayTo) {
+    server_.stop_listening();
+    relay_.start();
+    for (int i = 0; i < 5; ++i) {
+        relay_.submit_now({});
+    }
+    relay_.run_for(minutes(16));
+    EXPECT_EQ(count(Status::delayed), 5U);
+    server_.listen("10.0.0.1:25");
+    ASSERT_TRUE(relay_.drain(minutes(30)));
+    EXPECT_EQ(notifications().size(), 5U);
+    EXPECT_EQ(server_.taken.size(), 10U);
+    EXPECT_EQ(count(Status::delayed), 5U);
+}
+
+// A find of the simulator: word of a delay that lay in the future again kept the attempt from
+// coming.
+TEST_F(NotificationTest, AClockSetBackHoldsUpNoAttempt) {
+    answer_recipients("450 4.2.0 later\r\n");
+    relay_.start();
+    relay_.submit_now({});
+    relay_.run_for(seconds(1));
+    ASSERT_EQ(relay_.log().attempts.size(), 1U);
+    world_.step_wall(-hours(12));
+    server_.reply = nullptr;
+    ASSERT_TRUE(relay_.drain(minutes(25)));
+    EXPECT_EQ(count(Status::sent), 1U);
+}
+
+TEST_F(NotificationTest, HandedOnIsToldWhereTheNextHopWillNot) {
+    relay_.start();
+    relay_.submit_now({.notify = {Notify::kSuccess}});
+    relay_.submit_now({.from = "", .notify = {Notify::kSuccess}});
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    ASSERT_EQ(notifications().size(), 2U);  // and the one that came with the null path
+    const bool first = notifications()[0].content.contains("Action: relayed");
+    const TakenMessage told = notifications()[first ? 0 : 1];
+    EXPECT_THAT(told.content, HasSubstr("Action: relayed\r\nStatus: 2.0.0\r\n"));
+    EXPECT_THAT(told.recipients, ElementsAre("<a@src.test>"));
+    // Who speaks DSN tells himself.
+    server_.taken.clear();
+    server_.extensions.emplace_back("DSN");
+    relay_.run_for(seconds(20));
+    relay_.submit_now({.notify = {Notify::kSuccess}});
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(notifications().size(), 0U);
+    EXPECT_THAT(server_.lines, testing::Contains("RCPT TO:<b@dst.test> NOTIFY=SUCCESS"));
+}
+
+TEST_F(NotificationTest, TheWholeMessageComesBackWhereItIsAskedFor) {
+    answer_recipients("550 5.1.1 no such user\r\n");
+    options_.returned_bytes_max = 100;
+    relay_.start();
+    const std::string content = "Subject: x\r\n\r\nHello\r\n..dot\r\n";
+    relay_.submit_now({.content = content, .ret = mail::ReturnContent::full});
+    relay_.submit_now(
+        {.content = content + std::string(100, 'x') + "\r\n", .ret = mail::ReturnContent::full});
+    relay_.submit_now({.content = content, .ret = mail::ReturnContent::headers});
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    ASSERT_EQ(notifications().size(), 3U);
+    EXPECT_THAT(notifications()[0].content,
+                HasSubstr("Content-Type: message/rfc822\r\n\r\nReceived: by relay.test\r\nSubject: "
+                          "x\r\n\r\nHello\r\n.dot\r\n\r\n--=_ringpost_"));
+    for (const int i : {1, 2}) {
+        EXPECT_THAT(notifications()[static_cast<std::size_t>(i)].content,
+                    HasSubstr("text/rfc822-headers"));
+        EXPECT_THAT(notifications()[static_cast<std::size_t>(i)].content, Not(HasSubstr("Hello")));
+    }
+}
+
+TEST_F(NotificationTest, AWholeMessageIsOneThatEveryNextHopTakes) {
+    answer_recipients("550 5.1.1 no such user\r\n");
+    server_.extensions = {"PIPELINING"};
+    relay_.start();
+    relay_.submit_now({.content = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                                  "Content-Transfer-Encoding: 8bit\r\n\r\ngr\xc3\xbc\xc3\x9f\r\n",
+                       .ret = mail::ReturnContent::full,
+                       .has_8bit = true});
+    relay_.submit_now({.content = "MIME-Version: 1.0\r\nContent-Type: multipart/signed; "
+                                  "boundary=x\r\n\r\n--x\r\n\r\ngr\xc3\xbc\xc3\x9f\r\n--x--\r\n",
+                       .ret = mail::ReturnContent::full,
+                       .has_8bit = true});
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    ASSERT_EQ(notifications().size(), 2U);
+    EXPECT_THAT(notifications()[0].content, HasSubstr("gr=C3=BC=C3=9F"));
+    EXPECT_THAT(notifications()[1].content, HasSubstr("text/rfc822-headers"));
+}
+
+TEST_F(NotificationTest, ADoubleBounceGoesToThePostmasterOnce) {
+    options_.double_bounce_to = "postmaster@ops.test";
+    server_.reply = [](const std::string& line) -> std::string {
+        return line.starts_with("RCPT") ? "550 5.1.1 nobody\r\n" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(minutes(2)));
+    ASSERT_EQ(relay_.log().attempts.size(), 3U);
+    EXPECT_EQ(relay_.log().attempts[1].to, "a@src.test");
+    EXPECT_EQ(relay_.log().attempts[2].to, "postmaster@ops.test");
+    EXPECT_THAT(relay_.log().infos, testing::Contains(HasSubstr("postmaster@ops.test has failed")));
+}
+
+TEST_F(NotificationTest, WithoutAPostmasterADoubleBounceIsDroppedWithALine) {
+    server_.reply = [](const std::string& line) -> std::string {
+        return line.starts_with("RCPT") ? "550 5.1.1 nobody\r\n" : "";
+    };
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(minutes(2)));
+    EXPECT_EQ(relay_.log().attempts.size(), 2U);
+    EXPECT_THAT(relay_.log().infos, testing::Contains(HasSubstr("set queue.double_bounce_to")));
+}
+
+TEST_F(NotificationTest, AFloodIsDropped) {
+    options_.notifications_per_domain_max = 3;
+    answer_recipients("550 5.1.1 no such user\r\n");
+    relay_.start();
+    for (int i = 0; i < 10; ++i) {
+        relay_.submit_now({});
+    }
+    ASSERT_TRUE(relay_.drain(seconds(30)));
+    EXPECT_EQ(notifications().size(), 3U);
+    EXPECT_EQ(count(Status::bounced), 10U);
+    EXPECT_THAT(relay_.log().warnings,
+                ElementsAre(HasSubstr("too many notifications to src.test")));
+}
+
+TEST_F(NotificationTest, ARouteHasTimesOfItsOwn) {
+    options_.routes[0].retry = RetryPolicy({seconds(5)}, seconds(20), seconds(8));
+    answer_recipients("450 4.2.0 later\r\n");
+    relay_.start();
+    relay_.submit_now({});
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(count(Status::delayed), 1U);
+    EXPECT_EQ(count(Status::expired), 1U);
+    ASSERT_EQ(notifications().size(), 2U);
+    EXPECT_THAT(notifications()[1].content, HasSubstr("Status: 5.4.7"));
+}
+
+}  // namespace
+}  // namespace queue::test
