@@ -96,8 +96,10 @@ class SpoolCheckTest : public StoreFixture {
         seen_->wanted = wanted_;
         const std::map<std::string, std::string> before = everything("/spool");
         EXPECT_FALSE(before.empty());
+        int operations = 0;
         int changes = 0;
         world().host().on_start = [&](const io::Op& op) {
+            ++operations;
             const bool reads = op.code() == io::OpCode::open || op.code() == io::OpCode::read;
             const bool opens_to_write = op.code() == io::OpCode::open &&
                                         (op.parameters().mode.write || op.parameters().mode.create);
@@ -108,6 +110,7 @@ class SpoolCheckTest : public StoreFixture {
         options.check_messages = check_messages;
         world().run_beside([&](rt::Shard& shard) { return check_into(shard, options, *seen_); });
         world().host().on_start = {};
+        EXPECT_GT(operations, 0);
         EXPECT_EQ(changes, 0);
         EXPECT_TRUE(everything("/spool") == before);
         return *seen_;
