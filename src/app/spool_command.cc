@@ -78,7 +78,17 @@ base::Status run_check(store::SpoolCheckOptions options, store::SpoolVisitor& vi
         visitor.finding(note);
     }
     base::Status status;
+    const std::string path = options.spool;
+    const bool in_use = options.in_use;
     (*own)->run(check((*own)->shard(), std::move(options), visitor, status));
+    if (!in_use && spool_is_locked(path)) {
+        store::Finding note;
+        note.severity = store::Finding::Severity::note;
+        note.what =
+            "a process has begun to use the spool meanwhile: what was told of may have gone since; "
+            "look again";
+        visitor.finding(note);
+    }
     return status;
 }
 

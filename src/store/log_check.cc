@@ -142,6 +142,11 @@ rt::Task<std::optional<std::uint64_t>> LogCheck::read_established() {
     format::Established said;
     const bool good = format::read_block(block, said) == format::BlockState::good &&
                       said.store == files_.store && said.partition == files_.partition;
+    if (!good && !options_.in_use) {
+        note(
+            "established does not validate, so the loss of the log's end would not be seen; the "
+            "next orderly stop writes it anew");
+    }
     co_return good ? said.watermark : 0;
 }
 

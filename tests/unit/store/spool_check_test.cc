@@ -377,9 +377,12 @@ TEST_F(SpoolCheckTest, LeftoversAreNotes) {
     disk().put_file("/spool/p000/new.tmp", "half a segment");
     disk().put_file("/spool/p000/00000009.seg.damaged", "kept");
     disk().put_directory("/spool/p001");
+    const char torn = 'x';
+    disk().overwrite("/spool/p000/established", 40, std::as_bytes(std::span(&torn, 1)));
     look();
     EXPECT_EQ(seen_->errors(), 0U) << seen_->told();
     expect_note("new.tmp was being prepared");
+    expect_note("established does not validate");
     expect_note("00000009.seg.damaged was put aside");
     expect_note("the identity does not count it");
     disk().put_file("/spool/p001/00000001.seg", "something");
