@@ -151,32 +151,35 @@ rt::Task<std::optional<std::uint64_t>> LogCheck::read_established() {
 }
 
 // While the spool is in use a file may go between its listing and its opening, or while it is read:
-// then all is read once more. Damage stays.
+// then all is read once more. What is damaged shows in each reading, in the same words.
 rt::Task<base::Status> LogCheck::recover() {
     base::Status status;
-    for (int reading = 1; reading <= kReadingsMax; ++reading) {
-        recovery_.reset();
-        table_.clear();
-        segments_ = SegmentTable();
-        notices_.clear();
-        status = list();
-        if (!status.has_value()) {
+    bool settled = false;
+    int whole = 0;  // readings
+    for (int reading = 0; reading < kReadingsMax && !settled; ++reading) {
+        status = co_await read_log();
+        const bool gone = !status.has_value() && status.error().number() == ENOENT;
+        if (!status.has_value() && !(gone && options_.in_use)) {
             co_return status;
         }
-        const std::optional<std::uint64_t> established = co_await read_established();
-        recovery_ =
-            std::make_unique<Recovery>(files_, store_options_, table_, segments_, established);
-        status = co_await recovery_->run(names_);
-        const bool whole = status.has_value() && recovery_->damages().empty();
-        const bool gone = !status.has_value() && status.error().number() == ENOENT;
-        if (whole || !options_.in_use || (!status.has_value() && !gone)) {
-            break;
+        if (gone) {
+            continue;
         }
+        const std::set<std::string> damages(recovery_->damages().begin(),
+                                            recovery_->damages().end());
+        if (whole++ == 0) {
+            refusals_ = damages;
+        } else {
+            std::erase_if(refusals_, [&](const auto& what) { return !damages.contains(what); });
+        }
+        settled = !options_.in_use || damages.empty() ||
+                  (whole >= kReadingsToBelieve && refusals_ == damages);
     }
-    if (!status.has_value()) {
-        co_return status;
+    if (!settled) {
+        co_return base::fail(EAGAIN, files_.path +
+                                         " changes faster than it can be read; look again when "
+                                         "its server has less to do");
     }
-    refusals_.insert(recovery_->damages().begin(), recovery_->damages().end());
     totals_.watermark = recovery_->watermark();
     for (std::string& notice : notices_) {
         note(std::move(notice));
@@ -197,6 +200,21 @@ void LogCheck::tell_damages() {
             error(damage);
         }
     }
+}
+
+rt::Task<base::Status> LogCheck::read_log() {
+    recovery_.reset();
+    table_.clear();
+    segments_ = SegmentTable();
+    notices_.clear();
+    base::Status status = list();
+    if (!status.has_value()) {
+        co_return status;
+    }
+    const std::optional<std::uint64_t> established = co_await read_established();
+    recovery_ = std::make_unique<Recovery>(files_, store_options_, table_, segments_, established);
+    status = co_await recovery_->run(names_);
+    co_return status;
 }
 
 rt::Task<bool> LogCheck::still_there(std::string name) {

@@ -33,7 +33,9 @@ class LogCheck final : private mail::EventLog {
 
   private:
     static constexpr std::size_t kReadBytes = 256U << 10U;
-    static constexpr int kReadingsMax = 3;
+    // Of a log in use: until nothing came between, or the same damage showed often enough.
+    static constexpr int kReadingsMax = 20;
+    static constexpr int kReadingsToBelieve = 3;
     static constexpr std::size_t kMessagesTold = 20;
 
     void reception(const mail::ReceptionEvent&) override {}
@@ -49,6 +51,7 @@ class LogCheck final : private mail::EventLog {
     void note_leftovers();
     [[nodiscard]] rt::Task<std::optional<std::uint64_t>> read_established();
     [[nodiscard]] rt::Task<base::Status> recover();
+    [[nodiscard]] rt::Task<base::Status> read_log();
     void tell_damages();
     // While the spool is in use: whether the name is not gone yet.
     [[nodiscard]] rt::Task<bool> still_there(std::string name);

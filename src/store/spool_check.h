@@ -7,7 +7,8 @@
 //
 // A spool may be in use meanwhile. What a log holds is never written over under the same name, so
 // only this may come between: a segment or a checkpoint goes, since nothing needs it any more. So
-// damage counts only where the file still has its name after it was seen.
+// damage counts only where the file still has its name after it was seen, and what recovery finds
+// only where several readings find it.
 //
 // Memory: the table of one partition's messages, and some MiB. Runs as one task on any shard.
 #pragma once
