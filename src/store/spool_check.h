@@ -118,7 +118,7 @@ class SpoolVisitor {
 };
 
 // Errors are sentences: it is no spool (ENOENT, ENOTDIR), is of a newer format (EPROTONOSUPPORT),
-// or cannot be read. Damage is no error but findings.
+// cannot be read, or changes faster than it can be (EAGAIN). Damage is no error but findings.
 [[nodiscard]] rt::Task<base::Status> check_spool(rt::Shard& shard, SpoolCheckOptions options,
                                                  SpoolVisitor& visitor);
 
