@@ -14,6 +14,7 @@
 #include "app/suggest.h"
 #include "app/version.h"
 #include "mail/queue_id.h"
+#include "store/format.h"
 
 namespace app {
 namespace {
@@ -38,6 +39,16 @@ std::string check_count(const std::string& text) {
     const bool number = !text.empty() && text.size() <= kDigitsMax &&
                         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
     return number ? "" : shown(text) + " is not a number of messages";
+}
+
+// "2a", or the name of the file.
+std::string check_segment(const std::string& text) {
+    constexpr std::size_t kDigitsMax = 8;
+    const bool number = !text.empty() && text.size() <= kDigitsMax &&
+                        text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    return number || store::format::parse_segment_name(text)
+               ? ""
+               : shown(text) + " is not a segment's id in hexadecimal";
 }
 
 // A word where a command belongs: CLI11 only says that a command is missing. Empty: it is no such
@@ -77,6 +88,9 @@ struct Parsed {
     CheckOptions check{.config_path = std::string(kDefaultConfigPath)};
     QueueListOptions list;
     QueueShowOptions show;
+    SpoolVerifyOptions verify;
+    SpoolDumpOptions dump;
+    SpoolAddOptions add;
     std::string print_spool = kDefaultSpool;
 };
 
@@ -182,6 +196,61 @@ QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
     return {list, show};
 }
 
+struct SpoolCommands {
+    CLI::App* verify;
+    CLI::App* dump;
+    CLI::App* add;
+};
+
+void add_spool_path(CLI::App* command, std::string& path) {
+    command->add_option("dir", path, "The spool")->type_name("DIR")->required();
+}
+
+SpoolCommands add_spool(CLI::App& app, Parsed& parsed) {
+    CLI::App* spool =
+        app.add_subcommand("spool", "Look at a spool on the disk, without a server; or extend it");
+    spool->require_subcommand(1);
+    spool->footer(
+        "  ringpost spool verify ./ringpost-spool\n"
+        "  ringpost spool dump ./ringpost-spool --message 000002000000G --content\n"
+        "  ringpost spool add-partitions ./ringpost-spool 2\n");
+
+    CLI::App* verify = spool->add_subcommand(
+        "verify", "Read all of a spool, and tell what is damaged; changes nothing");
+    verify->add_flag("--json", parsed.verify.json, "Print one JSON object per line");
+    verify->footer(
+        "Ends with 0 when the spool is sound, with 1 when it is damaged, and with 2 when it cannot "
+        "be read.");
+    add_spool_path(verify, parsed.verify.path);
+
+    CLI::App* dump = spool->add_subcommand(
+        "dump", "Print what a spool holds, record by record; changes nothing");
+    dump->add_flag("--json", parsed.dump.json, "Print one JSON object per line");
+    dump->add_option("--partition", parsed.dump.partition, "That partition alone")
+        ->type_name("N")
+        ->check(CLI::Range(0U, mail::QueueId::kPartitionsMax - 1), "");
+    dump->add_option("--segment", parsed.dump.segment, "That segment alone")
+        ->type_name("ID")
+        ->check(check_segment, "");
+    CLI::Option* message =
+        dump->add_option("--message", parsed.dump.message, "The records of that message alone")
+            ->type_name("QUEUEID")
+            ->check(check_queue_id, "");
+    dump->add_flag("--content", parsed.dump.content,
+                   "With --message: its content, too, as it was received")
+        ->needs(message);
+    add_spool_path(dump, parsed.dump.path);
+
+    CLI::App* add = spool->add_subcommand(
+        "add-partitions", "Make further partitions; not while a server runs on the spool");
+    add_spool_path(add, parsed.add.path);
+    add->add_option("count", parsed.add.count, "How many more")
+        ->type_name("N")
+        ->required()
+        ->check(CLI::Range(1U, mail::QueueId::kPartitionsMax - 1), "");
+    return {verify, dump, add};
+}
+
 CLI::App* add_sink(CLI::App& app, Parsed& parsed) {
     CLI::App* command =
         app.add_subcommand("sink", "Accept mail by SMTP, discard it, and print the rate");
@@ -209,6 +278,7 @@ int run_command_line(int argc, const char* const* argv, const Commands& commands
     const CLI::App* serve = add_serve(app, parsed);
     const CLI::App* check = add_check(app, parsed);
     const QueueCommands queue = add_queue(app, parsed);
+    const SpoolCommands spool = add_spool(app, parsed);
     const CLI::App* sink = add_sink(app, parsed);
     CLI::App* config = app.add_subcommand("config", "Print what there is to configure");
     config->require_subcommand(1);
@@ -242,6 +312,15 @@ int run_command_line(int argc, const char* const* argv, const Commands& commands
     }
     if (*queue.show) {
         return commands.queue_show(parsed.show);
+    }
+    if (*spool.verify) {
+        return commands.spool_verify(parsed.verify);
+    }
+    if (*spool.dump) {
+        return commands.spool_dump(parsed.dump);
+    }
+    if (*spool.add) {
+        return commands.spool_add(parsed.add);
     }
     if (*sink) {
         return commands.sink(parsed.sink);

@@ -5,6 +5,7 @@
 #include "app/queue_command.h"
 #include "app/serve.h"
 #include "app/sink.h"
+#include "app/spool_command.h"
 
 namespace app {
 
@@ -15,6 +16,9 @@ struct Commands {
     int (*check)(const CheckOptions& options);
     int (*queue_list)(const QueueListOptions& options);
     int (*queue_show)(const QueueShowOptions& options);
+    int (*spool_verify)(const SpoolVerifyOptions& options);
+    int (*spool_dump)(const SpoolDumpOptions& options);
+    int (*spool_add)(const SpoolAddOptions& options);
 };
 
 // Exit codes of the program, beside those of its commands (0: done; 1: failed, as said on standard

@@ -6,6 +6,7 @@
 #include "app/queue_command.h"
 #include "app/serve.h"
 #include "app/sink.h"
+#include "app/spool_command.h"
 
 int main(int argc, char** argv) {
     const app::Commands commands{
@@ -22,6 +23,18 @@ int main(int argc, char** argv) {
         .queue_show =
             [](const app::QueueShowOptions& options) {
                 return app::run_queue_show(options, stdout, stderr);
+            },
+        .spool_verify =
+            [](const app::SpoolVerifyOptions& options) {
+                return app::run_spool_verify(options, stdout, stderr);
+            },
+        .spool_dump =
+            [](const app::SpoolDumpOptions& options) {
+                return app::run_spool_dump(options, stdout, stderr);
+            },
+        .spool_add =
+            [](const app::SpoolAddOptions& options) {
+                return app::run_spool_add(options, stdout, stderr);
             },
     };
     return app::run_command_line(argc, argv, commands);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/assert.h"
 #include "store/checkpoint_reader.h"
@@ -59,11 +60,12 @@ rt::Task<void> Checkpointer::write() {
     start_ = links_.committer.position();
     ++kept_.highest;
     seed_ = checkpoint_seed(links_.files, kept_.highest);
-    page_number_ = 0;
-    next_slot_ = 0;
-    next_recipient_ = 0;
-    partial_ = {};
-    const base::Status written = co_await write_file();
+    base::Status written = co_await write_file(false);
+    const bool full = !written.has_value() &&
+                      (written.error().number() == ENOSPC || written.error().number() == EDQUOT);
+    if (full && kept_.older != 0 && !dead()) {
+        written = co_await write_file(true);
+    }
     file_ = io::OwnedHandle();
     page_.reset();
     if (written.has_value()) {
@@ -84,10 +86,18 @@ rt::Task<void> Checkpointer::write() {
     writing_ = false;
 }
 
-rt::Task<base::Status> Checkpointer::write_file() {
+rt::Task<base::Status> Checkpointer::open_file(bool over_older) {
     // What a failed one left, with its old bytes.
     op_.prepare_unlink(links_.files.directory, kTemporary);
     co_await op_.submit(links_.files.shard);
+    if (over_older) {
+        name_ = format::checkpoint_name(std::exchange(kept_.older, 0));
+        op_.prepare_rename(links_.files.directory, name_.c_str(), kTemporary);
+        const std::int32_t renamed = co_await op_.submit(links_.files.shard);
+        if (renamed < 0) {
+            co_return base::fail(-renamed);
+        }
+    }
     io::OpenMode mode;
     mode.write = true;
     mode.create = true;
@@ -98,6 +108,18 @@ rt::Task<base::Status> Checkpointer::write_file() {
         co_return base::fail(-opened);
     }
     file_ = io::OwnedHandle(links_.files.shard.driver(), opened);
+    co_return base::Status();
+}
+
+rt::Task<base::Status> Checkpointer::write_file(bool over_older) {
+    page_number_ = 0;
+    next_slot_ = 0;
+    next_recipient_ = 0;
+    partial_ = {};
+    const base::Status opened = co_await open_file(over_older);
+    if (!opened.has_value()) {
+        co_return opened;
+    }
     base::Status status = co_await write_start();
     if (status.has_value()) {
         status = co_await write_pages();

@@ -10,9 +10,10 @@
 // `checkpoint_bytes` says, or twice the size of that checkpoint, if that is more: so writing them
 // costs at most half as much again as the log, and the log behind them is bounded.
 //
-// Warning: a checkpoint that cannot be written (a full disk) is given up with a notice, and begun
-// anew when as much log again is written. Nothing else depends on it but the time of the next start
-// and the space of segments that hold nothing alive.
+// On a full disk the older one's file is written over: so space goes on to be given back. Warning:
+// a checkpoint that cannot be written even so is given up with a notice, and begun anew when as
+// much log again is written. Nothing depends on it but the time of the next start and the space of
+// segments that hold nothing alive.
 #pragma once
 
 #include <cstdint>
@@ -77,7 +78,9 @@ class Checkpointer {
     static constexpr std::size_t kSlotsPerTurn = 8192;
 
     [[nodiscard]] rt::Task<void> write();
-    [[nodiscard]] rt::Task<base::Status> write_file();
+    // `over_older`: into the older one's blocks.
+    [[nodiscard]] rt::Task<base::Status> write_file(bool over_older);
+    [[nodiscard]] rt::Task<base::Status> open_file(bool over_older);
     [[nodiscard]] rt::Task<base::Status> write_pages();
     [[nodiscard]] rt::Task<base::Status> write_page(bool last);
     [[nodiscard]] rt::Task<base::Status> put_in_place();

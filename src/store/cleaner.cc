@@ -51,12 +51,14 @@ rt::Task<void> Cleaner::run() {
         const Dead dead = count_dead();
         // Before a checkpoint tells of the messages, none may be moved.
         const bool may_move = links_.checkpointer.any();
-        Segment* const victim = may_move && wanted(kSlack, dead.bytes) ? choose() : nullptr;
+        const bool moves = links_.options.cleaner_bytes_per_s > 0;
+        Segment* const victim =
+            moves && may_move && wanted(kSlack, dead.bytes) ? choose() : nullptr;
         if (victim != nullptr) {
             co_await clean(*victim);
             continue;
         }
-        if (wanted(kSlack) && (dead.may_go || !may_move)) {
+        if (wanted(kSlack) && (dead.may_go || (moves && !may_move))) {
             links_.checkpointer.request();
         }
         seen_bytes_ = links_.segments.bytes();

@@ -119,6 +119,11 @@ rt::Task<base::Status> Recovery::open_segment(std::uint64_t id) {
     found.segment->handle = io::OwnedHandle(files_.shard.driver(), result);
     found.segment->seed = format::PlaceSeed(files_.store, files_.partition, id);
     found.segment->end = format::kBlock;
+    if (files_.read_only) {
+        const base::Status read = co_await read_header(found);
+        found_.push_back(std::move(found));
+        co_return read;
+    }
     const base::Status locked =
         co_await lock_within(files_.shard, files_.sleep, result, options_.lock_wait);
     if (!locked.has_value() && locked.error().number() != EWOULDBLOCK) {

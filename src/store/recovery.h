@@ -54,6 +54,12 @@ class Recovery {
     [[nodiscard]] std::vector<std::unique_ptr<Segment>>& free() { return free_; }
     [[nodiscard]] const Committer::Start& start() const { return start_; }
     [[nodiscard]] std::uint64_t next_segment() const { return next_segment_; }
+    // For a look from outside: what a start without salvage is refused for, in sentences.
+    [[nodiscard]] const std::vector<std::string>& damages() const { return damages_; }
+    [[nodiscard]] std::uint64_t unreadable() const { return walk_.unreadable(); }
+    [[nodiscard]] std::uint64_t watermark() const { return watermark_; }
+    // Damage in batches before it was accepted by a person.
+    [[nodiscard]] std::uint64_t salvaged_below() const { return salvaged_below_; }
 
   private:
     struct Found {

@@ -122,11 +122,12 @@ void Recovery::apply_records(Found& found) {
 }
 
 void Recovery::note_torn(const Found& found) {
-    files_.log.notice(
-        mail::Severity::info,
-        files_.path + ": cut a torn batch of " + std::to_string(walk_.header().bytes()) +
-            " bytes at offset " + std::to_string(walk_.offset()) + " of " +
-            format::segment_name(found.segment->id) + "; nothing in it was acknowledged");
+    files_.log.notice(mail::Severity::info,
+                      files_.path + (files_.read_only ? ": a start cuts" : ": cut") +
+                          " a torn batch of " + std::to_string(walk_.header().bytes()) +
+                          " bytes at offset " + std::to_string(walk_.offset()) + " of " +
+                          format::segment_name(found.segment->id) +
+                          "; nothing in it was acknowledged");
 }
 
 // Damage that a person has accepted once is not reported again.

@@ -26,9 +26,9 @@ base::Status status_of(std::int32_t result) {
 
 io::OpenMode append_mode(const PartitionFiles& files) {
     io::OpenMode mode;
-    mode.write = true;
+    mode.write = !files.read_only;
     mode.direct = files.direct;
-    mode.dsync = files.direct;
+    mode.dsync = files.direct && !files.read_only;
     return mode;
 }
 

@@ -34,8 +34,9 @@ struct PartitionFiles {
     StoreId store{};
     std::uint32_t partition = 0;
     io::Handle directory = io::kNoHandle;
-    bool direct = true;  // false once the file system refused O_DIRECT
-    rt::Sleep sleep{};   // while a lock is waited for
+    bool direct = true;      // false once the file system refused O_DIRECT
+    rt::Sleep sleep{};       // while a lock is waited for
+    bool read_only = false;  // for a look from outside: nothing is locked, synced or written
 };
 
 // How the log's files are opened: for appending, durable as each write completes.

@@ -223,6 +223,27 @@ std::string advice_for(int error) {
     }
 }
 
+rt::Task<base::Result<format::Identity>> read_spool(rt::Shard& shard, std::string path) {
+    SpoolWork work{.shard = shard, .path = std::move(path)};
+    const base::Result<io::Handle> directory = co_await open_directory(work, work.path.c_str());
+    if (!directory.has_value()) {
+        co_return std::unexpected(directory.error());
+    }
+    work.directory = io::OwnedHandle(shard.driver(), *directory);
+    const base::Status status = co_await read_identity(work);
+    if (!status.has_value() && status.error().text().empty()) {
+        const int error = status.error().number();
+        co_return base::fail(error, error == ENOENT
+                                        ? work.path + " is not a spool: it has no file `identity`"
+                                        : "cannot open " + work.path +
+                                              "/identity: " + base::Error(error).describe());
+    }
+    if (!status.has_value()) {
+        co_return std::unexpected(status.error());
+    }
+    co_return work.identity;
+}
+
 // The identity comes first, then the folders, then their number: so folders without an identity
 // are never a crash's doing.
 rt::Task<base::Result<SpoolIdentity>> open_spool(rt::Shard& shard, std::string path,

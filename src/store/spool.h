@@ -21,6 +21,10 @@ class Shard;
 
 namespace store {
 
+namespace format {
+struct Identity;
+}
+
 using StoreId = std::array<std::byte, 16>;
 
 struct SpoolIdentity {
@@ -37,5 +41,10 @@ struct SpoolIdentity {
 // a damaged identity too (EUCLEAN). Idempotent: a crash at any moment leaves a spool that opens.
 [[nodiscard]] rt::Task<base::Result<SpoolIdentity>> open_spool(rt::Shard& shard, std::string path,
                                                                std::uint32_t partitions_min);
+
+// What its identity says, without changing anything. Errors: ENOENT where there is no spool, else
+// as open_spool().
+[[nodiscard]] rt::Task<base::Result<format::Identity>> read_spool(rt::Shard& shard,
+                                                                  std::string path);
 
 }  // namespace store

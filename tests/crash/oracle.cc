@@ -140,7 +140,7 @@ void Oracle::recovered(const store::Message& found) {
 
 void Oracle::all_recovered() {
     for (auto& [id, message] : messages_) {
-        if (came_back_.contains(id) || (only_ && mail::QueueId(id).partition() != *only_)) {
+        if (came_back_.contains(id) || (only_ && !only_->contains(mail::QueueId(id).partition()))) {
             continue;
         }
         if (message.phase == MessageModel::Phase::acknowledged && !message.end_asked) {
@@ -175,7 +175,7 @@ void Oracle::read(const store::StoredMessage& stored, const std::string& content
 std::vector<mail::QueueId> Oracle::alive() const {
     std::vector<mail::QueueId> ids;
     for (const auto& [id, message] : messages_) {
-        const bool open = !only_ || mail::QueueId(id).partition() == *only_;
+        const bool open = !only_ || only_->contains(mail::QueueId(id).partition());
         if (open && message.phase == MessageModel::Phase::acknowledged && !message.end_asked) {
             ids.emplace_back(id);
         }

@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/listener.h"
@@ -69,7 +70,15 @@ class Oracle {
     void recovered(const store::Message& message);
     void all_recovered();
     // The others are not open: nothing is expected of them.
-    void only_partition(std::optional<std::uint32_t> partition) { only_ = partition; }
+    void only_partitions(std::optional<std::set<std::uint32_t>> partitions) {
+        only_ = std::move(partitions);
+    }
+    void only_partition(std::optional<std::uint32_t> partition) {
+        only_.reset();
+        if (partition) {
+            only_ = {*partition};
+        }
+    }
     // What was read of a message.
     void read(const store::StoredMessage& message, const std::string& content);
 
@@ -89,7 +98,7 @@ class Oracle {
     std::set<std::uint64_t> came_back_;
     std::vector<std::string> faults_;
     std::size_t acknowledged_ = 0;
-    std::optional<std::uint32_t> only_;
+    std::optional<std::set<std::uint32_t>> only_;
 };
 
 }  // namespace crash

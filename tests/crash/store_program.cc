@@ -354,6 +354,27 @@ bool StoreWorld::run_one() {
     return over;
 }
 
+void StoreWorld::run_beside(const std::function<rt::Task<void>(rt::Shard&)>& task) {
+    struct Beside {
+        explicit Beside(sim::SimDriver& driver) : shard(0, driver), scope(shard, "beside") {
+            driver.set_turn([this] { shard.turn(); });
+        }
+        rt::Shard shard;
+        rt::Scope scope;
+    };
+    std::unique_ptr<Beside> beside;
+    host_.set_program({.start =
+                           [&] {
+                               beside = std::make_unique<Beside>(host_.add_driver());
+                               beside->scope.spawn(task(beside->shard));
+                           },
+                       .end = [&] { beside.reset(); }});
+    host_.start();
+    RP_ASSERT(world_.run_until([&] { return beside->scope.size() == 0; }, std::chrono::hours(1)));
+    host_.stop();
+    host_.set_program({.start = [this] { start(); }, .end = [this] { end(); }});
+}
+
 void StoreWorld::kill_at_event(std::uint64_t event) {
     if (host_.drivers().empty()) {
         host_.start();

@@ -126,6 +126,8 @@ class StoreWorld {
     [[nodiscard]] bool run();
     // Runs until the next program has ended, with that script. Gives why it did not open, or "".
     [[nodiscard]] std::string run_once(StoreProgram::Script script);
+    // Runs a task to its end on a shard of its own, with no store around it.
+    void run_beside(const std::function<rt::Task<void>(rt::Shard&)>& task);
     // Goes on to just before that event, and kills the process there: what it has handed to the
     // kernel still happens.
     void kill_at_event(std::uint64_t event);

@@ -71,6 +71,24 @@ Outcome run(std::vector<const char*> arguments) {
                 called = "show " + options.id + (options.json ? " json" : "");
                 return 7;
             },
+        .spool_verify =
+            [](const SpoolVerifyOptions& options) {
+                called = "verify " + options.path + (options.json ? " json" : "");
+                return 8;
+            },
+        .spool_dump =
+            [](const SpoolDumpOptions& options) {
+                called = "dump " + options.path + "|" +
+                         (options.partition ? std::to_string(*options.partition) : "") + "|" +
+                         options.segment + "|" + options.message + (options.content ? "+" : "") +
+                         (options.json ? " json" : "");
+                return 9;
+            },
+        .spool_add =
+            [](const SpoolAddOptions& options) {
+                called = "add " + options.path + " " + std::to_string(options.count);
+                return 10;
+            },
     };
     called.clear();
     arguments.insert(arguments.begin(), "ringpost");
@@ -102,6 +120,16 @@ TEST(CommandLine, RunsEachCommand) {
                 StartsWith("list |/s|"));
     EXPECT_EQ(run({"queue", "show", "000002000000g"}).called, "show 000002000000g");
     EXPECT_EQ(run({"queue", "show", "000002000000G", "--json"}).code, 7);
+    EXPECT_EQ(run({"spool", "verify", "/s"}).called, "verify /s");
+    EXPECT_EQ(run({"spool", "verify", "--json", "/s"}).code, 8);
+    EXPECT_EQ(run({"spool", "dump", "/s"}).called, "dump /s|||");
+    EXPECT_EQ(run({"spool", "dump", "/s", "--partition", "3", "--segment", "2a", "--message",
+                   "000002000000G", "--content", "--json"})
+                  .called,
+              "dump /s|3|2a|000002000000G+ json");
+    EXPECT_EQ(run({"spool", "dump", "--segment", "0000002a.seg", "/s"}).called,
+              "dump /s||0000002a.seg|");
+    EXPECT_EQ(run({"spool", "add-partitions", "/s", "2"}).called, "add /s 2");
     EXPECT_EQ(run({"sink", "--listen", "[::1]:2626"}).called, "sink [::1]:2626");
     EXPECT_EQ(run({"sink"}).code, 4);
 }
@@ -117,6 +145,14 @@ TEST(CommandLine, RefusesBadUsageWithTwo) {
              {"queue"},
              {"queue", "show"},
              {"queue", "show", "nonsense"},
+             {"spool"},
+             {"spool", "verify"},
+             {"spool", "dump", "/s", "--content"},
+             {"spool", "dump", "/s", "--segment", "xyz"},
+             {"spool", "dump", "/s", "--partition", "256"},
+             {"spool", "dump", "/s", "--message", "nonsense"},
+             {"spool", "add-partitions", "/s"},
+             {"spool", "add-partitions", "/s", "0"},
              {"queue", "list", "--limit", "-1"},
              {"queue", "list", "--control", "/c", "--spool", "/s"},
              {"sink", "--listen", "localhost:25"},

@@ -1,0 +1,126 @@
+// A spool whose partitions change hands: with another number of shards, and with partitions that
+// were added.
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "unit/store/store_fixture.h"
+
+namespace crash {
+namespace {
+
+class PartitionsTest : public StoreFixture {
+  protected:
+    // Each of the shards once, with that script.
+    void run_shards(std::uint32_t shards, StoreProgram::Script script) {
+        partitions_ = std::max(partitions_, shards);
+        world().options().store.shards = shards;
+        world().options().store.identity.partitions = shards;
+        for (std::uint32_t shard = 0; shard < shards; ++shard) {
+            std::set<std::uint32_t> owned;
+            for (std::uint32_t number = shard; number < partitions_; number += shards) {
+                owned.insert(number);
+            }
+            world().options().shard = shard;
+            world().oracle().only_partitions(owned);
+            EXPECT_EQ(world().run_once(script), "");
+        }
+        world().oracle().only_partitions(std::nullopt);
+        EXPECT_EQ(faults(), "");
+    }
+
+    std::uint32_t partitions_ = 0;
+};
+
+rt::Task<void> three_letters(StoreProgram& program) {
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+        co_await program.put(letter_of(i, 3'000), 3'000);
+    }
+}
+
+rt::Task<void> one_is_deferred(StoreProgram& program) {
+    const std::vector<mail::QueueId> alive = program.oracle().alive();
+    if (!alive.empty()) {
+        co_await program.record_and_wait(alive.front(), 0, store::RecipientStatus::deferred);
+    }
+}
+
+rt::Task<void> finish_all(StoreProgram& program) {
+    co_await program.finish_all();
+}
+
+// Every start looks whether all that its shard owns has come back, with its bytes.
+class ChangeOfShards : public PartitionsTest,
+                       public testing::WithParamInterface<std::pair<std::uint32_t, std::uint32_t>> {
+};
+
+TEST_P(ChangeOfShards, KeepsEveryMessage) {
+    const auto [before, after] = GetParam();
+    run_shards(before, three_letters);
+    EXPECT_EQ(world().oracle().alive().size(), 3U * before);
+    run_shards(after, one_is_deferred);
+    run_shards(after, three_letters);
+    EXPECT_EQ(world().oracle().alive().size(), 3U * (before + after));
+    run_shards(before, nothing);
+    run_shards(after, finish_all);
+    EXPECT_EQ(world().oracle().alive().size(), 0U);
+    run_shards(before, nothing);
+}
+
+INSTANTIATE_TEST_SUITE_P(FromTo, ChangeOfShards,
+                         testing::Values(std::pair(1U, 2U), std::pair(2U, 1U), std::pair(3U, 2U),
+                                         std::pair(2U, 3U), std::pair(1U, 4U), std::pair(4U, 1U),
+                                         std::pair(5U, 3U), std::pair(3U, 5U)));
+
+// A crash at any event of the addition leaves a spool that opens, with the old number or the new.
+rt::Task<void> add_two(rt::Shard& shard, std::optional<std::uint32_t>& partitions) {
+    const base::Result<store::SpoolIdentity> identity =
+        co_await store::open_spool(shard, "/spool", 3);
+    if (identity.has_value()) {
+        partitions = identity->partitions;
+    }
+}
+
+rt::Task<void> read_identity(rt::Shard& shard, std::uint32_t& partitions) {
+    const base::Result<store::format::Identity> identity =
+        co_await store::read_spool(shard, "/spool");
+    EXPECT_TRUE(identity.has_value()) << identity.error().describe();
+    partitions = identity.has_value() ? identity->partitions : 0;
+}
+
+TEST_F(PartitionsTest, AreAddedWholeOrNotWhereverACrashComes) {
+    run_shards(1, three_letters);
+    std::set<std::uint32_t> seen;
+    std::vector<sim::Disk::State> moments;
+    const auto note_moment = [&](const io::Op&) { moments.push_back(disk().state()); };
+    world().host().on_start = note_moment;
+    std::optional<std::uint32_t> added;
+    world().run_beside([&](rt::Shard& shard) { return add_two(shard, added); });
+    world().host().on_start = {};
+    EXPECT_EQ(added, 3U);
+    ASSERT_GT(moments.size(), 8U);
+    for (const sim::Disk::State& moment : moments) {
+        for (std::uint64_t seed = 0; seed < 5; ++seed) {
+            base::Prng prng(seed);
+            disk().restore(moment);
+            disk().restore(disk().crashed(prng));
+            std::uint32_t partitions = 0;
+            world().run_beside([&](rt::Shard& shard) { return read_identity(shard, partitions); });
+            seen.insert(partitions);
+            partitions_ = partitions;
+            run_shards(1, nothing);
+            EXPECT_EQ(world().oracle().alive().size(), 3U);
+        }
+    }
+    EXPECT_EQ(seen, (std::set<std::uint32_t>{1, 3}));
+    // What was given up is done again.
+    world().run_beside([&](rt::Shard& shard) { return add_two(shard, added); });
+    EXPECT_EQ(added, 3U);
+    EXPECT_TRUE(disk().exists("/spool/p002"));
+}
+
+}  // namespace
+}  // namespace crash
