@@ -31,7 +31,7 @@ class Damage(unittest.TestCase):
                 for name in ("first", "second", "third"):
                     client.sendmail("a@src.test", [f"{name}@dst.test"], f"Subject: {name}\r\n\r\n{name}\r\n")
             wait_until(lambda: len(relay.queue()) == 3, "three messages in the queue")
-            self.assertEqual(relay.stop(), 0)
+            relay.kill()  # an orderly stop writes a checkpoint, and a start reads the log behind that
             self.assertGreater(flip(relay.spool, b"second@dst.test"), 0)
 
             for _ in range(2):  # a refused start changes nothing

@@ -60,6 +60,7 @@ rt::Task<void> Relay::bring_up(Relay& relay) {
     options.identity = *spool;
     options.transactions_max = 1000;
     options.segment_bytes = 256U << 10U;
+    options.checkpoint_bytes = relay.checkpoint_bytes;
     program.store =
         std::make_unique<store::Store>(*program.shard, *program.scheduler, relay.log_, options);
     program.scheduler->use(*program.store);

@@ -87,6 +87,8 @@ class Relay {
     // Begins to submit; durable() counts those that were answered as durable.
     void submit(const Submission& submission);
     [[nodiscard]] std::uint64_t durable() const { return durable_; }
+    // Of its store, from the next start on; 0: no checkpoints, and nothing is moved.
+    std::uint64_t checkpoint_bytes = 64ULL << 20U;
     // Submits, and waits until it is durable.
     void submit_now(const Submission& submission);
 
