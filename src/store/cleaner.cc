@@ -26,9 +26,12 @@ bool Cleaner::wanted(std::uint64_t segments, std::uint64_t besides) const {
 }
 
 void Cleaner::poll() {
+    if (!waiting_) {
+        return;
+    }
     const bool news =
-        links_.segments.bytes() != seen_bytes_ || links_.counters.checkpoints != seen_checkpoints_;
-    if (waiting_ && news && wanted(kSlack)) {
+        used_bytes() != seen_bytes_ || links_.counters.checkpoints != seen_checkpoints_;
+    if (news && wanted(kSlack)) {
         wakeup_.wake();
     }
 }
@@ -56,12 +59,14 @@ rt::Task<void> Cleaner::run() {
             moves && may_move && wanted(kSlack, dead.bytes) ? choose() : nullptr;
         if (victim != nullptr) {
             co_await clean(*victim);
+        }
+        if (victim != nullptr && (!no_room_ || ending())) {
             continue;
         }
         if (wanted(kSlack) && (dead.may_go || (moves && !may_move))) {
             links_.checkpointer.request();
         }
-        seen_bytes_ = links_.segments.bytes();
+        seen_bytes_ = used_bytes();
         seen_checkpoints_ = links_.counters.checkpoints;
         waiting_ = true;
         co_await wakeup_.woken("something to clean");
@@ -106,6 +111,7 @@ Segment* Cleaner::choose() const {
 
 rt::Task<void> Cleaner::clean(Segment& victim) {
     victim.cleaning = true;
+    no_room_ = false;
     ++victim.pins;
     // It may have been freed since; and what is older than the first alive counts as dead, and must
     // stay so.
@@ -150,7 +156,11 @@ void Cleaner::end_pass(Segment& victim) {
     content_bytes_ = 0;
     record_bytes_ = 0;
     links_.segments.unpin(victim);
-    ++links_.counters.segments_cleaned;
+    if (no_room_) {
+        victim.cleaning = false;  // another time
+    } else {
+        ++links_.counters.segments_cleaned;
+    }
 }
 
 // What is alive of the batch at hand. Content of messages whose commit record is in another segment

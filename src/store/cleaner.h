@@ -138,7 +138,8 @@ class Cleaner {
     rt::Sleep sleep_;
     rt::Wakeup wakeup_;
     rt::Wakeup durable_;
-    std::uint64_t seen_bytes_ = 0;        // of the segments, when nothing was to be gained
+    bool no_room_ = false;                // the last pass ended for want of a segment
+    std::uint64_t seen_bytes_ = 0;        // that were used, when nothing was to be gained
     std::uint64_t seen_checkpoints_ = 0;  // … and how many there had been
     bool waiting_ = false;
     bool stopping_ = false;

@@ -142,6 +142,7 @@ rt::Task<bool> Cleaner::make_room(std::uint64_t bytes) {
             const base::MonoTime again = links_.files.shard.now() + std::chrono::milliseconds(100);
             co_await sleep_.until(again);
             if (ending() || links_.pool.starved()) {
+                no_room_ = true;
                 co_return false;
             }
             continue;
@@ -153,7 +154,8 @@ rt::Task<bool> Cleaner::make_room(std::uint64_t bytes) {
         links_.segments.push_back(std::move(segment));
         use(*active_);
         if (active_->bytes - active_->end < bytes) {
-            co_return false;  // a small one, from a full disk
+            no_room_ = true;  // a small one, from a full disk
+            co_return false;
         }
     }
     co_return true;
