@@ -3,8 +3,8 @@
 // own, and tells the log where each thing is now. The source is freed like any segment in which
 // nothing is alive.
 //
-// It begins when the files take more than twice the live bytes and three segments, and ends below
-// that: so they never take more than two segments beyond. Which segment: cost and benefit as in
+// It begins when the files take more than twice the live bytes and four segments, and ends below
+// that. Which segment: cost and benefit as in
 // Rosenblum & Ousterhout, "The design and implementation of a log-structured file system" (1992),
 // (1 - u) * age / (1 + u), with the number of segments behind it as its age. It moves at most
 // `cleaner_bytes_per_s`, unless space is beyond the bound.
@@ -64,7 +64,7 @@ class Cleaner {
     static constexpr std::size_t kContentBytes = 512U << 10U;
     [[nodiscard]] std::size_t content_bytes_max() const;
     // Segments beside twice the live bytes: where it begins, and where there is no time to lose.
-    static constexpr std::uint64_t kSlack = 3;
+    static constexpr std::uint64_t kSlack = 4;
     static constexpr std::uint64_t kBound = 5;
     // How many segments must be prepared for the cleaner to take one while no more can be.
     static constexpr std::size_t kNeededWhileFull = 3;
