@@ -15,7 +15,9 @@ constexpr const char* kTemporary = "checkpoint.tmp";
 }  // namespace
 
 Checkpointer::Checkpointer(const Links& links)
-    : links_(links), memory_(format::CheckpointPage::kBytes) {}
+    : links_(links), memory_(format::CheckpointPage::kBytes) {
+    segments_.reserve(kSegmentsUsual);
+}
 
 bool Checkpointer::due() const {
     if (links_.bytes == 0 || !links_.committer.started()) {
@@ -89,7 +91,7 @@ rt::Task<void> Checkpointer::write() {
 rt::Task<base::Status> Checkpointer::open_file(bool over_older) {
     // What a failed one left, with its old bytes.
     op_.prepare_unlink(links_.files.directory, kTemporary);
-    co_await op_.submit(links_.files.shard);
+    static_cast<void>(co_await op_.submit(links_.files.shard));
     if (over_older) {
         name_ = format::checkpoint_name(std::exchange(kept_.older, 0));
         op_.prepare_rename(links_.files.directory, name_.c_str(), kTemporary);
@@ -143,11 +145,11 @@ void Checkpointer::begin_page() {
 
 // Where the log goes on, and the segments before that.
 rt::Task<base::Status> Checkpointer::write_start() {
-    std::vector<format::CheckpointSegment> segments;
+    segments_.clear();
     for (std::size_t i = 0; i < links_.segments.size(); ++i) {
         const Segment& segment = links_.segments.at(i);
-        segments.push_back({segment.id, segment.end, segment.last_sequence,
-                            segment.moved ? format::CheckpointSegment::kMoved : 0U, 0});
+        segments_.push_back({segment.id, segment.end, segment.last_sequence,
+                             segment.moved ? format::CheckpointSegment::kMoved : 0U, 0});
     }
     format::CheckpointStart start;
     start.sequence = start_.sequence;
@@ -156,12 +158,12 @@ rt::Task<base::Status> Checkpointer::write_start() {
     start.first_segment = links_.committer.durable_first();
     start.salvaged_below = links_.committer.epoch().salvaged_below;
     start.epoch = links_.committer.epoch().epoch;
-    start.segments = static_cast<std::uint32_t>(segments.size());
+    start.segments = static_cast<std::uint32_t>(segments_.size());
     start.written_ms = base::unix_ms(links_.files.shard.wall_now());
     begin_page();
     const bool fits = page_->put(start);
     RP_ASSERT(fits);
-    for (const format::CheckpointSegment& segment : segments) {
+    for (const format::CheckpointSegment& segment : segments_) {
         if (page_->put(segment)) {
             continue;
         }
@@ -252,7 +254,7 @@ rt::Task<void> Checkpointer::remove_old() {
     }
     name_ = format::checkpoint_name(kept_.older);
     op_.prepare_unlink(links_.files.directory, name_.c_str());
-    co_await op_.submit(links_.files.shard);
+    static_cast<void>(co_await op_.submit(links_.files.shard));
 }
 
 }  // namespace store

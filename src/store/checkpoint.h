@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "rt/awaiters.h"
@@ -76,6 +77,7 @@ class Checkpointer {
 
   private:
     static constexpr std::size_t kSlotsPerTurn = 8192;
+    static constexpr std::size_t kSegmentsUsual = 64;
 
     [[nodiscard]] rt::Task<void> write();
     // `over_older`: into the older one's blocks.
@@ -100,6 +102,7 @@ class Checkpointer {
     AlignedBuffer memory_;
     std::optional<CheckpointPageWriter> page_;
     format::PlaceSeed seed_;
+    std::vector<format::CheckpointSegment> segments_;  // keeps its memory
     std::uint32_t page_number_ = 0;
     std::size_t next_slot_ = 0;
     mail::QueueId partial_;             // the message at next_slot_, when a part of it is written

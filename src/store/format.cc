@@ -96,7 +96,7 @@ template BlockState read_block(base::Bytes, Established&);
 namespace {
 
 constexpr std::string_view kSegmentSuffix = ".seg";
-constexpr std::string_view kCheckpointSuffix = ".checkpoint";
+constexpr std::string_view kCheckpointSuffix = ".ckpt";
 
 std::string numbered_name(std::uint64_t number, std::string_view suffix) {
     std::array<char, 32> text;

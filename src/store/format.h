@@ -386,7 +386,7 @@ extern template BlockState read_block(base::Bytes, Established&);
 // "0000002a.seg".
 [[nodiscard]] std::string segment_name(std::uint64_t segment);
 [[nodiscard]] std::optional<std::uint64_t> parse_segment_name(std::string_view name);
-// "0000002a.checkpoint".
+// "0000002a.ckpt".
 [[nodiscard]] std::string checkpoint_name(std::uint64_t generation);
 [[nodiscard]] std::optional<std::uint64_t> parse_checkpoint_name(std::string_view name);
 // "p007".
