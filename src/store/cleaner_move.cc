@@ -250,7 +250,7 @@ void Cleaner::hand_over() {
             for (const Piece& piece : item.pieces) {
                 stored += piece.bytes;
             }
-            others = other_shares(item.pieces, places_[i].segment());
+            find_other_shares(item.pieces, places_[i].segment(), others);
             fixed.units = own_units(stored, item.payload.size(), others);
             fixed.others = static_cast<std::uint32_t>(others.size());
             ++links_.counters.messages_moved;

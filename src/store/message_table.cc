@@ -21,9 +21,10 @@ std::uint64_t mixed(std::uint64_t value) {
 
 }  // namespace
 
-std::vector<format::SegmentShare> other_shares(std::span<const Piece> pieces,
-                                               std::uint64_t segment) {
-    std::vector<format::SegmentShare> shares;
+void find_other_shares(std::span<const Piece> pieces, std::uint64_t segment,
+                       std::vector<format::SegmentShare>& into) {
+    std::vector<format::SegmentShare>& shares = into;
+    shares.clear();
     for (const Piece& piece : pieces) {
         if (piece.segment == segment) {
             continue;
@@ -34,7 +35,16 @@ std::vector<format::SegmentShare> other_shares(std::span<const Piece> pieces,
         shares.back().units += static_cast<std::uint32_t>(
             base::round_up(piece.bytes, format::kBlock) / format::SegmentShare::kUnit);
     }
-    return shares;
+}
+
+void MessageTable::Shares::assign(std::span<const format::SegmentShare> shares) {
+    count_ = shares.size();
+    many_.clear();
+    if (count_ > few_.size()) {
+        many_.assign(shares.begin(), shares.end());
+    } else {
+        std::ranges::copy(shares, few_.begin());
+    }
 }
 
 std::uint32_t own_units(std::uint64_t stored_bytes, std::uint64_t commit_payload,
@@ -91,7 +101,7 @@ Message& MessageTable::add(const MessagePlace& place,
     RP_ASSERT(find(place.id) == nullptr && place.location.spans() != others.empty());
     Message& message = slab_.take(place);
     if (!others.empty()) {
-        other_segments_[place.id].assign(others.begin(), others.end());
+        other_segments_[place.id].assign(others);
     }
     if (slab_.size() > buckets_) {
         add_bucket();
@@ -129,7 +139,7 @@ std::span<const format::SegmentShare> MessageTable::other_segments(const Message
     }
     const auto at = other_segments_.find(message.id_);
     RP_ASSERT(at != other_segments_.end());
-    return at->second;
+    return at->second.all();
 }
 
 void MessageTable::move(Message& message, Location location, std::uint32_t units,
@@ -141,7 +151,7 @@ void MessageTable::move(Message& message, Location location, std::uint32_t units
     message.location_ = location;
     message.units_ = units;
     if (!others.empty()) {
-        other_segments_[message.id_].assign(others.begin(), others.end());
+        other_segments_[message.id_].assign(others);
     }
 }
 

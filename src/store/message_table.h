@@ -9,6 +9,7 @@
 // grows by one bucket per message (linear hashing, Litwin 1980), messages stay where they are.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -38,8 +39,9 @@ static_assert(sizeof(RecipientState) == 16);
 // What an outcome's record takes, about.
 constexpr std::uint32_t kOutcomeUnits = 1;
 // What a message's pieces take in segments other than that of its commit record: each segment once.
-[[nodiscard]] std::vector<format::SegmentShare> other_shares(std::span<const Piece> pieces,
-                                                             std::uint64_t segment);
+// `into` keeps its memory.
+void find_other_shares(std::span<const Piece> pieces, std::uint64_t segment,
+                       std::vector<format::SegmentShare>& into);
 // … and what is left in that one, its commit record included.
 [[nodiscard]] std::uint32_t own_units(std::uint64_t stored_bytes, std::uint64_t commit_payload,
                                       std::span<const format::SegmentShare> others);
@@ -131,7 +133,20 @@ class MessageTable {
     void add_bucket();
 
     base::Slab<Message> slab_;
-    std::map<mail::QueueId, std::vector<format::SegmentShare>> other_segments_;
+    // Few have many, so these need no memory of their own.
+    class Shares {
+      public:
+        void assign(std::span<const format::SegmentShare> shares);
+        [[nodiscard]] std::span<const format::SegmentShare> all() const {
+            return many_.empty() ? std::span(few_).first(count_) : std::span(many_);
+        }
+
+      private:
+        std::array<format::SegmentShare, 3> few_{};
+        std::size_t count_ = 0;
+        std::vector<format::SegmentShare> many_;
+    };
+    std::map<mail::QueueId, Shares> other_segments_;
     std::vector<Page> pages_;
     std::size_t buckets_ = 1;
     std::size_t low_mask_ = 0;  // 2^n - 1, where 2^n <= buckets_ < 2^(n+1)

@@ -71,9 +71,10 @@ void Partition::committed(Transaction& transaction, Location location) {
     MessagePlace place{transaction.id(), location, base::unix_ms(transaction.arrival()),
                        static_cast<std::uint32_t>(envelope.recipient_count())};
     const CommitParts parts = transaction.parts();
-    std::vector<format::SegmentShare> others;
+    std::vector<format::SegmentShare>& others = shares_;
+    others.clear();
     if (location.spans()) {
-        others = other_shares(parts.pieces, location.segment());
+        find_other_shares(parts.pieces, location.segment(), others);
     }
     place.units = own_units(parts.facts.stored_bytes, transaction.commit_payload(), others);
     Message& message = table_.add(place, others);

@@ -104,6 +104,7 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     rt::AwaitableOp op_;
     rt::Wakeup wakeup_;
     std::uint32_t epoch_ = 0;
+    std::vector<format::SegmentShare> shares_;  // of the message at hand
     std::uint64_t next_id_ = 1;
     std::uint64_t freed_below_ = 0;  // all older ones are dead, when they were last looked through
     std::vector<std::unique_ptr<MessageReader>> readers_;

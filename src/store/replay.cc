@@ -51,7 +51,7 @@ bool Replay::apply_commit(const Record& record, Location location) {
         if (!decode_commit(record, spread_)) {
             return false;
         }
-        others = other_shares(spread_.pieces, location.segment());
+        find_other_shares(spread_.pieces, location.segment(), others);
     }
     const MessagePlace place{
         id, Location(location.segment(), location.block(), location.index(), !others.empty()),
