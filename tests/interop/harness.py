@@ -47,6 +47,14 @@ def connects(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+# So many failures to one domain are no backscatter here: each sender is to be told.
+ALL_ARE_TOLD = """
+[limits]
+notifications = 1000000
+notifications_per_domain = 1000000
+"""
+
+
 class Relay:
     """A ringpost of its own: configuration, spool, log. Start it with start(), end it with stop() or kill()."""
 

@@ -11,7 +11,7 @@ import random
 import time
 import unittest
 
-from harness import Recorder, Relay, wait_until
+from harness import ALL_ARE_TOLD, Recorder, Relay, wait_until
 from load import SETTLED_S, FussyHop, Ledger, Load
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "50"))
@@ -21,7 +21,7 @@ class KillNine(unittest.TestCase):
     def test_what_was_acknowledged_arrives(self):
         rng = random.Random(int(os.environ.get("KILL_SEED", "1")))
         ledger = Ledger()
-        with FussyHop() as hop, Relay([hop.host]) as relay:
+        with FussyHop() as hop, Relay([hop.host], extra=ALL_ARE_TOLD) as relay:
 
             def end():
                 relay.kill()

@@ -121,7 +121,7 @@ class Unreadable(OnADisk):
         for name in ("first", "second", "third"):
             self.assertIsNone(send(self.relay, name, f"Subject: {name}\r\n\r\nCONTENT-OF-{name}\r\n"))
         wait_until(lambda: len(self.relay.queue()) == 3, "three messages in the queue")
-        self.assertEqual(self.relay.stop(), 0)
+        self.relay.kill()  # an orderly stop writes a checkpoint, and a start reads the log behind that
 
     def held(self):
         return [message for message in self.relay.queue() if message["state"] == "held"]

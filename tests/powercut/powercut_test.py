@@ -37,14 +37,14 @@ TOP = HERE.parent.parent
 sys.path.insert(0, str(TOP / "tests/interop"))
 
 from disk import VolatileDisk, dies_with_parent, ends_on_sigterm, own_mounts, why_not
-from harness import Relay, connects, free_port, wait_until
+from harness import ALL_ARE_TOLD, Relay, connects, free_port, wait_until
 from load import SETTLED_S, FussyHop, Ledger, Load
 
 SENDERS = 16
 SIZES = [0, 10, 1000, 5000, 20000, 70000, 70000, 300000]
 DRAIN_S = 300
 FATAL_EXIT = 75  # src/io/uring/fatal.cc
-FATAL = re.compile(r"^ringpost: fatal: cannot (write the log|sync the log|prepare a segment) in .*; check the disk, ", re.M)
+FATAL = re.compile(r"^ringpost: fatal: cannot (write the log|sync the log|write moved mail|prepare a segment) in .*; check the disk, ", re.M)
 
 
 class Ringpost(Relay):
@@ -52,7 +52,7 @@ class Ringpost(Relay):
     commits = "commits"  # what a cut counts of its commits
 
     def __init__(self, spool, recorder):
-        super().__init__([recorder.host], spool=spool / "spool")
+        super().__init__([recorder.host], extra=ALL_ARE_TOLD, spool=spool / "spool")
         self.options = []
         self.log_read = 0
 
