@@ -36,6 +36,10 @@ std::uint32_t crc32c_by_table(std::uint32_t crc, Bytes bytes) {
     return ~crc;
 }
 
+}  // namespace internal
+
+namespace {
+
 #if defined(__x86_64__)
 
 bool crc32c_has_instruction() {
@@ -82,16 +86,16 @@ bool crc32c_has_instruction() {
     return false;
 }
 std::uint32_t crc32c_by_instruction(std::uint32_t crc, Bytes bytes) {
-    return crc32c_by_table(crc, bytes);
+    return internal::crc32c_by_table(crc, bytes);
 }
 
 #endif
 
-}  // namespace internal
+}  // namespace
 
 std::uint32_t crc32c(std::uint32_t crc, Bytes bytes) {
-    static const bool by_instruction = internal::crc32c_has_instruction();
-    return by_instruction ? internal::crc32c_by_instruction(crc, bytes)
+    static const bool by_instruction = crc32c_has_instruction();
+    return by_instruction ? crc32c_by_instruction(crc, bytes)
                           : internal::crc32c_by_table(crc, bytes);
 }
 

@@ -13,11 +13,8 @@ namespace base {
 [[nodiscard]] std::uint32_t crc32c(std::uint32_t crc, Bytes bytes);
 
 namespace internal {
-// The two ways to compute it, for the test that compares them. REQUIRES of the second:
-// crc32c_has_instruction().
+// What every processor can, for the test that compares them.
 [[nodiscard]] std::uint32_t crc32c_by_table(std::uint32_t crc, Bytes bytes);
-[[nodiscard]] std::uint32_t crc32c_by_instruction(std::uint32_t crc, Bytes bytes);
-[[nodiscard]] bool crc32c_has_instruction();
 }  // namespace internal
 
 }  // namespace base

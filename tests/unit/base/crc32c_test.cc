@@ -33,10 +33,8 @@ TEST(Crc32c, ChainsAtEveryCut) {
     }
 }
 
+// Where the processor has no instruction, the table is all there is, and agrees with itself.
 TEST(Crc32c, TableAndInstructionAgree) {
-    if (!internal::crc32c_has_instruction()) {
-        GTEST_SKIP() << "no instruction here";
-    }
     Prng random(1);
     for (std::size_t size = 0; size < 200; ++size) {
         std::string text(size + 8, '\0');
@@ -45,8 +43,7 @@ TEST(Crc32c, TableAndInstructionAgree) {
         }
         const Bytes bytes = as_bytes(text).subspan(size % 8, size);  // at every alignment
         const auto seed = static_cast<std::uint32_t>(random.next());
-        EXPECT_EQ(internal::crc32c_by_table(seed, bytes),
-                  internal::crc32c_by_instruction(seed, bytes));
+        EXPECT_EQ(internal::crc32c_by_table(seed, bytes), crc32c(seed, bytes));
     }
 }
 

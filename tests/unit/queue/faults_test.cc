@@ -34,11 +34,6 @@ class QueueFaults : public testing::Test {
         options_.retry = RetryPolicy({seconds(5), seconds(30), minutes(5)}, hours(24 * 5));
         server_.listen("10.0.0.1:25");
     }
-    static sim::Options world_options() {
-        sim::Options options;
-        options.handles_max = 200;
-        return options;
-    }
     void TearDown() override { server_.reply = nullptr; }
 
     void defer_everything() {

@@ -34,12 +34,6 @@ Options options_for_tests() {
     return options;
 }
 
-sim::Options world_options() {
-    sim::Options options;
-    options.handles_max = 200;
-    return options;
-}
-
 class NotificationTest : public testing::Test {
   protected:
     NotificationTest()

@@ -43,12 +43,6 @@ std::vector<std::string> recipients_numbered(int count) {
     return paths;
 }
 
-sim::Options world_options() {
-    sim::Options options;
-    options.handles_max = 200;
-    return options;
-}
-
 class QueueTest : public testing::Test {
   protected:
     QueueTest()

@@ -22,6 +22,13 @@
 
 namespace queue::test {
 
+// Of the world that it lives in.
+[[nodiscard]] inline sim::Options world_options() {
+    sim::Options options;
+    options.handles_max = 200;
+    return options;
+}
+
 // What was logged, over all starts.
 class RecordingLog final : public mail::EventLog {
   public:

@@ -12,48 +12,11 @@ namespace {
 class CheckpointTest : public StoreFixture {
   protected:
     CheckpointTest() { options_.store.checkpoint_bytes = 64U << 10U; }
-
-    // Their generations, ascending.
-    [[nodiscard]] std::vector<std::uint64_t> generations() {
-        std::vector<std::uint64_t> found;
-        for (const std::string& name : disk().names_in(kPartition)) {
-            if (const auto generation = store::format::parse_checkpoint_name(name)) {
-                found.push_back(*generation);
-            }
-        }
-        std::ranges::sort(found);
-        return found;
-    }
-    [[nodiscard]] static std::string checkpoint(std::uint64_t generation) {
-        return std::string(kPartition) + "/" + store::format::checkpoint_name(generation);
-    }
-    void damage_checkpoint(std::uint64_t generation, std::uint64_t offset) {
-        const std::string content = disk().content_of(checkpoint(generation)).value_or("");
-        const std::byte changed{static_cast<unsigned char>(content.at(offset) ^ 1)};
-        disk().overwrite(checkpoint(generation), offset, base::Bytes(&changed, 1));
-    }
 };
 
-// Two messages stay, with an outcome now and then; the others end.
 rt::Task<void> some_stay(StoreProgram& program) {
-    co_await program.put(letter_of(1, 1'000), 1'000);
-    co_await program.put(letter_of(2, 150'000), 30'000);
-    const std::vector<mail::QueueId> staying = program.oracle().alive();
-    for (std::uint64_t i = 3; i <= 100; ++i) {
-        co_await program.put(letter_of(i, 20'000), 20'000);
-        if (program.dead() || staying.empty()) {
-            co_return;
-        }
-        const std::vector<mail::QueueId> alive = program.oracle().alive();
-        for (const mail::QueueId message : alive) {
-            if (std::ranges::find(staying, message) == staying.end()) {
-                co_await program.finish(message);
-            }
-        }
-        program.record(staying[i % staying.size()], 0, store::RecipientStatus::deferred);
-    }
-    co_await program.pause(std::chrono::milliseconds(300));
-    if (program.refusals() == 0) {
+    co_await two_stay(program, 101);
+    if (!program.dead() && program.refusals() == 0) {
         EXPECT_GT(program.store().counters().checkpoints, 4U);
     }
 }
@@ -62,7 +25,7 @@ TEST_F(CheckpointTest, SegmentsBetweenThoseThatStayAreFreed) {
     run(some_stay);
     // Those of the large message, of the log behind the older checkpoint, and the pool's.
     EXPECT_LT(segments().size(), 18U);
-    EXPECT_EQ(generations().size(), 2U);
+    EXPECT_EQ(checkpoints().size(), 2U);
     run(nothing);
     EXPECT_EQ(world().oracle().alive().size(), 2U);
 }
@@ -84,13 +47,13 @@ TEST_F(CheckpointTest, WithoutOneAMessageThatStaysHoldsAllBehindIt) {
         }
     });
     EXPECT_GT(segments().size(), 30U);
-    EXPECT_TRUE(generations().empty());
+    EXPECT_TRUE(checkpoints().empty());
 }
 
 TEST_F(CheckpointTest, TheLossOfTheNewestBringsNothingBack) {
     run(some_stay);
     for (int i = 0; i < 3; ++i) {
-        remove(checkpoint(generations().back()));
+        remove(checkpoints().back());
         run(some_stay);
     }
     EXPECT_EQ(world().oracle().alive().size(), 2U + 3U * 2U);
@@ -99,22 +62,22 @@ TEST_F(CheckpointTest, TheLossOfTheNewestBringsNothingBack) {
 
 TEST_F(CheckpointTest, OneThatIsDamagedIsVoidAndTold) {
     run(some_stay);
-    const std::uint64_t newest = generations().back();
-    damage_checkpoint(newest, 100);
+    const std::string newest = checkpoints().back();
+    damage_file(newest, 100);
     run(nothing);
-    EXPECT_TRUE(logged(store::format::checkpoint_name(newest) +
+    EXPECT_TRUE(logged(newest +
                        " is void: a page of it is damaged; the start goes on with the one before"));
     EXPECT_EQ(world().oracle().alive().size(), 2U);
     // Its number is not used again.
-    EXPECT_GT(generations().back(), newest);
+    EXPECT_GT(checkpoints().back(), newest);
 }
 
 TEST_F(CheckpointTest, OneThatIsCutShortIsVoid) {
     run(some_stay);
-    const std::string whole = disk().content_of(checkpoint(generations().back())).value_or("");
+    const std::string whole = disk().content_of(checkpoints().back()).value_or("");
     ASSERT_GE(whole.size(), store::format::CheckpointPage::kBytes);
     const std::byte zeros[64] = {};
-    disk().overwrite(checkpoint(generations().back()), 0, zeros);
+    disk().overwrite(checkpoints().back(), 0, zeros);
     run(nothing);
     EXPECT_TRUE(logged("is void"));
 }
@@ -122,8 +85,8 @@ TEST_F(CheckpointTest, OneThatIsCutShortIsVoid) {
 // Segments were freed that only the checkpoints told of: without any, that is a loss to be told.
 TEST_F(CheckpointTest, TheLossOfBothIsRefused) {
     run(some_stay);
-    for (const std::uint64_t generation : generations()) {
-        remove(checkpoint(generation));
+    for (const std::string& path : checkpoints()) {
+        remove(path);
     }
     const std::string refusal = world().run_once(nothing);
     EXPECT_NE(refusal.find("the log is damaged"), std::string::npos) << refusal;
@@ -137,8 +100,8 @@ TEST_F(CheckpointTest, TheLogAloneGivesTheSameWhereNothingWasFreedOutOfIt) {
             co_await program.put(letter_of(i, 20'000), 20'000);
         }
     });
-    for (const std::uint64_t generation : generations()) {
-        remove(checkpoint(generation));
+    for (const std::string& path : checkpoints()) {
+        remove(path);
     }
     run(nothing);
     EXPECT_EQ(world().oracle().alive().size(), 20U);
@@ -185,8 +148,8 @@ TEST_F(CheckpointTest, OneOfManyRecipientsAndMessagesHasSeveralPages) {
             program.record(message, 899, store::RecipientStatus::deferred);
         }
     });
-    ASSERT_FALSE(generations().empty());
-    EXPECT_GE(disk().content_of(checkpoint(generations().back())).value_or("").size(),
+    ASSERT_FALSE(checkpoints().empty());
+    EXPECT_GE(disk().content_of(checkpoints().back()).value_or("").size(),
               3 * store::format::CheckpointPage::kBytes);
     run(nothing);
     EXPECT_EQ(world().oracle().alive().size(), 12U);

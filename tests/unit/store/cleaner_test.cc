@@ -66,14 +66,8 @@ TEST_F(CleanerTest, SpaceStaysUnderTwiceTheLiveBytesAndFiveSegments) {
 
 TEST_F(CleanerTest, WhatWasMovedComesBackWithoutTheNewestCheckpoint) {
     run(churn);
-    std::string newest;
-    for (const std::string& name : disk().names_in(kPartition)) {
-        if (store::format::parse_checkpoint_name(name)) {
-            newest = std::max(newest, name);
-        }
-    }
-    ASSERT_FALSE(newest.empty());
-    remove(std::string(kPartition) + "/" + newest);
+    ASSERT_FALSE(checkpoints().empty());
+    remove(checkpoints().back());
     run(verify_all);
     run(churn);
     run(verify_all);
@@ -83,10 +77,8 @@ TEST_F(CleanerTest, WhatWasMovedComesBackWithoutTheNewestCheckpoint) {
 TEST_F(CleanerTest, WithoutAnyCheckpointItIsSalvage) {
     run(churn);
     const std::size_t alive = world().oracle().alive().size();
-    for (const std::string& name : disk().names_in(kPartition)) {
-        if (store::format::parse_checkpoint_name(name)) {
-            remove(std::string(kPartition) + "/" + name);
-        }
+    for (const std::string& path : checkpoints()) {
+        remove(path);
     }
     const std::string refusal = world().run_once(nothing);
     EXPECT_NE(refusal.find("the log is damaged"), std::string::npos) << refusal;

@@ -212,9 +212,6 @@ TEST_P(KernelTest, ASecondProcessIsKeptOut) {
 }
 
 TEST_P(KernelTest, AWarmStoreAllocatesNothingPerMessage) {
-    if (!rt::FramePool::reuses_frames()) {
-        GTEST_SKIP() << "in this build each frame is an allocation of its own";
-    }
     const auto warm = machine();
     warm->options.segment_bytes = 32U << 20U;  // none is used up meanwhile
     warm->run(open(*warm));
@@ -231,7 +228,11 @@ TEST_P(KernelTest, AWarmStoreAllocatesNothingPerMessage) {
     while (scope.size() > 0) {
         warm->shard->turn();
     }
-    EXPECT_EQ(allocations() - before, 0U);
+    if (rt::FramePool::reuses_frames()) {
+        EXPECT_EQ(allocations() - before, 0U);
+    } else {
+        EXPECT_GE(allocations() - before, 300U);  // a sanitizer's build: each frame is one
+    }
     EXPECT_EQ(warm->store->counters().commits, 400U);
     warm->run(close(*warm));
 }

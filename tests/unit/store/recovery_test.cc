@@ -42,18 +42,6 @@ class RecoveryTest : public StoreFixture {
     }
 };
 
-rt::Task<void> three_letters(StoreProgram& program) {
-    for (std::uint64_t i = 1; i <= 3; ++i) {
-        co_await program.put(letter_of(i, 3'000), 3'000);
-    }
-}
-
-rt::Task<void> several_segments(StoreProgram& program) {
-    for (std::uint64_t i = 1; i <= 10; ++i) {
-        co_await program.put(letter_of(i, 20'000), 20'000);
-    }
-}
-
 TEST_F(RecoveryTest, DamagedRecordsBelowTheWatermarkAreCorruption) {
     run(three_letters);
     const std::vector<Batch> found = batches(1);

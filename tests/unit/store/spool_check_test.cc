@@ -170,18 +170,6 @@ class SpoolCheckTest : public StoreFixture {
     mail::QueueId wanted_;
 };
 
-rt::Task<void> three_letters(StoreProgram& program) {
-    for (std::uint64_t i = 1; i <= 3; ++i) {
-        co_await program.put(letter_of(i, 3'000), 3'000);
-    }
-}
-
-rt::Task<void> several_segments(StoreProgram& program) {
-    for (std::uint64_t i = 1; i <= 10; ++i) {
-        co_await program.put(letter_of(i, 20'000), 20'000);
-    }
-}
-
 rt::Task<void> some_tries(StoreProgram& program) {
     co_await three_letters(program);
     const std::vector<mail::QueueId> alive = program.oracle().alive();
@@ -409,48 +397,13 @@ TEST_F(SpoolCheckTest, AFolderThatIsMissingIsTold) {
     expect_sound();
 }
 
-// Two messages stay; the others end.
 rt::Task<void> some_stay(StoreProgram& program) {
-    co_await program.put(letter_of(1, 1'000), 1'000);
-    co_await program.put(letter_of(2, 150'000), 30'000);
-    const std::vector<mail::QueueId> staying = program.oracle().alive();
-    for (std::uint64_t i = 3; i <= 100; ++i) {
-        co_await program.put(letter_of(i, 20'000), 20'000);
-        if (program.dead() || staying.empty()) {
-            co_return;
-        }
-        const std::vector<mail::QueueId> alive = program.oracle().alive();
-        for (const mail::QueueId message : alive) {
-            if (std::ranges::find(staying, message) == staying.end()) {
-                co_await program.finish(message);
-            }
-        }
-        if (i < 40) {
-            program.record(staying[i % staying.size()], 0, store::RecipientStatus::deferred);
-        }
-    }
-    co_await program.pause(milliseconds(300));
+    co_await two_stay(program, 40);
 }
 
 class CheckpointedSpoolCheckTest : public SpoolCheckTest {
   protected:
     CheckpointedSpoolCheckTest() { options_.store.checkpoint_bytes = 64U << 10U; }
-
-    [[nodiscard]] std::vector<std::string> checkpoints() {
-        std::vector<std::string> found;
-        for (const std::string& name : disk().names_in(kPartition)) {
-            if (store::format::parse_checkpoint_name(name)) {
-                found.push_back(std::string(kPartition) + "/" + name);
-            }
-        }
-        std::ranges::sort(found);
-        return found;
-    }
-    void damage_file(const std::string& path, std::size_t offset) {
-        const std::string content = disk().content_of(path).value();
-        const std::byte changed{static_cast<unsigned char>(content.at(offset) ^ 1)};
-        disk().overwrite(path, offset, base::Bytes(&changed, 1));
-    }
 };
 
 TEST_F(CheckpointedSpoolCheckTest, ASoundOneHasNoFindings) {

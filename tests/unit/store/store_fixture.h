@@ -1,6 +1,7 @@
 // What the tests of the store share: one simulated machine, and looks at its files.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -96,6 +97,22 @@ class StoreFixture : public testing::Test {
         const std::byte changed{static_cast<unsigned char>(content.at(offset) ^ 0x40)};
         disk().overwrite(path_of(segment), offset, base::Bytes(&changed, 1));
     }
+    void damage_file(const std::string& path, std::uint64_t offset) {
+        const std::string content = disk().content_of(path).value_or("");
+        const std::byte changed{static_cast<unsigned char>(content.at(offset) ^ 1)};
+        disk().overwrite(path, offset, base::Bytes(&changed, 1));
+    }
+    // Paths of the partition's checkpoints, the oldest first.
+    [[nodiscard]] std::vector<std::string> checkpoints() {
+        std::vector<std::string> found;
+        for (const std::string& name : disk().names_in(kPartition)) {
+            if (store::format::parse_checkpoint_name(name)) {
+                found.push_back(std::string(kPartition) + "/" + name);
+            }
+        }
+        std::ranges::sort(found);
+        return found;
+    }
     void remove(const std::string& path) {
         ASSERT_TRUE(disk().unlink(sim::Disk::kRoot, path).has_value());
     }
@@ -103,6 +120,42 @@ class StoreFixture : public testing::Test {
     StoreWorldOptions options_;
     std::unique_ptr<StoreWorld> world_;
 };
+
+inline rt::Task<void> three_letters(StoreProgram& program) {
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+        co_await program.put(letter_of(i, 3'000), 3'000);
+    }
+}
+
+inline rt::Task<void> several_segments(StoreProgram& program) {
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        co_await program.put(letter_of(i, 20'000), 20'000);
+    }
+}
+
+// Two messages stay, and are deferred by turns while fewer than `deferred_until` were put; a
+// hundred others come and end.
+inline rt::Task<void> two_stay(StoreProgram& program, std::uint64_t deferred_until) {
+    co_await program.put(letter_of(1, 1'000), 1'000);
+    co_await program.put(letter_of(2, 150'000), 30'000);
+    const std::vector<mail::QueueId> staying = program.oracle().alive();
+    for (std::uint64_t i = 3; i <= 100; ++i) {
+        co_await program.put(letter_of(i, 20'000), 20'000);
+        if (program.dead() || staying.empty()) {
+            co_return;
+        }
+        const std::vector<mail::QueueId> alive = program.oracle().alive();
+        for (const mail::QueueId message : alive) {
+            if (std::ranges::find(staying, message) == staying.end()) {
+                co_await program.finish(message);
+            }
+        }
+        if (i < deferred_until) {
+            program.record(staying[i % staying.size()], 0, store::RecipientStatus::deferred);
+        }
+    }
+    co_await program.pause(std::chrono::milliseconds(300));
+}
 
 inline rt::Task<void> nothing(StoreProgram&) {
     co_return;
