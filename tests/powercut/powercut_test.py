@@ -77,8 +77,7 @@ class Ringpost(Relay):
 
     def queue(self):
         """Without what can never leave, since it cannot be read: the ledger calls that lost."""
-        unreadable = set(re.findall(r"the content of message (\w+) cannot be read", self.log()))
-        return [message for message in super().queue() if message["id"] not in unreadable]
+        return [message for message in super().queue() if message["state"] != "held"]
 
 
 class Postfix:
