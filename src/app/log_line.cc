@@ -238,12 +238,17 @@ void put_fields(Line& line, const mail::AttemptEvent& event) {
 template <typename Line>
 void put_fields(Line& line, const mail::RemovalEvent& event) {
     put_id(line, event.id);
-    line.path("from", event.from);
-    line.number("size", event.size_bytes);
+    if (event.known) {
+        line.path("from", event.from);
+        line.number("size", event.size_bytes);
+    }
     line.seconds("delay", event.delay);
     line.token("status", "removed");
     line.number("delivered", event.delivered);
     line.number("failed", event.failed);
+    if (event.deleted > 0) {
+        line.number("deleted", event.deleted);
+    }
 }
 
 template <typename Line>

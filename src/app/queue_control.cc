@@ -29,6 +29,8 @@ std::string_view name_of(RecipientState state) {
             return "bounced";
         case RecipientState::expired:
             return "expired";
+        case RecipientState::deleted:
+            return "deleted";
     }
     RP_PANIC("no such RecipientState");
 }

@@ -16,7 +16,15 @@
 
 namespace app {
 
-enum class RecipientState : std::uint8_t { pending, deferred, held, delivered, bounced, expired };
+enum class RecipientState : std::uint8_t {
+    pending,
+    deferred,
+    held,
+    delivered,
+    bounced,
+    expired,
+    deleted
+};
 
 // What a recipient's next attempt waits for.
 enum class WaitsFor : std::uint8_t { nothing, time, turn, site };

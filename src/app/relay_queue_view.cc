@@ -22,6 +22,8 @@ RecipientState state_of(store::RecipientStatus status) {
             return RecipientState::bounced;
         case store::RecipientStatus::expired:
             return RecipientState::expired;
+        case store::RecipientStatus::deleted:
+            return RecipientState::deleted;
     }
     RP_PANIC("no such RecipientStatus");
 }
@@ -100,12 +102,13 @@ base::Result<QueuePage> RelayQueueView::page(QueueCursor from, std::size_t messa
         return page;
     }
     queue::ListedPage listed;
+    const store::Rule any;
     relay_.threads()
         .run<void>(from.shard,
-                   [this, &from, &listed, messages_max] {
+                   [this, &from, &listed, &any, messages_max] {
                        const queue::PageLimits limits{.messages = messages_max};
                        return queue::list_messages(relay_.shard(from.shard).scheduler(),
-                                                   from.position, limits, stopped_, listed);
+                                                   from.position, any, limits, stopped_, listed);
                    })
         .get();
     if (stopped_) {

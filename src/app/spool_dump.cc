@@ -48,6 +48,8 @@ const char* status_text(std::uint8_t status) {
             return "expired";
         case store::RecipientStatus::held:
             return "held";
+        case store::RecipientStatus::deleted:
+            return "deleted";
     }
     return "unknown";
 }
@@ -129,6 +131,51 @@ Json relocation_fields(const store::StoredRelocation& relocation) {
     return fields;
 }
 
+Json change_fields(const store::StoredChange& change) {
+    Json recipients = Json::array();
+    for (const store::RecipientChange& one : change.recipients) {
+        recipients.push_back({{"recipient", one.recipient},
+                              {"status", status_text(static_cast<std::uint8_t>(one.status))},
+                              {"next_attempt", time_text(std::int64_t{one.next_s} * 1000)}});
+    }
+    return {{"type", "change"},
+            {"id", id_text(change.fixed.id)},
+            {"rules_met", change.fixed.rules_met},
+            {"recipients", std::move(recipients)}};
+}
+
+// What it does not ask for is left out.
+Json rule_fields(const store::Rule& rule) {
+    Json fields{{"type", "rule"},
+                {"rule", rule.number},
+                {"action", name_of(rule.action)},
+                {"given", time_text(rule.at_ms)},
+                {"newest", id_text(rule.newest.value())}};
+    if (rule.only != mail::QueueId()) {
+        fields["id"] = id_text(rule.only.value());
+    }
+    if (rule.arrived_from_ms != store::Rule().arrived_from_ms) {
+        fields["arrived_from"] = time_text(rule.arrived_from_ms);
+    }
+    if (rule.arrived_until_ms != store::Rule().arrived_until_ms) {
+        fields["arrived_until"] = time_text(rule.arrived_until_ms);
+    }
+    for (std::uint8_t status = 0; status <= store::kRecipientStatusMax; ++status) {
+        if ((rule.statuses >> status & 1U) != 0) {
+            fields["states"].push_back(status_text(status));
+        }
+    }
+    for (const auto& [name, text] :
+         {std::pair("sender", &rule.sender), std::pair("recipient", &rule.recipient),
+          std::pair("domain", &rule.domain), std::pair("tenant", &rule.tenant),
+          std::pair("words", &rule.words)}) {
+        if (!text->empty()) {
+            fields[name] = *text;
+        }
+    }
+    return fields;
+}
+
 // Of the records that are small and fixed.
 Json small_fields(const store::Record& record) {
     if (const auto extent = store::decode_extent(record)) {
@@ -158,6 +205,15 @@ Json small_fields(const store::Record& record) {
     }
     if (const auto relocation = store::decode_relocation(record)) {
         return relocation_fields(*relocation);
+    }
+    if (const auto change = store::decode_change(record)) {
+        return change_fields(*change);
+    }
+    if (const auto rule = store::decode_rule(record)) {
+        return rule_fields(*rule);
+    }
+    if (const auto end = store::decode_rule_end(record)) {
+        return {{"type", "rule_end"}, {"rule", end->number}};
     }
     if (record.type == format::RecordType::seal) {
         return {{"type", "seal"}};
@@ -198,6 +254,8 @@ Json checkpoint_fields(const store::Record& record) {
                 {"salvaged_below", start->salvaged_below},
                 {"epoch", start->epoch},
                 {"segments", start->segments},
+                {"rules", start->rules},
+                {"newest_rule", start->newest_rule},
                 {"written", time_text(start->written_ms)}};
     }
     if (const auto segment = store::decode_checkpoint_segment(record)) {

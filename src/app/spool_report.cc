@@ -15,7 +15,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::array<const char*, store::kRecipientStatusMax + 1> kStates = {
-    "pending", "deferred", "delivered", "failed", "expired", "held"};
+    "pending", "deferred", "delivered", "failed", "expired", "held", "deleted"};
 
 void put(std::FILE* out, const std::string& line) {
     std::fwrite(line.data(), 1, line.size(), out);

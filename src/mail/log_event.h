@@ -75,14 +75,16 @@ struct AttemptEvent {
         false;  // the reply to the final dot was lost (RFC 5321 §4.5.3.2.6, RFC 1047)
 };
 
-// The message has left the queue: every recipient was delivered or has failed.
+// The message has left the queue: every recipient was delivered, has failed, or was deleted.
 struct RemovalEvent {
     QueueId id;
-    std::string_view from;
+    bool known = true;  // from and size_bytes are; not of one that was deleted unread
+    std::string_view from = {};
     std::uint64_t size_bytes = 0;
     base::Duration delay{};       // since the message arrived
     std::uint32_t delivered = 0;  // recipients
     std::uint32_t failed = 0;     // recipients; bounced or expired
+    std::uint32_t deleted = 0;    // recipients; by the operator
 };
 
 enum class Severity : std::uint8_t { debug, info, warning, error };

@@ -30,7 +30,7 @@ void Bounce::clear() {
 }
 
 void Bounce::add(DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
-                 const mail::Reply& reply, std::string_view relay) {
+                 const mail::Reply& reply, std::string_view relay, bool by_rule) {
     List& list = lists_[static_cast<std::size_t>(kind)];
     if (list.count == list.fates.size()) {
         list.fates.emplace_back();
@@ -42,6 +42,7 @@ void Bounce::add(DsnKind kind, std::uint32_t recipient, store::RecipientStatus s
     fate.reply.status = reply.status;
     fate.reply.text.assign(reply.text, 0, store::Outcome::kReplyBytesMax);
     fate.relay.assign(relay);
+    fate.by_rule = by_rule;
 }
 
 rt::Task<bool> Bounce::send(DsnKind kind, store::Reader& reader) {
@@ -59,6 +60,9 @@ rt::Task<bool> Bounce::send(DsnKind kind, store::Reader& reader) {
     if (stored == Stored::unreadable) {
         whole_ = false;
         stored = co_await store_notification(kind, reader);
+    }
+    if (stored != Stored::yes) {
+        scheduler_.notification_limit().give_back(mail::domain_of(to_));
     }
     co_return stored == Stored::yes;
 }

@@ -45,6 +45,7 @@ class Bounce {
         store::RecipientStatus status = store::RecipientStatus::failed;
         mail::Reply reply;  // the server's, or our own words (code 0); the last one where expired
         std::string relay;  // who said it; "" when nobody was reached
+        bool by_rule = false;  // the operator's will, not an attempt
     };
 
     // Both are borrowed.
@@ -52,7 +53,7 @@ class Bounce {
 
     void clear();
     void add(mail::DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
-             const mail::Reply& reply, std::string_view relay);
+             const mail::Reply& reply, std::string_view relay, bool by_rule = false);
     [[nodiscard]] std::span<const Fate> fates(mail::DsnKind kind) const {
         const List& list = list_of(kind);
         return std::span(list.fates).first(list.count);

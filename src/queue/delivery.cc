@@ -33,7 +33,7 @@ rt::Task<void> Delivery::run() {
         }
         Entry* entry = site_.take(client_.usable());
         if (entry != nullptr) {
-            co_await attempt(*entry);
+            co_await attempt(*entry, true);
             co_await close_if_worn();
             if (crowded_) {
                 break;
@@ -81,7 +81,11 @@ rt::Task<void> Delivery::disconnect() {
 
 // --- one attempt ---
 
-rt::Task<void> Delivery::attempt(Entry& entry) {
+rt::Task<void> Delivery::carry_out_rules(Entry& entry) {
+    co_await attempt(entry, false);
+}
+
+rt::Task<void> Delivery::attempt(Entry& entry, bool tries) {
     base::Result<store::ReaderHandle> opened = co_await scheduler_.store().open_source(entry.id());
     if (!opened) {
         scheduler_.unreadable(entry, opened.error());
@@ -89,12 +93,10 @@ rt::Task<void> Delivery::attempt(Entry& entry) {
     }
     reader_ = std::move(*opened);
     bounce_.clear();
-    collect_due(entry);
-    const base::WallTime now = scheduler_.shard().wall_now();
-    if (site_.retry().expired(entry.arrival(), now)) {
-        co_await expire(entry);
-    } else if (!site_.dead() || client_.usable() || !site_.owes_word(entry, now)) {
-        co_await try_recipients(entry);
+    ask_rules(entry);
+    if (tries) {
+        collect_due(entry);
+        co_await try_due(entry);
     }
     co_await settle(entry);
     const store::StoredMessage& message = reader_->message();
@@ -106,6 +108,15 @@ rt::Task<void> Delivery::attempt(Entry& entry) {
     reader_.reset();
 }
 
+rt::Task<void> Delivery::try_due(Entry& entry) {
+    const base::WallTime now = scheduler_.shard().wall_now();
+    if (site_.retry().expired(entry.arrival(), now)) {
+        co_await expire(entry);
+    } else if (!site_.dead() || client_.usable() || !site_.owes_word(entry, now)) {
+        co_await try_recipients(entry);
+    }
+}
+
 void Delivery::collect_due(const Entry& entry) {
     due_.clear();
     due_at_ = 0;
@@ -114,6 +125,9 @@ void Delivery::collect_due(const Entry& entry) {
         if (entry.is_due(recipients[i])) {
             due_.push_back(i);
         }
+    }
+    for (const Bounce::Fate& given_up : bounce_.fates(mail::DsnKind::failed)) {
+        std::erase(due_, given_up.recipient);
     }
 }
 
@@ -124,7 +138,9 @@ rt::Task<void> Delivery::try_recipients(Entry& entry) {
     request_.ret = envelope.parameters.ret;
     request_.envelope_id = envelope.envelope_id();
     const bool has_dsn = envelope.has_dsn();
-    while (due_at_ < due_.size() && !scheduler_.stopping() && !content_bad_) {
+    // A rule that comes meanwhile finds the rest untried.
+    while (due_at_ < due_.size() && !scheduler_.stopping() && !content_bad_ &&
+           scheduler_.rules().newest_for(entry) <= rules_asked_) {
         if (!scheduler_.store().takes_outcomes()) {
             co_await rest_.until(scheduler_.shard().now() + kStorePause);
             continue;

@@ -48,13 +48,16 @@ class Delivery : public base::ListNode<Delivery> {
 
     // Until there was no work for a while, or the scheduler stops.
     [[nodiscard]] rt::Task<void> run();
+    // What the rules say of it, and nothing is tried.
+    [[nodiscard]] rt::Task<void> carry_out_rules(Entry& entry);
     // Ends a rest.
     void wake() { rest_.interrupt(); }
     // Breaks off what is under way.
     void stop() { client_.stop(); }
 
   private:
-    [[nodiscard]] rt::Task<void> attempt(Entry& entry);
+    [[nodiscard]] rt::Task<void> attempt(Entry& entry, bool tries);
+    [[nodiscard]] rt::Task<void> try_due(Entry& entry);
     [[nodiscard]] rt::Task<void> try_recipients(Entry& entry);
     [[nodiscard]] rt::Task<bool> reach_site();
     [[nodiscard]] rt::Task<bool> connect();
@@ -67,6 +70,7 @@ class Delivery : public base::ListNode<Delivery> {
     void collect_slice(bool has_dsn);
 
     // delivery_settle.cc
+    void ask_rules(Entry& entry);
     void take_results(Entry& entry);
     [[nodiscard]] rt::Task<void> expire(Entry& entry);
     [[nodiscard]] rt::Task<void> read_last_outcome(Entry& entry, std::uint32_t recipient);
@@ -79,8 +83,9 @@ class Delivery : public base::ListNode<Delivery> {
     void deferred(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
                   bool possible_duplicate);
     void postponed(Entry& entry, const Bounce::Fate& fate);
+    // `tried`: it counts as an attempt.
     void record(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
-                std::string_view relay);
+                std::string_view relay, bool tried = true);
     void record_told(Entry& entry, const Bounce::Fate& fate);
     void log_attempt(const Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
                      std::string_view relay, mail::AttemptEvent::Status status,
@@ -102,8 +107,9 @@ class Delivery : public base::ListNode<Delivery> {
     std::vector<smtp::Request::RecipientDsn> dsn_;  // … and parameters; empty where none has any
     smtp::Request request_;
     store::StoredOutcome stored_outcome_;
-    bool engaged_ = false;  // counted by the site
-    bool crowded_ = false;  // the site takes no further connection beside those it has
+    std::uint32_t rules_asked_ = 0;  // the newest
+    bool engaged_ = false;           // counted by the site
+    bool crowded_ = false;           // the site takes no further connection beside those it has
     bool untried_ = false;  // no connection was to be had, by no fault of what was to go over it
     bool content_bad_ = false;  // the content cannot be read: what is left of the entry is held
 

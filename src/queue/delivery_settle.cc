@@ -11,6 +11,22 @@ using mail::DsnKind;
 using store::RecipientStatus;
 using AttemptStatus = mail::AttemptEvent::Status;
 
+// What the operator wants of this message, before anything else happens to it.
+void Delivery::ask_rules(Entry& entry) {
+    Rules& rules = scheduler_.rules();
+    rules_asked_ = rules.newest_for(entry);
+    if (!rules.due(entry)) {
+        return;
+    }
+    for (const Rules::Verdict& verdict : rules.carry_out(entry, &reader_->message().envelope)) {
+        mail::Reply reply{.code = 0, .status = {5, 7, 1}, .text = "given up by the postmaster"};
+        if (!verdict.bounced_by->words.empty()) {
+            reply.text += ": " + verdict.bounced_by->words;
+        }
+        bounce_.add(DsnKind::failed, verdict.recipient, RecipientStatus::failed, reply, "", true);
+    }
+}
+
 void Delivery::take_results(Entry& entry) {
     const smtp::ClientTransaction& transaction = client_.transaction();
     bool answered = false;
@@ -105,14 +121,19 @@ rt::Task<bool> Delivery::settle_failed(Entry& entry) {
     const bool told = co_await bounce_.send(DsnKind::failed, *reader_);
     for (const Bounce::Fate& fate : bounce_.fates(DsnKind::failed)) {
         if (!told) {
-            postponed(entry, fate);
+            if (!fate.by_rule) {
+                postponed(entry, fate);
+            }
             continue;
         }
         const bool expired = fate.status == RecipientStatus::expired;
         entry.recipients()[fate.recipient].status = fate.status;
-        record(entry, fate.recipient, fate.reply, fate.relay);
+        record(entry, fate.recipient, fate.reply, fate.relay, !fate.by_rule);
         log_attempt(entry, fate.recipient, fate.reply, fate.relay,
                     expired ? AttemptStatus::expired : AttemptStatus::bounced, false);
+    }
+    if (told && entry.message().rules_met < rules_asked_) {
+        scheduler_.rules().met(entry, rules_asked_);
     }
     co_return told;
 }
@@ -214,14 +235,14 @@ void Delivery::deferred(Entry& entry, std::uint32_t recipient, const mail::Reply
 }
 
 void Delivery::record(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
-                      std::string_view relay) {
+                      std::string_view relay, bool tried) {
     const store::RecipientState& state = entry.recipients()[recipient];
     const base::WallTime now = scheduler_.shard().wall_now();
     const RetryPolicy& retry = site_.retry();
     base::Prng& prng = scheduler_.shard().prng();
     std::uint32_t attempts = state.attempts;
     base::WallTime next;
-    if (state.status != RecipientStatus::expired && attempts < UINT16_MAX) {
+    if (tried && state.status != RecipientStatus::expired && attempts < UINT16_MAX) {
         ++attempts;
     }
     if (state.status == RecipientStatus::deferred) {

@@ -15,8 +15,8 @@ constexpr std::array<std::array<bool, kStates>, kStates> kAllowed{{
     {{false, true, false, true, true}},   // arrived: a new message, or one that a restart found
     {{false, false, true, false, true}},  // ready
     {{false, true, false, true, true}},   // in_delivery
-    {{false, true, false, false, true}},  // deferred
-    {{false, true, false, true, false}},  // held
+    {{false, true, true, false, true}},   // deferred; in delivery: a rule is carried out
+    {{false, true, true, true, false}},   // held; likewise
 }};
 
 }  // namespace

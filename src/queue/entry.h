@@ -64,9 +64,11 @@ class Entry : public rt::Timer {
     HoldReason hold_reason = HoldReason::none;
 
   private:
-    EntryState state_ = EntryState::arrived;
+    friend class Site;
+    EntryState state_ : 4 = EntryState::arrived;
+    bool overdue_ : 1 = false;  // ready, and on the site's list of those
     store::Message* message_;
 };
-static_assert(sizeof(Entry) <= 56);
+static_assert(sizeof(Entry) <= 48);
 
 }  // namespace queue

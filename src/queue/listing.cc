@@ -1,6 +1,9 @@
 #include "queue/listing.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
+#include "queue/rule_match.h"
 #include "rt/awaiters.h"
 #include "store/store.h"
 
@@ -33,9 +36,69 @@ void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage
     }
 }
 
-// False: the message has gone meanwhile. One that cannot be read is listed by what is resident.
-rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const std::atomic<bool>& stop,
-                          ListedMessage& message) {
+// What the rules that it has not met yet are about to make of it.
+void foresee(Scheduler& scheduler, const Entry& entry, const mail::Envelope& envelope,
+             ListedMessage& message) {
+    if (!scheduler.rules().due(entry)) {
+        return;
+    }
+    for (const Rules::Verdict& verdict : scheduler.rules().judge(entry, &envelope)) {
+        ListedRecipient& recipient = message.recipients[verdict.recipient];
+        recipient.status =
+            verdict.bounced_by != nullptr ? store::RecipientStatus::failed : verdict.status;
+        recipient.next_attempt = base::wall_from_unix_seconds(verdict.next_s);
+    }
+}
+
+// False: nobody of it is meant.
+bool apply_filter(const store::Rule& filter, ListedMessage& message) {
+    const bool sender = !message.readable || means_sender(filter, message.sender);
+    bool any = false;
+    for (ListedRecipient& recipient : message.recipients) {
+        const store::RecipientStatus status =
+            message.state == EntryState::held && !store::is_final(recipient.status)
+                ? store::RecipientStatus::held
+                : recipient.status;
+        recipient.meant = sender && means_status(filter, status) &&
+                          (!message.readable || means_recipient(filter, recipient.path));
+        any = any || recipient.meant;
+    }
+    return any;
+}
+
+// Before anything is read. What has rules to meet may be anything by then.
+bool may_be_meant(Scheduler& scheduler, const Entry& entry, const store::Rule& filter) {
+    return means_message(filter, entry.id(), entry.message().arrival_ms()) &&
+           (entry.state() == EntryState::held || scheduler.rules().due(entry) ||
+            std::ranges::any_of(entry.recipients(), [&filter](const auto& recipient) {
+                return means_status(filter, recipient.status);
+            }));
+}
+
+rt::Task<void> read_outcomes(Scheduler& scheduler, const std::atomic<bool>& stop,
+                             ListedMessage& message) {
+    store::StoredOutcome outcome;
+    for (std::uint32_t i = 0; i < message.recipients.size(); ++i) {
+        ListedRecipient& recipient = message.recipients[i];
+        if (stop.load(std::memory_order_relaxed)) {
+            break;
+        }
+        if (recipient.attempts == 0 && recipient.status == store::RecipientStatus::pending) {
+            continue;
+        }
+        const base::Status told = co_await scheduler.store().read_outcome(message.id, i, outcome);
+        if (told) {
+            recipient.reply = outcome.reply;
+            recipient.relay = outcome.relay;
+            recipient.last_attempt = outcome.at;
+        }
+    }
+}
+
+// False: the message has gone meanwhile, or is not meant. One that cannot be read is listed by what
+// is resident.
+rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const store::Rule& filter,
+                          const std::atomic<bool>& stop, ListedMessage& message) {
     const Entry* entry = scheduler.find(id);
     if (entry == nullptr) {
         co_return false;
@@ -43,45 +106,44 @@ rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const std::ato
     copy_resident(scheduler, *entry, message);
     store::StoredMessage stored;
     const base::Status read = co_await scheduler.store().read_message(id, stored);
-    if (!read && scheduler.find(id) != nullptr) {
+    entry = scheduler.find(id);
+    if (!read && entry != nullptr) {
         message.readable = false;
-        co_return true;
+        co_return apply_filter(filter, message);
     }
     if (!read || stored.envelope.recipient_count() != message.recipients.size()) {
         co_return false;
     }
     message.size_bytes = stored.facts.content_bytes();
     message.sender = stored.envelope.reverse_path();
-    store::StoredOutcome outcome;
     for (std::uint32_t i = 0; i < message.recipients.size(); ++i) {
-        ListedRecipient& recipient = message.recipients[i];
-        recipient.path = stored.envelope.recipient(i);
-        if (stop.load(std::memory_order_relaxed)) {
-            break;
-        }
-        if (recipient.status == store::RecipientStatus::pending) {
-            continue;
-        }
-        const base::Status told = co_await scheduler.store().read_outcome(id, i, outcome);
-        if (told) {
-            recipient.reply = outcome.reply;
-            recipient.relay = outcome.relay;
-            recipient.last_attempt = outcome.at;
-        }
+        message.recipients[i].path = stored.envelope.recipient(i);
     }
-    co_return true;
+    if (entry != nullptr) {
+        foresee(scheduler, *entry, stored.envelope, message);
+    }
+    if (!apply_filter(filter, message)) {
+        co_return false;
+    }
+    co_await read_outcomes(scheduler, stop, message);
+    co_return std::ranges::any_of(message.recipients, [](const ListedRecipient& recipient) {
+        return recipient.status != store::RecipientStatus::deleted;
+    });
 }
 
 }  // namespace
 
-rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, PageLimits limits,
-                             const std::atomic<bool>& stop, ListedPage& page) {
-    RP_ASSERT(limits.messages > 0 && limits.recipients > 0);
+rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, const store::Rule& filter,
+                             PageLimits limits, const std::atomic<bool>& stop, ListedPage& page) {
+    RP_ASSERT(limits.messages > 0 && limits.recipients > 0 && limits.reads > 0);
     page.messages.clear();
     page.next_cursor = 0;
+    page.slots = scheduler.slots();
     std::size_t recipients = 0;
+    std::size_t reads = 0;
     for (std::uint64_t at = cursor; at < scheduler.slots(); ++at) {
         if (page.messages.size() == limits.messages || recipients >= limits.recipients ||
+            reads == limits.reads || at - cursor == limits.slots ||
             stop.load(std::memory_order_relaxed)) {
             page.next_cursor = at;
             co_return;
@@ -90,13 +152,16 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, PageLim
             co_await rt::NextTurn();
         }
         const Entry* entry = scheduler.slot(at);
-        if (entry == nullptr) {
+        if (entry == nullptr || !may_be_meant(scheduler, *entry, filter)) {
             continue;
         }
+        ++reads;
         page.messages.emplace_back();
-        const bool there = co_await read_entry(scheduler, entry->id(), stop, page.messages.back());
-        recipients += page.messages.back().recipients.size();
-        if (!there) {
+        const bool there =
+            co_await read_entry(scheduler, entry->id(), filter, stop, page.messages.back());
+        if (there) {
+            recipients += page.messages.back().recipients.size();
+        } else {
             page.messages.pop_back();
         }
     }
@@ -105,7 +170,8 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, PageLim
 rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id, const std::atomic<bool>& stop,
                             ListedMessage& message) {
     message = ListedMessage();
-    const bool there = co_await read_entry(scheduler, id, stop, message);
+    const store::Rule any;
+    const bool there = co_await read_entry(scheduler, id, any, stop, message);
     co_return there;
 }
 

@@ -21,6 +21,7 @@
 #include "queue/entry.h"
 #include "queue/scheduler.h"
 #include "rt/task.h"
+#include "store/rule.h"
 #include "store/stored_message.h"
 
 namespace queue {
@@ -30,6 +31,7 @@ struct ListedRecipient {
     store::RecipientStatus status = store::RecipientStatus::pending;
     std::uint32_t attempts = 0;
     bool due = false;             // its time has come; an attempt may be under way
+    bool meant = true;            // by the filter of the listing
     base::WallTime next_attempt;  // deferred only
     base::WallTime last_attempt;  // with attempts > 0
     mail::Reply reply;            // the last one; code 0 with words of our own
@@ -52,20 +54,24 @@ struct ListedMessage {
 struct ListedPage {
     std::vector<ListedMessage> messages;
     std::uint64_t next_cursor = 0;  // for the next page; 0: that was the last one
+    std::uint64_t slots = 0;        // of the queue: cursors are below
 };
 
 // A page ends when it has one of these. Each recipient may cost a read.
 struct PageLimits {
     std::size_t messages = 200;
     std::size_t recipients = 500;
+    std::size_t reads = 2000;  // of messages, those that the filter leaves out with them
+    std::size_t slots = 1U << 17U;
 };
 
-// Messages from `cursor` on (0: from the beginning), at least one where there is one. The order is
-// that of slots in memory. Each message that is queued all the while comes once. `page` and `stop`
-// must outlive the task.
+// Messages with a recipient that `filter` means, from `cursor` on (0: from the beginning); a page
+// may be empty and not the last. The order is that of slots in memory. Each message that is queued
+// all the while comes once. What a rule says of a message that has not met it yet is shown as done.
+// `filter`, `page` and `stop` must outlive the task.
 [[nodiscard]] rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor,
-                                           PageLimits limits, const std::atomic<bool>& stop,
-                                           ListedPage& page);
+                                           const store::Rule& filter, PageLimits limits,
+                                           const std::atomic<bool>& stop, ListedPage& page);
 
 // True when that message is queued here. `message` and `stop` must outlive the task.
 [[nodiscard]] rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id,

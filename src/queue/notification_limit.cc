@@ -23,15 +23,28 @@ NotificationLimit::Verdict NotificationLimit::admit(std::string_view domain, bas
     if (count_ >= per_minute_) {
         return Verdict::too_many;
     }
-    std::string name(domain);
-    std::ranges::transform(name, name.begin(), base::lower);
-    std::uint32_t& count = domains_[std::move(name)];
+    std::uint32_t& count = count_of(domain);
     if (count >= per_domain_) {
         return Verdict::domain_full;
     }
     ++count;
     ++count_;
     return Verdict::admitted;
+}
+
+// In the same minute, or nearly: where that has passed there is nothing to give back.
+void NotificationLimit::give_back(std::string_view domain) {
+    std::uint32_t& count = count_of(domain);
+    if (count > 0) {
+        --count;
+        --count_;
+    }
+}
+
+std::uint32_t& NotificationLimit::count_of(std::string_view domain) {
+    std::string name(domain);
+    std::ranges::transform(name, name.begin(), base::lower);
+    return domains_[std::move(name)];
 }
 
 bool NotificationLimit::first_refusal() {

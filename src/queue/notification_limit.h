@@ -27,10 +27,14 @@ class NotificationLimit {
 
     // Domains compare without case.
     [[nodiscard]] Verdict admit(std::string_view domain, base::MonoTime now);
+    // What was admitted was not sent after all.
+    void give_back(std::string_view domain);
     // True once a minute, for the one that tells of what was not admitted.
     [[nodiscard]] bool first_refusal();
 
   private:
+    [[nodiscard]] std::uint32_t& count_of(std::string_view domain);
+
     std::uint32_t per_minute_;
     std::uint32_t per_domain_;
     base::MonoTime ends_ = base::MonoTime::min();  // the minute

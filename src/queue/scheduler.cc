@@ -26,6 +26,7 @@ Scheduler::Scheduler(net::ShardNet& net, mail::EventLog& log, const Options& opt
       deliveries_(shard_, "deliveries"),
       slab_(this),
       notification_limit_(options.notifications_max, options.notifications_per_domain_max),
+      rules_(*this),
       stop_timer_(*this) {
     RP_ASSERT(!options.routes.empty());
 }
@@ -49,6 +50,7 @@ void Scheduler::start() {
     for (const std::unique_ptr<Site>& site : sites_) {
         site->pump();
     }
+    rules_.start();
 }
 
 rt::Task<void> Scheduler::stop() {
@@ -57,6 +59,7 @@ rt::Task<void> Scheduler::stop() {
         site->stop_resting();
     }
     shard_.session_timers().set(stop_timer_, shard_.now() + options_.stop_wait);
+    co_await rules_.stop();
     co_await deliveries_.join();
     stop_timer_.cancel();
 }
@@ -106,7 +109,9 @@ void Scheduler::place(Entry& entry) {
         }
         held = held || recipient.status == RecipientStatus::held;
     }
-    if (waits) {
+    if ((waits || held) && entry.hold_reason != HoldReason::none) {
+        transition(entry, EntryState::held);
+    } else if (waits) {
         defer(entry, due_s);
     } else if (held) {
         transition(entry, EntryState::held);
@@ -165,22 +170,58 @@ void Scheduler::make_ready(Entry& entry) {
 void Scheduler::attempted(Entry& entry, std::string_view reverse_path, std::uint64_t size_bytes) {
     std::uint32_t delivered = 0;
     std::uint32_t failed = 0;
+    std::uint32_t deleted = 0;
     for (const store::RecipientState& recipient : entry.recipients()) {
         delivered += recipient.status == RecipientStatus::delivered ? 1 : 0;
         failed += recipient.status == RecipientStatus::failed ||
                           recipient.status == RecipientStatus::expired
                       ? 1
                       : 0;
+        deleted += recipient.status == RecipientStatus::deleted ? 1 : 0;
     }
-    if (delivered + failed == entry.recipients().size()) {
+    if (delivered + failed + deleted == entry.recipients().size()) {
         log_.removal({.id = entry.id(),
                       .from = reverse_path,
                       .size_bytes = size_bytes,
                       .delay = shard_.wall_now() - entry.arrival(),
                       .delivered = delivered,
-                      .failed = failed});
+                      .failed = failed,
+                      .deleted = deleted});
     }
     place(entry);
+}
+
+void Scheduler::withdraw(Entry& entry) {
+    RP_ASSERT(entry.state() != EntryState::in_delivery);
+    if (entry.state() == EntryState::ready) {
+        sites_[entry.site]->withdraw(entry);
+    } else {
+        entry.unlink();
+    }
+    transition(entry, EntryState::in_delivery);
+}
+
+// Where it has ended, nobody has read whose it was.
+void Scheduler::put_back(Entry& entry) {
+    const std::span<const store::RecipientState> all = entry.recipients();
+    if (std::ranges::all_of(all, [](const auto& one) { return store::is_final(one.status); })) {
+        log_.removal({.id = entry.id(),
+                      .known = false,
+                      .delay = shard_.wall_now() - entry.arrival(),
+                      .deleted = static_cast<std::uint32_t>(std::ranges::count(
+                          all, RecipientStatus::deleted, &store::RecipientState::status))});
+    }
+    place(entry);
+}
+
+rt::Task<void> Scheduler::carry_out_rules(Entry& entry) {
+    co_await sites_[entry.site]->carry_out_rules(entry);
+}
+
+void Scheduler::try_sites_now() {
+    for (const std::unique_ptr<Site>& site : sites_) {
+        site->try_now();
+    }
 }
 
 void Scheduler::remove(Entry& entry) {
@@ -216,12 +257,6 @@ void Scheduler::hold_damaged(Entry& entry, HoldReason reason) {
     transition(entry, EntryState::held);
 }
 
-void Scheduler::release(Entry& entry) {
-    RP_ASSERT(entry.state() == EntryState::held && entry.hold_reason != HoldReason::none);
-    entry.hold_reason = HoldReason::none;
-    place(entry);
-}
-
 std::size_t* Scheduler::count_of(EntryState state) {
     switch (state) {
         case EntryState::arrived:
@@ -239,10 +274,14 @@ std::size_t* Scheduler::count_of(EntryState state) {
 }
 
 void Scheduler::transition(Entry& entry, EntryState to) {
-    if (std::size_t* count = count_of(entry.state())) {
+    const EntryState from = entry.state();
+    if (std::size_t* count = count_of(from)) {
         --*count;
     }
     entry.transition(to);
+    if (from == EntryState::in_delivery) {
+        rules_.back(entry);
+    }
     if (std::size_t* count = count_of(to)) {
         ++*count;
     }

@@ -28,6 +28,7 @@
 #include "queue/entry.h"
 #include "queue/notification_limit.h"
 #include "queue/options.h"
+#include "queue/rules.h"
 #include "queue/site.h"
 #include "rt/scope.h"
 #include "rt/shard.h"
@@ -91,9 +92,13 @@ class Scheduler final : public store::StoreListener {
     void unreadable(Entry& entry, const base::Error& error);
     void hold_damaged(Entry& entry, HoldReason reason);
 
-    // What the relay holds by itself is tried again at once. REQUIRES: the entry is held, and has a
-    // hold_reason.
-    void release(Entry& entry);
+    // For rules. Off whatever list it is on: it is in the hands of the caller, who puts it back.
+    // REQUIRES: nobody else has it.
+    void withdraw(Entry& entry);
+    void put_back(Entry& entry);
+    [[nodiscard]] rt::Task<void> carry_out_rules(Entry& entry);
+    void try_sites_now();
+    [[nodiscard]] Rules& rules() { return rules_; }
 
   private:
     [[nodiscard]] Entry& add(store::Message& message);
@@ -128,6 +133,7 @@ class Scheduler final : public store::StoreListener {
     base::Slab<Entry> slab_;
     QueueCounts counts_;
     NotificationLimit notification_limit_;
+    Rules rules_;
     StopTimer stop_timer_;
     bool started_ = false;
     bool stopping_ = false;

@@ -55,6 +55,7 @@ Entry* Site::take(bool connected) {
     Entry* entry = nullptr;
     if (!expired_.empty()) {
         entry = &static_cast<Entry&>(expired_.pop_front());
+        entry->overdue_ = false;
         --expired_count_;
     } else if (!ready_.empty() && (connected || may_connect(scheduler_.shard().now()))) {
         entry = &static_cast<Entry&>(ready_.pop_front());
@@ -64,6 +65,25 @@ Entry* Site::take(bool connected) {
     }
     scheduler_.transition(*entry, EntryState::in_delivery);
     return entry;
+}
+
+void Site::withdraw(Entry& entry) {
+    RP_ASSERT(entry.state() == EntryState::ready && entry.linked());
+    entry.unlink();
+    --(entry.overdue_ ? expired_count_ : ready_count_);
+    entry.overdue_ = false;
+}
+
+rt::Task<void> Site::carry_out_rules(Entry& entry) {
+    Delivery& clerk = unused_delivery();
+    co_await clerk.carry_out_rules(entry);
+    unused_.push_front(clerk);
+}
+
+void Site::try_now() {
+    cool_until_ = base::MonoTime::min();
+    short_until_ = base::MonoTime::min();
+    pump();
 }
 
 // As many deliveries as there is work for: those that are awake look at the queue by themselves,
@@ -114,6 +134,7 @@ void Site::find_expired() {
         if (retry_.expired(entry.arrival(), now) || (room && owes_word(entry, now))) {
             --ready_count_;
             ++expired_count_;
+            entry.overdue_ = true;
             expired_.push_back(entry);
         } else {
             ready_.push_back(entry);
@@ -134,13 +155,17 @@ void Site::arrived() {
     --coming_;
 }
 
-void Site::start_delivery() {
+Delivery& Site::unused_delivery() {
     if (unused_.empty()) {
         deliveries_.push_back(std::make_unique<Delivery>(scheduler_, *this));
         unused_.push_back(*deliveries_.back());
     }
+    return unused_.pop_front();
+}
+
+void Site::start_delivery() {
     ++running_;
-    scheduler_.deliveries().spawn(unused_.pop_front().run());
+    scheduler_.deliveries().spawn(unused_delivery().run());
 }
 
 void Site::ended(Delivery& delivery) {

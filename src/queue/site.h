@@ -57,6 +57,13 @@ class Site {
     // For a delivery: the next entry, now in its hands; nullptr when there is none, or none may be
     // begun. `connected`: it has a connection, and so need not wait for the end of a cool-down.
     [[nodiscard]] Entry* take(bool connected);
+    // Takes it off its list again. REQUIRES: it is ready.
+    void withdraw(Entry& entry);
+    // What the rules say, by a delivery that tries nobody. REQUIRES: withdrawn, and in nobody's
+    // hands.
+    [[nodiscard]] rt::Task<void> carry_out_rules(Entry& entry);
+    // The operator asks: no cool-down is waited for.
+    void try_now();
     // A delivery that was woken, or has started, looks for work.
     void arrived();
     // A delivery without work waits to be woken; it leaves the list when it was.
@@ -119,6 +126,7 @@ class Site {
         std::string reason;
     };
 
+    [[nodiscard]] Delivery& unused_delivery();
     void start_delivery();
     void hold();
     void find_expired();

@@ -60,6 +60,8 @@ rt::Task<void> Checkpointer::write() {
     requested_ = false;
     log_bytes_ = links_.committer.durable_bytes();
     start_ = links_.committer.position();
+    rules_.assign(links_.rules.durable().begin(), links_.rules.durable().end());
+    newest_rule_ = links_.rules.newest_durable();
     ++kept_.highest;
     seed_ = checkpoint_seed(links_.files, kept_.highest);
     base::Status written = co_await write_file(false);
@@ -143,7 +145,23 @@ void Checkpointer::begin_page() {
     page_.emplace(memory_.bytes(), kept_.highest, page_number_);
 }
 
-// Where the log goes on, and the segments before that.
+template <typename T>
+rt::Task<base::Status> Checkpointer::put_all(std::span<const T> items) {
+    for (const T& item : items) {
+        if (page_->put(item)) {
+            continue;
+        }
+        const base::Status status = co_await write_page(false);
+        if (!status.has_value()) {
+            co_return status;
+        }
+        const bool put = page_->put(item);
+        RP_ASSERT(put);
+    }
+    co_return base::Status();
+}
+
+// Where the log goes on, and the segments and rules before that.
 rt::Task<base::Status> Checkpointer::write_start() {
     segments_.clear();
     for (std::size_t i = 0; i < links_.segments.size(); ++i) {
@@ -160,21 +178,16 @@ rt::Task<base::Status> Checkpointer::write_start() {
     start.epoch = links_.committer.epoch().epoch;
     start.segments = static_cast<std::uint32_t>(segments_.size());
     start.written_ms = base::unix_ms(links_.files.shard.wall_now());
+    start.rules = static_cast<std::uint32_t>(rules_.size());
+    start.newest_rule = newest_rule_;
     begin_page();
     const bool fits = page_->put(start);
     RP_ASSERT(fits);
-    for (const format::CheckpointSegment& segment : segments_) {
-        if (page_->put(segment)) {
-            continue;
-        }
-        const base::Status status = co_await write_page(false);
-        if (!status.has_value()) {
-            co_return status;
-        }
-        const bool put = page_->put(segment);
-        RP_ASSERT(put);
+    base::Status status = co_await put_all(std::span<const format::CheckpointSegment>(segments_));
+    if (status.has_value()) {
+        status = co_await put_all(std::span<const Rule>(rules_));
     }
-    co_return base::Status();
+    co_return status;
 }
 
 rt::Task<base::Status> Checkpointer::write_pages() {

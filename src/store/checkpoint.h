@@ -48,6 +48,7 @@ class Checkpointer {
     struct Links {
         PartitionFiles& files;
         const MessageTable& table;
+        const RuleTable& rules;
         SegmentTable& segments;
         const Committer& committer;
         StoreCounters& counters;
@@ -90,6 +91,8 @@ class Checkpointer {
     [[nodiscard]] bool due() const;
     [[nodiscard]] bool dead() const { return links_.files.shard.driver().dead(); }
     [[nodiscard]] rt::Task<base::Status> write_start();
+    template <typename T>
+    [[nodiscard]] rt::Task<base::Status> put_all(std::span<const T> items);
     enum class Filled : std::uint8_t { full, more, all };
     // Takes what fits of the table into the page; `more` when it has looked at enough for a turn.
     [[nodiscard]] Filled fill_page();
@@ -103,6 +106,8 @@ class Checkpointer {
     std::optional<CheckpointPageWriter> page_;
     format::PlaceSeed seed_;
     std::vector<format::CheckpointSegment> segments_;  // keeps its memory
+    std::vector<Rule> rules_;                          // those of the log before start_
+    std::uint32_t newest_rule_ = 0;                    // …
     std::uint32_t page_number_ = 0;
     std::size_t next_slot_ = 0;
     mail::QueueId partial_;             // the message at next_slot_, when a part of it is written

@@ -56,6 +56,14 @@ bool CheckpointPageWriter::put(const format::CheckpointSegment& segment) {
     return true;
 }
 
+bool CheckpointPageWriter::put(const Rule& rule) {
+    if (room() < format::record_bytes(rule_payload_bytes(rule))) {
+        return false;
+    }
+    put_rule(writer_, rule);
+    return true;
+}
+
 std::uint32_t CheckpointPageWriter::put(const Message& message,
                                         std::span<const format::SegmentShare> others,
                                         std::uint32_t first) {
@@ -76,7 +84,7 @@ std::uint32_t CheckpointPageWriter::put(const Message& message,
     writer_.put(format::CheckpointMessage{
         message.id().value(), message.location().value(), message.arrival_ms(),
         static_cast<std::uint32_t>(recipients.size()), first, count,
-        static_cast<std::uint32_t>(others.size()), message.units(), 0});
+        static_cast<std::uint32_t>(others.size()), message.units(), message.rules_met});
     writer_.put_bytes(std::as_bytes(others));
     for (const RecipientState& state : recipients.subspan(first, count)) {
         writer_.put(format::CheckpointRecipient{

@@ -12,6 +12,7 @@
 #include "store/message_table.h"
 #include "store/record_reader.h"
 #include "store/record_writer.h"
+#include "store/rule.h"
 
 namespace store {
 
@@ -23,6 +24,7 @@ class CheckpointPageWriter {
     // False: it does not fit any more.
     [[nodiscard]] bool put(const format::CheckpointStart& start);
     [[nodiscard]] bool put(const format::CheckpointSegment& segment);
+    [[nodiscard]] bool put(const Rule& rule);
     // As many recipients as fit, from `first` on; gives their number. 0: none does.
     [[nodiscard]] std::uint32_t put(const Message& message,
                                     std::span<const format::SegmentShare> others,

@@ -12,8 +12,11 @@ format::PlaceSeed checkpoint_seed(const PartitionFiles& files, std::uint64_t gen
     return {files.store, files.partition | kNoSegment, generation};
 }
 
-CheckpointReader::CheckpointReader(PartitionFiles& files, MessageTable& table)
-    : files_(files), table_(table), memory_(kPagesPerRead * format::CheckpointPage::kBytes) {}
+CheckpointReader::CheckpointReader(PartitionFiles& files, MessageTable& table, RuleTable& rules)
+    : files_(files),
+      table_(table),
+      rules_(rules),
+      memory_(kPagesPerRead * format::CheckpointPage::kBytes) {}
 
 rt::Task<bool> CheckpointReader::read(std::uint64_t generation) {
     RP_ASSERT(table_.size() == 0);
@@ -30,6 +33,7 @@ rt::Task<bool> CheckpointReader::read(std::uint64_t generation) {
     const bool good = co_await read_pages(opened, generation);
     if (!good) {
         table_.clear();
+        rules_.clear();
     }
     co_return good;
 }
@@ -80,13 +84,15 @@ bool CheckpointReader::take_page(base::Bytes page, const format::PlaceSeed& seed
         first = false;
     }
     last = (header->flags & format::CheckpointPage::kLast) != 0;
-    return !records.malformed() && !first && (!last || segments_.size() == start_.segments);
+    return !records.malformed() && !first &&
+           (!last || (segments_.size() == start_.segments && rules_.all().size() == start_.rules));
 }
 
 bool CheckpointReader::take_record(const Record& record, bool first) {
     if (first) {
         const auto start = decode_checkpoint_start(record);
         start_ = start.value_or(format::CheckpointStart());
+        rules_.became_durable(start_.newest_rule);
         return start.has_value();
     }
     if (const auto message = decode_checkpoint_message(record)) {
@@ -94,6 +100,10 @@ bool CheckpointReader::take_record(const Record& record, bool first) {
     }
     if (const auto segment = decode_checkpoint_segment(record)) {
         segments_.push_back(*segment);
+        return true;
+    }
+    if (const auto rule = decode_rule(record)) {
+        rules_.add(*rule);
         return true;
     }
     return false;
@@ -109,6 +119,8 @@ bool CheckpointReader::take_message(const CheckpointedMessage& stored) {
     } else if (message->recipients().size() != stored.fixed.recipients) {
         return false;
     }
+    message->rules_met = stored.fixed.rules_met;
+    rules_.saw(stored.fixed.rules_met);
     for (std::uint32_t i = 0; i < stored.fixed.count; ++i) {
         const format::CheckpointRecipient from = stored.recipient(i);
         RecipientState& to = message->recipients()[stored.fixed.first + i];

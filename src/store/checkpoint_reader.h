@@ -1,4 +1,5 @@
-// CheckpointReader: reads a checkpoint at a start, and fills the table of messages from it.
+// CheckpointReader: reads a checkpoint at a start, and fills the tables of messages and rules from
+// it.
 //
 // Used by recovery and by offline tools. Whatever does not validate makes the whole checkpoint
 // void: the one before it is used then, or none.
@@ -13,6 +14,7 @@
 #include "store/checkpoint_page.h"
 #include "store/chunk_pool.h"
 #include "store/message_table.h"
+#include "store/rule.h"
 #include "store/segment_pool.h"
 
 namespace store {
@@ -23,10 +25,10 @@ namespace store {
 
 class CheckpointReader {
   public:
-    // Both are borrowed.
-    CheckpointReader(PartitionFiles& files, MessageTable& table);
+    // All are borrowed.
+    CheckpointReader(PartitionFiles& files, MessageTable& table, RuleTable& rules);
 
-    // False: it is void, and the table is empty. Errors: none but of a dead driver.
+    // False: it is void, and the tables are empty. Errors: none but of a dead driver.
     [[nodiscard]] rt::Task<bool> read(std::uint64_t generation);
 
     // After a read() that gave true:
@@ -49,6 +51,7 @@ class CheckpointReader {
 
     PartitionFiles& files_;
     MessageTable& table_;
+    RuleTable& rules_;
     AlignedBuffer memory_;
     rt::AwaitableOp op_;
     format::CheckpointStart start_;

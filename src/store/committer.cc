@@ -83,21 +83,22 @@ void Committer::unhold(Transaction& transaction) {
     transaction.held_segments().clear();
 }
 
-void Committer::record_outcome(Message& message, const Outcome& outcome, base::Waiter* durable) {
+OutcomeBuffer& Committer::gather() {
     if (!outcomes_wait()) {
         outcomes_since_ = shard_.now();
     }
-    gathering_.add(message, outcome);
+    return gathering_;
+}
+
+void Committer::record_outcome(Message& message, const Outcome& outcome, base::Waiter* durable) {
+    gather().add(message, outcome);
     if (durable != nullptr) {
         gathering_.add_waiter(*durable);
     }
 }
 
 void Committer::finish(Message& message, base::Waiter* durable) {
-    if (!outcomes_wait()) {
-        outcomes_since_ = shard_.now();
-    }
-    gathering_.add_finish(message);
+    gather().add_finish(message);
     if (durable != nullptr) {
         gathering_.add_waiter(*durable);
     }
@@ -105,10 +106,20 @@ void Committer::finish(Message& message, base::Waiter* durable) {
 
 void Committer::relocate(const format::Relocation& fixed,
                          std::span<const format::SegmentShare> others) {
-    if (!outcomes_wait()) {
-        outcomes_since_ = shard_.now();
-    }
-    gathering_.add_relocation(fixed, others);
+    gather().add_relocation(fixed, others);
+}
+
+void Committer::record_changes(mail::QueueId id, std::span<const RecipientChange> changes,
+                               std::uint32_t rules_met) {
+    gather().add_change(id, changes, rules_met);
+}
+
+void Committer::add_rule(const Rule& rule) {
+    gather().add_rule(rule);
+}
+
+void Committer::end_rule(std::uint32_t number) {
+    gather().add_rule_end(number);
 }
 
 bool Committer::wait_for_outcomes(base::Waiter& durable) {

@@ -53,6 +53,9 @@ class LiveMessages {
     // Durable, in a record of that segment: the message, or the outcome, is elsewhere, unless it
     // has ended or moved on meanwhile.
     virtual void relocated(const StoredRelocation& relocation, std::uint64_t segment) = 0;
+    // Durable, in a record of that segment: what rules made of a message, a rule, or the end of
+    // one.
+    virtual void changed(const Record& record, std::uint64_t segment) = 0;
     // Segments may have become free: what the log says durably is dead, and no one reads.
     virtual void free_segments() = 0;
 };
@@ -113,12 +116,19 @@ class Committer {
     void finish(Message& message, base::Waiter* durable);
     // What it speaks of is durable in both places.
     void relocate(const format::Relocation& fixed, std::span<const format::SegmentShare> others);
+    void record_changes(mail::QueueId id, std::span<const RecipientChange> changes,
+                        std::uint32_t rules_met);
+    void add_rule(const Rule& rule);
+    void end_rule(std::uint32_t number);
     // Wakes `durable` when all that was recorded is durable; false when it is.
     [[nodiscard]] bool wait_for_outcomes(base::Waiter& durable);
     // Not while those that wait have no room on the disk either: who goes on delivering then would
     // deliver again after a kill.
     [[nodiscard]] bool takes_outcomes() const {
         return gathering_.bytes() < kOutcomeBytesMax && !(outcomes_stuck() && outcomes_wait());
+    }
+    [[nodiscard]] std::size_t outcomes_waiting() const {
+        return gathering_.bytes() + flying_.bytes();
     }
     [[nodiscard]] bool admits(std::uint64_t size_bytes) const;
 
@@ -146,6 +156,8 @@ class Committer {
         Committer& owner;
     };
 
+    // What waits for company, in a batch of outcomes alone.
+    [[nodiscard]] OutcomeBuffer& gather();
     [[nodiscard]] bool anything_waits() const;
     [[nodiscard]] bool outcomes_stuck() const { return closed_ && links_.pool.barren(); }
     void drained();

@@ -92,6 +92,11 @@ void Committer::apply_outcomes() {
                 links_.live.relocated(*relocation, location.segment());
                 break;
             }
+            case OutcomeBuffer::Kind::change:
+            case OutcomeBuffer::Kind::rule:
+            case OutcomeBuffer::Kind::rule_end:
+                links_.live.changed(*record, location.segment());
+                break;
         }
     }
     flying_.planned_done();

@@ -111,7 +111,10 @@ enum class RecordType : std::uint8_t {
     seal = 7,          // nothing but the header's watermark
     summary = 8,       // what a sealed segment holds; its last record
     relocation = 16,   // a message, or an outcome, has moved
-    // Kept free: 18 queue rule, 32–63 mailboxes.
+    change = 17,       // what a rule did to a message
+    rule = 18,         // a command of the operator's over many messages
+    rule_end = 19,     // it has been carried out
+    // Kept free: 32–63 mailboxes.
     // In checkpoints alone.
     checkpoint_start = 20,
     checkpoint_segment = 21,
@@ -216,6 +219,8 @@ enum class OutcomeField : std::uint16_t {
     reply = 1,
     relay = 2,
     told = 3,  // one byte of flags, absent where it would be 0
+    // 4 bytes: the newest rule that the message had met, absent where it would be 0.
+    rules_met = 5,
 };
 // The sender has been told that this recipient is delayed.
 constexpr std::uint8_t kDelayTold = 1U << 0U;
@@ -225,6 +230,48 @@ struct Finish {
     std::uint64_t commit = 0;  // Location of the commit record
 };
 static_assert(sizeof(Finish) == 16);
+
+// `count` ChangedRecipients follow.
+struct Change {
+    std::uint64_t id = 0;
+    std::uint32_t rules_met = 0;  // as OutcomeField::rules_met
+    std::uint32_t count = 0;
+};
+struct ChangedRecipient {
+    std::uint32_t recipient = 0;
+    std::uint32_t next_s = 0;  // deferred: when it is due, in Unix seconds
+    std::uint8_t status = 0;   // store::RecipientStatus
+    std::array<std::uint8_t, 3> reserved{};
+};
+static_assert(sizeof(Change) == 16 && sizeof(ChangedRecipient) == 12);
+
+// Then fields. It means messages that were accepted before it: whose id is no newer than `newest`,
+// and whose commit record comes before it in the log.
+struct Rule {
+    std::uint32_t number = 0;
+    std::uint8_t action = 0;    // store::RuleAction
+    std::uint8_t statuses = 0;  // a bit for each store::RecipientStatus; 0: any
+    std::uint16_t reserved = 0;
+    std::int64_t at_ms = 0;
+    std::uint64_t newest = 0;
+    std::uint64_t only = 0;  // this message; 0: any
+    std::int64_t arrived_from_ms = 0;
+    std::int64_t arrived_until_ms = 0;
+};
+static_assert(sizeof(Rule) == 48);
+enum class RuleField : std::uint16_t {
+    sender = 1,
+    recipient = 2,
+    domain = 3,
+    tenant = 4,
+    words = 5
+};
+
+struct RuleEnd {
+    std::uint32_t number = 0;
+    std::uint32_t reserved = 0;
+};
+static_assert(sizeof(RuleEnd) == 8);
 
 struct SegmentOpen {
     std::uint32_t count = 0;  // SegmentEnd entries that follow
@@ -284,8 +331,10 @@ struct CheckpointStart {
     std::uint32_t epoch = 0;
     std::uint32_t segments = 0;  // checkpoint_segment records that follow
     std::int64_t written_ms = 0;
+    std::uint32_t rules = 0;        // rule records that follow those
+    std::uint32_t newest_rule = 0;  // of all that the log had before `sequence`
 };
-static_assert(sizeof(CheckpointStart) == 56);
+static_assert(sizeof(CheckpointStart) == 64);
 
 // A segment that holds batches from before the start.
 struct CheckpointSegment {
@@ -330,8 +379,8 @@ struct CheckpointMessage {
     std::uint32_t first = 0;
     std::uint32_t count = 0;
     std::uint32_t others = 0;
-    std::uint32_t units = 0;  // in the segment of `location`
-    std::uint32_t reserved = 0;
+    std::uint32_t units = 0;      // in the segment of `location`
+    std::uint32_t rules_met = 0;  // as OutcomeField::rules_met
 };
 static_assert(sizeof(CheckpointMessage) == 48);
 

@@ -212,7 +212,8 @@ rt::Task<base::Status> LogCheck::read_log() {
         co_return status;
     }
     const std::optional<std::uint64_t> established = co_await read_established();
-    recovery_ = std::make_unique<Recovery>(files_, store_options_, table_, segments_, established);
+    recovery_ =
+        std::make_unique<Recovery>(files_, store_options_, table_, rules_, segments_, established);
     status = co_await recovery_->run(names_);
     co_return status;
 }

@@ -103,6 +103,7 @@ class LogCheck final : private mail::EventLog {
 
     std::vector<std::string> names_;
     MessageTable table_;
+    RuleTable rules_;
     SegmentTable segments_;
     std::unique_ptr<Recovery> recovery_;
     std::vector<std::string> notices_;

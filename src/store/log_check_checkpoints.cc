@@ -37,13 +37,14 @@ rt::Task<void> LogCheck::check_checkpoint(std::uint64_t generation) {
     }
     {
         // The table is filled for this alone: recovery has one of its own, afterwards.
-        const auto reader = std::make_unique<CheckpointReader>(files_, table_);
+        const auto reader = std::make_unique<CheckpointReader>(files_, table_, rules_);
         facts.valid = co_await reader->read(generation);
         if (facts.valid) {
             facts.start = reader->start();
             totals_.checkpoints.push_back(generation);
         }
         table_.clear();
+        rules_.clear();
         if (!facts.valid) {
             const std::string why = reader->fault();
             const bool there = co_await still_there(name);

@@ -26,6 +26,9 @@ std::optional<mail::QueueId> id_of(const Record& record) {
     if (const auto relocation = decode_relocation(record)) {
         return mail::QueueId(relocation->fixed.id);
     }
+    if (const auto change = decode_change(record)) {
+        return mail::QueueId(change->fixed.id);
+    }
     return std::nullopt;
 }
 
@@ -180,6 +183,15 @@ bool LogCheck::understood(const Record& record) {
     }
     if (record.type == RecordType::relocation) {
         return decode_relocation(record).has_value();
+    }
+    if (record.type == RecordType::change) {
+        return decode_change(record).has_value();
+    }
+    if (record.type == RecordType::rule) {
+        return decode_rule(record).has_value();
+    }
+    if (record.type == RecordType::rule_end) {
+        return decode_rule_end(record).has_value();
     }
     if (record.type == RecordType::summary) {
         return decode_summary(record).has_value();

@@ -2,7 +2,7 @@
 // is resident of one.
 //
 // A message holds no address, no reply and no content: those are read when they are needed. Memory:
-// 64 bytes a message, 16 a recipient beyond the first, and about 4 for the table; with the queue's
+// 72 bytes a message, 16 a recipient beyond the first, and about 4 for the table; with the queue's
 // entry a message of one recipient costs under 120 bytes, where the design allows 150.
 //
 // Lives on its shard, owned by its partition. No table grows or is rehashed in one step: the hash
@@ -78,6 +78,8 @@ class Message {
 
     // The listener's, for whatever it keeps of the message.
     void* owner = nullptr;
+    // The newest rule that it has met: what that says of it is in its recipients.
+    std::uint32_t rules_met = 0;
 
   private:
     friend class MessageTable;
@@ -92,7 +94,7 @@ class Message {
         RecipientState* many_;
     };
 };
-static_assert(sizeof(Message) == 64);
+static_assert(sizeof(Message) == 72);
 
 class MessageTable {
   public:

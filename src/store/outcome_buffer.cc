@@ -3,42 +3,55 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "store/record_writer.h"
 
 namespace store {
 
-void OutcomeBuffer::add(Message& message, const Outcome& outcome) {
-    const std::size_t size = format::record_bytes(outcome_payload_bytes(outcome));
+RecordWriter OutcomeBuffer::append(std::uint64_t payload, Entry entry) {
+    const std::size_t size = format::record_bytes(payload);
     const std::size_t at = bytes_.size();
     bytes_.resize(at + size);
-    RecordWriter writer(base::MutableBytes(bytes_).subspan(at));
+    entry.bytes = static_cast<std::uint32_t>(size);
+    entries_.push_back(entry);
+    return RecordWriter(base::MutableBytes(bytes_).subspan(at));
+}
+
+void OutcomeBuffer::add(Message& message, const Outcome& outcome) {
+    RecordWriter writer =
+        append(outcome_payload_bytes(outcome), {&message, outcome.recipient, 0, Kind::outcome});
     put_outcome(writer, message.id(), outcome);
-    RP_ASSERT(writer.size() == size);
-    entries_.push_back(
-        {&message, outcome.recipient, static_cast<std::uint32_t>(size), Kind::outcome});
 }
 
 void OutcomeBuffer::add_finish(Message& message) {
-    const std::size_t size = format::record_bytes(sizeof(format::Finish));
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + size);
-    RecordWriter writer(base::MutableBytes(bytes_).subspan(at));
+    RecordWriter writer = append(sizeof(format::Finish), {&message, 0, 0, Kind::finish});
     writer.put_record(format::RecordType::finish,
                       format::Finish{message.id().value(), message.location().value()});
-    entries_.push_back({&message, 0, static_cast<std::uint32_t>(size), Kind::finish});
 }
 
 void OutcomeBuffer::add_relocation(const format::Relocation& fixed,
                                    std::span<const format::SegmentShare> others) {
-    const std::size_t size = format::record_bytes(sizeof fixed + others.size_bytes());
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + size);
-    RecordWriter writer(base::MutableBytes(bytes_).subspan(at));
-    writer.begin(format::RecordType::relocation, sizeof fixed + others.size_bytes());
+    const std::size_t payload = sizeof fixed + others.size_bytes();
+    RecordWriter writer = append(payload, {nullptr, 0, 0, Kind::relocation});
+    writer.begin(format::RecordType::relocation, payload);
     writer.put(fixed);
     writer.put_bytes(std::as_bytes(others));
     writer.end();
-    entries_.push_back({nullptr, 0, static_cast<std::uint32_t>(size), Kind::relocation});
+}
+
+void OutcomeBuffer::add_change(mail::QueueId id, std::span<const RecipientChange> changes,
+                               std::uint32_t rules_met) {
+    RecordWriter writer =
+        append(change_payload_bytes(changes.size()), {nullptr, 0, 0, Kind::change});
+    put_change(writer, id, changes, rules_met);
+}
+
+void OutcomeBuffer::add_rule(const Rule& rule) {
+    RecordWriter writer = append(rule_payload_bytes(rule), {nullptr, 0, 0, Kind::rule});
+    put_rule(writer, rule);
+}
+
+void OutcomeBuffer::add_rule_end(std::uint32_t number) {
+    RecordWriter writer = append(sizeof(format::RuleEnd), {nullptr, 0, 0, Kind::rule_end});
+    writer.put_record(format::RecordType::rule_end, format::RuleEnd{number, 0});
 }
 
 void OutcomeBuffer::wake_all() {

@@ -1,5 +1,5 @@
-// OutcomeBuffer: outcome, finish and relocation records on their way to the log, already in their
-// final form: they say nothing about where they will lie.
+// OutcomeBuffer: outcomes, finishes, relocations and rules on their way to the log, already in
+// their final form: they say nothing about where they will lie.
 //
 // Two of these per partition: one gathers while the other is being written.
 #pragma once
@@ -9,15 +9,17 @@
 
 #include "base/bytes.h"
 #include "base/waiter.h"
+#include "store/record_writer.h"
 #include "store/store.h"
 
 namespace store {
 
 class OutcomeBuffer {
   public:
-    enum class Kind : std::uint8_t { outcome, finish, relocation };
+    enum class Kind : std::uint8_t { outcome, finish, relocation, change, rule, rule_end };
     struct Entry {
-        Message* message = nullptr;  // none of a relocation: it may have ended when that is durable
+        // Of an outcome and a finish alone: else it may have ended when the record is durable.
+        Message* message = nullptr;
         std::uint32_t recipient = 0;
         std::uint32_t bytes = 0;
         Kind kind = Kind::outcome;
@@ -27,6 +29,10 @@ class OutcomeBuffer {
     void add_finish(Message& message);
     void add_relocation(const format::Relocation& fixed,
                         std::span<const format::SegmentShare> others);
+    void add_change(mail::QueueId id, std::span<const RecipientChange> changes,
+                    std::uint32_t rules_met);
+    void add_rule(const Rule& rule);
+    void add_rule_end(std::uint32_t number);
     void add_waiter(base::Waiter& waiter) { waiters_.push_back(waiter); }
     void wake_all();
     // What they wait for does not come.
@@ -49,6 +55,9 @@ class OutcomeBuffer {
     void swap(OutcomeBuffer& other) noexcept;
 
   private:
+    // Room for a record of so many bytes of payload; `entry.bytes` is set.
+    [[nodiscard]] RecordWriter append(std::uint64_t payload, Entry entry);
+
     std::vector<std::byte> bytes_;
     std::vector<Entry> entries_;
     std::size_t done_ = 0;  // entries that are durable

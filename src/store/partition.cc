@@ -19,8 +19,8 @@ Partition::Partition(const PartitionLinks& links, std::uint32_t number)
       pool_(files_,
             {links.options.segment_bytes, links.options.segments_ahead, links.options.space_retry}),
       committer_({files_, segments_, pool_, links.cache, *this, links.counters, links.options}),
-      checkpointer_(
-          {files_, table_, segments_, committer_, links.counters, links.options.checkpoint_bytes}),
+      checkpointer_({files_, table_, rules_, segments_, committer_, links.counters,
+                     links.options.checkpoint_bytes}),
       cleaner_({files_, table_, segments_, pool_, committer_, checkpointer_, links.buffers,
                 links.counters, links.options}),
       cleaning_(links.shard, "cleaner"),
@@ -78,6 +78,7 @@ void Partition::committed(Transaction& transaction, Location location) {
     }
     place.units = own_units(parts.facts.stored_bytes, transaction.commit_payload(), others);
     Message& message = table_.add(place, others);
+    message.rules_met = rules_.newest_durable();
     // It holds the segments in the transaction's stead.
     transaction.held_segments().clear();
     segments_.add_units(location.segment(), place.units);
@@ -112,11 +113,8 @@ void Partition::finished(Message& message) {
 
 void Partition::relocated(const StoredRelocation& relocation, std::uint64_t segment) {
     const format::Relocation& fixed = relocation.fixed;
-    for (const std::uint64_t id : {segment, Location(fixed.from).segment()}) {
-        if (Segment* found = segments_.find(id)) {
-            found->until_covered = true;
-        }
-    }
+    keep_until_covered(segment);
+    keep_until_covered(Location(fixed.from).segment());
     Message* message = table_.find(mail::QueueId(fixed.id));
     if (message == nullptr) {
         return;
@@ -133,6 +131,52 @@ void Partition::relocated(const StoredRelocation& relocation, std::uint64_t segm
         state.outcome = Location(fixed.to);
         segments_.hold(state.outcome.segment(), kOutcomeUnits);
     }
+}
+
+void Partition::keep_until_covered(std::uint64_t segment) {
+    if (Segment* found = segments_.find(segment)) {
+        found->until_covered = true;
+    }
+}
+
+// Its effects are in memory since it was taken down.
+void Partition::changed(const Record& record, std::uint64_t segment) {
+    keep_until_covered(segment);
+    if (const auto rule = decode_rule(record)) {
+        rules_.became_durable(rule->number);
+    }
+}
+
+void Partition::record_changes(Message& message, std::span<const RecipientChange> changes,
+                               std::uint32_t rules_met) {
+    while (true) {
+        // Together, so that no start finds the half of what one rule did, and applies it anew.
+        const auto some = changes.first(std::min(changes.size(), Store::kChangesAtOnce));
+        changes = changes.subspan(some.size());
+        for (const RecipientChange& change : some) {
+            RecipientState& state = message.recipients()[change.recipient];
+            state.status = change.status;
+            state.next_s = change.status == RecipientStatus::deferred ? change.next_s : 0;
+        }
+        committer_.record_changes(message.id(), some,
+                                  changes.empty() ? rules_met : message.rules_met);
+        if (changes.empty()) {
+            break;
+        }
+    }
+    message.rules_met = rules_met;
+}
+
+void Partition::add_rule(Rule rule) {
+    RP_ASSERT(rule.number > rules_.newest());
+    rule.newest = mail::QueueId(files_.partition, epoch_, next_id_ - 1);
+    rules_.add(rule);
+    committer_.add_rule(rule);
+}
+
+void Partition::end_rule(std::uint32_t number) {
+    rules_.end(number);
+    committer_.end_rule(number);
 }
 
 void Partition::relocate(Message& message, const StoredRelocation& relocation) {

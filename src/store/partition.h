@@ -50,6 +50,11 @@ class Partition final : private LiveMessages, private MessageReaderHome {
 
     [[nodiscard]] Message* find(mail::QueueId id) const { return table_.find(id); }
     [[nodiscard]] const MessageTable& table() const { return table_; }
+    [[nodiscard]] const RuleTable& rules() const { return rules_; }
+    void record_changes(Message& message, std::span<const RecipientChange> changes,
+                        std::uint32_t rules_met);
+    void add_rule(Rule rule);
+    void end_rule(std::uint32_t number);
     [[nodiscard]] rt::Task<base::Status> read_message(mail::QueueId id, StoredMessage& into);
     [[nodiscard]] rt::Task<base::Status> read_outcome(mail::QueueId id, std::uint32_t recipient,
                                                       StoredOutcome& into);
@@ -61,6 +66,7 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     void outcome_durable(Message& message, std::uint32_t recipient, Location location) override;
     void finished(Message& message) override;
     void relocated(const StoredRelocation& relocation, std::uint64_t segment) override;
+    void changed(const Record& record, std::uint64_t segment) override;
     void free_segments() override;
 
     // MessageReaderHome.
@@ -82,6 +88,8 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     [[nodiscard]] rt::Task<void> write_established();
     void announce();
     void relocate(Message& message, const StoredRelocation& relocation);
+    // The log alone, without that segment, would not tell all.
+    void keep_until_covered(std::uint64_t segment);
     [[nodiscard]] Segment& pin(std::uint64_t segment);
     // added_headers is a view of `cached` then.
     void decode(const CachedMessage& cached, StoredMessage& into);
@@ -94,6 +102,7 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     io::OwnedHandle directory_;
     io::OwnedHandle lock_;
     MessageTable table_;
+    RuleTable rules_;
     SegmentTable segments_;
     SegmentPool pool_;
     Committer committer_;

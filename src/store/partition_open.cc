@@ -54,7 +54,7 @@ rt::Task<base::Status> Partition::open() {
 rt::Task<base::Status> Partition::recover(const std::vector<std::string>& names,
                                           std::optional<std::uint64_t> established) {
     const auto recovery =
-        std::make_unique<Recovery>(files_, links_.options, table_, segments_, established);
+        std::make_unique<Recovery>(files_, links_.options, table_, rules_, segments_, established);
     base::Status status = co_await recovery->run(names);
     if (status.has_value()) {
         // Not before: a spool that is refused, of a newer version say, stays as it is.

@@ -117,9 +117,16 @@ bool take_commit_field(const FieldReader::Field& field, const format::Commit& fi
     return !field.critical;
 }
 
-bool tells_of_delay(const FieldReader::Field& field) {
-    return !field.value.empty() &&
-           (std::to_integer<std::uint8_t>(field.value[0]) & format::kDelayTold) != 0;
+bool tells_of_delay(base::Bytes value) {
+    return !value.empty() && (std::to_integer<std::uint8_t>(value[0]) & format::kDelayTold) != 0;
+}
+
+std::uint32_t rules_met(base::Bytes value) {
+    std::uint32_t number = 0;
+    if (value.size() == sizeof number) {
+        std::memcpy(&number, value.data(), sizeof number);
+    }
+    return number;
 }
 
 }  // namespace
@@ -246,17 +253,30 @@ std::optional<format::OutcomeFixed> decode_outcome_fixed(const Record& record) {
     return fixed;
 }
 
-bool decode_delay_told(const Record& record) {
+namespace {
+
+// The value of that field of an outcome, alone; empty where it has none.
+base::Bytes outcome_field(const Record& record, format::OutcomeField tag) {
     if (record.payload.size() < sizeof(format::OutcomeFixed)) {
-        return false;
+        return {};
     }
     FieldReader fields(record.payload.subspan(sizeof(format::OutcomeFixed)));
     while (const auto field = fields.next()) {
-        if (field->tag == static_cast<std::uint16_t>(format::OutcomeField::told)) {
-            return tells_of_delay(*field);
+        if (field->tag == static_cast<std::uint16_t>(tag)) {
+            return field->value;
         }
     }
-    return false;
+    return {};
+}
+
+}  // namespace
+
+bool decode_delay_told(const Record& record) {
+    return tells_of_delay(outcome_field(record, format::OutcomeField::told));
+}
+
+std::uint32_t decode_rules_met(const Record& record) {
+    return rules_met(outcome_field(record, format::OutcomeField::rules_met));
 }
 
 bool decode_outcome(const Record& record, StoredOutcome& into) {
@@ -275,6 +295,7 @@ bool decode_outcome(const Record& record, StoredOutcome& into) {
     into.reply.text.clear();
     into.relay.clear();
     into.delay_told = false;
+    into.rules_met = 0;
     FieldReader fields(record.payload.subspan(sizeof *fixed));
     while (const auto field = fields.next()) {
         switch (static_cast<format::OutcomeField>(field->tag)) {
@@ -285,7 +306,10 @@ bool decode_outcome(const Record& record, StoredOutcome& into) {
                 into.relay.assign(base::as_text(field->value));
                 continue;
             case format::OutcomeField::told:
-                into.delay_told = tells_of_delay(*field);
+                into.delay_told = tells_of_delay(field->value);
+                continue;
+            case format::OutcomeField::rules_met:
+                into.rules_met = rules_met(field->value);
                 continue;
         }
         if (field->critical) {
@@ -359,6 +383,9 @@ bool is_known(format::RecordType type) {
         case format::RecordType::seal:
         case format::RecordType::summary:
         case format::RecordType::relocation:
+        case format::RecordType::change:
+        case format::RecordType::rule:
+        case format::RecordType::rule_end:
         case format::RecordType::checkpoint_start:
         case format::RecordType::checkpoint_segment:
         case format::RecordType::checkpoint_message:

@@ -65,6 +65,7 @@ class FieldReader {
 [[nodiscard]] std::optional<format::OutcomeFixed> decode_outcome_fixed(const Record& record);
 // That field alone, for the replay. REQUIRES: decode_outcome_fixed() gave something.
 [[nodiscard]] bool decode_delay_told(const Record& record);
+[[nodiscard]] std::uint32_t decode_rules_met(const Record& record);
 [[nodiscard]] bool decode_outcome(const Record& record, StoredOutcome& into);
 [[nodiscard]] std::optional<format::Finish> decode_finish(const Record& record);
 struct StoredRelocation {

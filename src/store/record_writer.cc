@@ -190,7 +190,8 @@ std::uint64_t outcome_payload_bytes(const Outcome& outcome) {
     return sizeof(format::OutcomeFixed) +
            field_bytes(cut(outcome.reply, Outcome::kReplyBytesMax).size()) +
            field_bytes(cut(outcome.relay, Outcome::kRelayBytesMax).size()) +
-           field_bytes(outcome.delay_told ? sizeof format::kDelayTold : 0);
+           field_bytes(outcome.delay_told ? sizeof format::kDelayTold : 0) +
+           field_bytes(outcome.rules_met > 0 ? sizeof outcome.rules_met : 0);
 }
 
 void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome) {
@@ -213,6 +214,10 @@ void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome)
     if (outcome.delay_told) {
         writer.begin_field(number(Field::told), sizeof format::kDelayTold);
         writer.put(format::kDelayTold);
+    }
+    if (outcome.rules_met > 0) {
+        writer.begin_field(number(Field::rules_met), sizeof outcome.rules_met);
+        writer.put(outcome.rules_met);
     }
     writer.end();
 }

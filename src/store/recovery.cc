@@ -24,7 +24,8 @@ rt::Task<base::Status> lock_within(rt::Shard& shard, rt::Sleep& sleep, io::Handl
 }
 
 Recovery::Recovery(PartitionFiles& files, const StoreOptions& options, MessageTable& table,
-                   SegmentTable& segments, std::optional<std::uint64_t> established)
+                   RuleTable& rules, SegmentTable& segments,
+                   std::optional<std::uint64_t> established)
     : files_(files),
       options_(options),
       established_(established.has_value()),
@@ -32,9 +33,10 @@ Recovery::Recovery(PartitionFiles& files, const StoreOptions& options, MessageTa
       walk_(files.shard, options.salvage),
       block_(format::kBlock),
       table_(table),
+      rules_(rules),
       segments_(segments),
-      checkpoint_(files, table),
-      replay_(table) {}
+      checkpoint_(files, table, rules),
+      replay_(table, rules) {}
 
 base::Status Recovery::refuse(int error, const std::string& what) const {
     std::string sentence = files_.path + ": " + what;

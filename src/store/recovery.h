@@ -41,9 +41,9 @@ class Recovery {
   public:
     // `established`: the log has had a durable batch once, so finding none is a loss; up to which
     // sequence it was durable when it was last closed, 0 where that is not known.
-    // `table` and `segments` are filled, and empty before.
+    // `table`, `rules` and `segments` are filled, and empty before.
     Recovery(PartitionFiles& files, const StoreOptions& options, MessageTable& table,
-             SegmentTable& segments, std::optional<std::uint64_t> established);
+             RuleTable& rules, SegmentTable& segments, std::optional<std::uint64_t> established);
 
     // Errors are sentences for the operator.
     [[nodiscard]] rt::Task<base::Status> run(const std::vector<std::string>& names);
@@ -143,6 +143,7 @@ class Recovery {
     std::uint64_t lost_batches_ = 0;
 
     MessageTable& table_;
+    RuleTable& rules_;
     SegmentTable& segments_;
     CheckpointReader checkpoint_;
     bool checkpointed_ = false;

@@ -23,6 +23,11 @@ bool Replay::apply(const Record& record, Location location) {
         }
         case format::RecordType::relocation:
             return apply_relocation(record, location);
+        case format::RecordType::change:
+            return apply_change(record, location);
+        case format::RecordType::rule:
+        case format::RecordType::rule_end:
+            return apply_rule(record, location);
         case format::RecordType::extent:
         case format::RecordType::segment_open:
         case format::RecordType::epoch:
@@ -57,7 +62,8 @@ bool Replay::apply_commit(const Record& record, Location location) {
         id, Location(location.segment(), location.block(), location.index(), !others.empty()),
         fixed->arrival_ms, fixed->recipients,
         own_units(fixed->stored_bytes, record.payload.size(), others)};
-    table_.add(place, others);
+    // Rules that come before it in the log do not mean it.
+    table_.add(place, others).rules_met = rules_.newest_durable();
     return true;
 }
 
@@ -82,7 +88,45 @@ bool Replay::apply_outcome(const Record& record, Location location) {
                        : 0;
     state.outcome = location;
     state.delay_told = decode_delay_told(record);
+    message->rules_met = std::max(message->rules_met, decode_rules_met(record));
     return true;
+}
+
+bool Replay::apply_change(const Record& record, Location location) {
+    const auto stored = decode_change(record);
+    if (!stored) {
+        return false;
+    }
+    until_covered_.insert(location.segment());
+    Message* message = table_.find(mail::QueueId(stored->fixed.id));
+    if (message == nullptr) {
+        return true;  // it is dead
+    }
+    for (const RecipientChange& change : stored->recipients) {
+        if (change.recipient >= message->recipients().size()) {
+            return false;
+        }
+        RecipientState& state = message->recipients()[change.recipient];
+        state.status = change.status;
+        state.next_s = change.next_s;
+    }
+    message->rules_met = std::max(message->rules_met, stored->fixed.rules_met);
+    rules_.saw(stored->fixed.rules_met);
+    return true;
+}
+
+bool Replay::apply_rule(const Record& record, Location location) {
+    until_covered_.insert(location.segment());
+    if (const auto rule = decode_rule(record)) {
+        rules_.add(*rule);
+        rules_.became_durable(rule->number);
+        return true;
+    }
+    const auto end = decode_rule_end(record);
+    if (end) {
+        rules_.end(end->number);
+    }
+    return end.has_value();
 }
 
 // It never makes a message, and never takes one back to where it was.

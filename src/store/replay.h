@@ -1,19 +1,20 @@
-// Replay: what the log's records say, applied in order to the table of messages. Synchronous; used
-// by recovery alone. Applying the same record twice changes nothing, so the log may be applied over
-// a table that has some of its effects already, as a checkpoint gives it.
+// Replay: what the log's records say, applied in order to the tables of messages and of rules.
+// Synchronous; used by recovery alone. Applying the same record twice changes nothing, so the log
+// may be applied over a table that has some of its effects already, as a checkpoint gives it.
 #pragma once
 
 #include <set>
 
 #include "store/message_table.h"
 #include "store/record_reader.h"
+#include "store/rule.h"
 
 namespace store {
 
 class Replay {
   public:
-    // `table` is borrowed.
-    explicit Replay(MessageTable& table) : table_(table) {}
+    // Both are borrowed.
+    Replay(MessageTable& table, RuleTable& rules) : table_(table), rules_(rules) {}
 
     // The record at `location` (its flag `spans` is found here). False: it is malformed, or this
     // version must not skip it.
@@ -26,8 +27,11 @@ class Replay {
     [[nodiscard]] bool apply_commit(const Record& record, Location location);
     [[nodiscard]] bool apply_outcome(const Record& record, Location location);
     [[nodiscard]] bool apply_relocation(const Record& record, Location location);
+    [[nodiscard]] bool apply_change(const Record& record, Location location);
+    [[nodiscard]] bool apply_rule(const Record& record, Location location);
 
     MessageTable& table_;
+    RuleTable& rules_;
     StoredMessage spread_;  // a message that lies in several segments
     std::set<std::uint64_t> until_covered_;
 };

@@ -138,7 +138,16 @@ void Store::record_outcome(Message& message, const Outcome& outcome, base::Waite
         static_cast<std::uint16_t>(std::min<std::uint32_t>(outcome.attempts, UINT16_MAX));
     state.next_s =
         outcome.status == RecipientStatus::deferred ? base::unix_seconds(outcome.next_attempt) : 0;
-    partition(message.id().partition()).committer().record_outcome(message, outcome, durable);
+    Partition& home = partition(message.id().partition());
+    Outcome recorded = outcome;
+    // Without a rule under way nothing will ask.
+    recorded.rules_met = home.rules().all().empty() ? 0 : message.rules_met;
+    home.committer().record_outcome(message, recorded, durable);
+}
+
+void Store::record_changes(Message& message, std::span<const RecipientChange> changes,
+                           std::uint32_t rules_met) {
+    partition(message.id().partition()).record_changes(message, changes, rules_met);
 }
 
 void Store::finish(Message& message, base::Waiter* durable) {
@@ -149,6 +158,20 @@ void Store::finish(Message& message, base::Waiter* durable) {
 bool Store::takes_outcomes() const {
     return std::ranges::all_of(
         partitions_, [](const auto& partition) { return partition->committer().takes_outcomes(); });
+}
+
+std::size_t Store::outcomes_waiting() const {
+    std::size_t bytes = 0;
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        bytes += partition->committer().outcomes_waiting();
+    }
+    return bytes;
+}
+
+bool Store::wait_for_outcomes(base::Waiter& durable) {
+    return std::ranges::any_of(partitions_, [&durable](const auto& partition) {
+        return partition->committer().wait_for_outcomes(durable);
+    });
 }
 
 rt::Task<base::Status> Store::read_message(mail::QueueId id, StoredMessage& into) {
@@ -166,6 +189,43 @@ rt::Task<base::Status> Store::read_outcome(mail::QueueId id, std::uint32_t recip
 rt::Task<base::Result<ReaderHandle>> Store::open_source(mail::QueueId id) {
     base::Result<ReaderHandle> reader = co_await partition(id.partition()).open_source(id);
     co_return std::move(reader);
+}
+
+std::uint32_t Store::newest_rule() const {
+    std::uint32_t newest = 0;
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        newest = std::max(newest, partition->rules().newest());
+    }
+    return newest;
+}
+
+std::span<const Rule> Store::rules(std::uint32_t partition) const {
+    const auto at = std::ranges::find_if(
+        partitions_, [partition](const auto& one) { return one->number() == partition; });
+    return at == partitions_.end() ? std::span<const Rule>() : (*at)->rules().all();
+}
+
+rt::Task<void> Store::add_rules(std::vector<Rule> rules) {
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        for (const Rule& rule : rules) {
+            partition->add_rule(rule);
+        }
+    }
+    rt::Wakeup durable;
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        if (partition->committer().wait_for_outcomes(durable)) {
+            co_await durable.woken("rules to be durable");
+        }
+    }
+}
+
+void Store::end_rule(std::uint32_t number) {
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        if (std::ranges::find(partition->rules().all(), number, &Rule::number) !=
+            partition->rules().all().end()) {
+            partition->end_rule(number);
+        }
+    }
 }
 
 StoreCounters Store::counters() const {

@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,7 @@
 #include "rt/task.h"
 #include "store/listener.h"
 #include "store/message_table.h"
+#include "store/rule.h"
 #include "store/spool.h"
 #include "store/stored_message.h"
 
@@ -77,9 +79,10 @@ struct Outcome {
     base::WallTime next_attempt;  // deferred only
     std::uint16_t code = 0;       // the reply's code; 0 when there was no reply
     mail::EnhancedStatus dsn;
-    std::string_view reply;   // its text; cut at kReplyBytesMax
-    std::string_view relay;   // the next hop that was tried
-    bool delay_told = false;  // the sender knows that this recipient is delayed
+    std::string_view reply;       // its text; cut at kReplyBytesMax
+    std::string_view relay;       // the next hop that was tried
+    bool delay_told = false;      // the sender knows that this recipient is delayed
+    std::uint32_t rules_met = 0;  // the store's own to set
 
     static constexpr std::size_t kReplyBytesMax = 1024;
     static constexpr std::size_t kRelayBytesMax = 256;
@@ -145,6 +148,11 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     // batch, or starts one after outcome_delay. `durable` is woken when it is on disk (or the
     // process is going down), never inside the call.
     void record_outcome(Message& message, const Outcome& outcome, base::Waiter* durable = nullptr);
+    // Takes down what a rule, or several, made of a message, up to number `rules_met`: its
+    // recipients are that at once. At most kChangesAtOnce of them become durable together.
+    static constexpr std::size_t kChangesAtOnce = 256;
+    void record_changes(Message& message, std::span<const RecipientChange> changes,
+                        std::uint32_t rules_met);
     // Every recipient is final: the message is dead once this is durable, and never comes back
     // after. Until then a crash brings it back with its recorded outcomes. REQUIRES: once per
     // message, after every record_outcome() of it; the message is the store's alone then.
@@ -152,8 +160,12 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     // False while so many outcomes wait to be written (a slow or full disk) that no new attempt
     // should start; they are taken all the same.
     [[nodiscard]] bool takes_outcomes() const;
+    // Bytes of outcomes and the like that are not durable yet, about.
+    [[nodiscard]] std::size_t outcomes_waiting() const;
+    // Wakes `durable` when what was recorded in one of the partitions is durable; false when there
+    // is nothing.
+    [[nodiscard]] bool wait_for_outcomes(base::Waiter& durable);
 
-    // Envelope, facts and added headers; content is not read. Errors: EIO, EUCLEAN (damaged),
     // Envelope, facts and added headers; content is not read. Errors: EIO, EUCLEAN (damaged),
     // ENOENT (there is no such message any more). `into` must outlive the task.
     [[nodiscard]] rt::Task<base::Status> read_message(mail::QueueId id, StoredMessage& into);
@@ -164,6 +176,17 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     // Begins a reading of the message. Its bytes stay readable until the reader goes, whatever
     // happens to the message. Errors as with read_message().
     [[nodiscard]] rt::Task<base::Result<ReaderHandle>> open_source(mail::QueueId id);
+
+    // Rules over many messages, of the operator's: kept until they are ended, and what each message
+    // has met of them. The newest number that was ever seen here; 0 where there was none.
+    [[nodiscard]] std::uint32_t newest_rule() const;
+    // Those that are not ended, of one partition, ascending. Views hold until the next of these
+    // calls.
+    [[nodiscard]] std::span<const Rule> rules(std::uint32_t partition) const;
+    // In force at once, over what each partition has accepted so far; durable when the task ends
+    // (or the driver is dead). REQUIRES: the numbers ascend, above newest_rule().
+    [[nodiscard]] rt::Task<void> add_rules(std::vector<Rule> rules);
+    void end_rule(std::uint32_t number);
 
     [[nodiscard]] StoreCounters counters() const;
 

@@ -55,11 +55,12 @@ enum class RecipientStatus : std::uint8_t {
     failed = 3,     // final: refused for good
     expired = 4,    // final: given up
     held = 5,       // not tried until it is released
+    deleted = 6,    // final: by the operator, and nobody is told
 };
-constexpr std::uint8_t kRecipientStatusMax = 5;
+constexpr std::uint8_t kRecipientStatusMax = 6;
 [[nodiscard]] constexpr bool is_final(RecipientStatus status) {
     return status == RecipientStatus::delivered || status == RecipientStatus::failed ||
-           status == RecipientStatus::expired;
+           status == RecipientStatus::expired || status == RecipientStatus::deleted;
 }
 
 struct StoredOutcome {
@@ -72,6 +73,7 @@ struct StoredOutcome {
     mail::Reply reply;
     std::string relay;  // the next hop that was tried; "" when none was reached
     bool delay_told = false;
+    std::uint32_t rules_met = 0;  // as Message::rules_met
 };
 
 }  // namespace store

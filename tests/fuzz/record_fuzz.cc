@@ -68,7 +68,8 @@ int decodes(const store::Record& record) {
     for (const bool fixed :
          {store::decode_extent(record).has_value(), store::decode_summary(record).has_value(),
           store::decode_finish(record).has_value(), store::decode_epoch(record).has_value(),
-          store::decode_relocation(record).has_value(),
+          store::decode_relocation(record).has_value(), store::decode_change(record).has_value(),
+          store::decode_rule(record).has_value(), store::decode_rule_end(record).has_value(),
           store::decode_checkpoint_start(record).has_value(),
           store::decode_checkpoint_segment(record).has_value(),
           store::decode_checkpoint_message(record).has_value()}) {
@@ -85,7 +86,8 @@ void check_segment(base::Bytes input) {
 
     const format::PlaceSeed seed(store::StoreId{}, 0, kSegment);
     store::MessageTable table;
-    store::Replay replay(table);
+    store::RuleTable rules;
+    store::Replay replay(table, rules);
     for (std::size_t offset = 0; offset < segment.size();) {
         if (base::load_le<std::uint32_t>(segment.data() + offset) == format::BatchHeader::kMagic) {
             make_valid(segment, offset, seed);

@@ -83,6 +83,7 @@ void Oracle::acknowledged(std::uint64_t letter, const std::string& id) {
     Message& message = messages_.at(letter);
     message.phase = Phase::acknowledged;
     message.id = id;
+    message.acknowledged = world_.now();
     ++acknowledged_;
     bind(id, "letter " + std::to_string(letter));
     const auto left = leaves_.find(id);
@@ -161,6 +162,7 @@ void Oracle::forget() {
         const Message* message = letter ? &messages_.at(*letter) : nullptr;
         const bool may_fail =
             one.never_in == generation_ ||
+            (message != nullptr && may_mean(store::RuleAction::bounce, *message, key)) ||
             (message != nullptr && (may_have_expired(*message) || may_be_too_large(*message)));
         if (open && may_fail) {
             ++one.open_deaths;
@@ -279,6 +281,10 @@ void Oracle::attempt(std::uint32_t shard, const mail::AttemptEvent& event) {
     check_count(key, one, event);
     if (event.status == Status::sent) {
         check_sent(key, one);
+    } else if (by_rule(event) && !is_sender(path)) {
+        if (!may_mean(store::RuleAction::bounce, *message, path)) {
+            journal_.fault(key + " has failed by a rule that does not mean it");
+        }
     } else if (event.status == Status::bounced && !said_never(path, event) &&
                (is_sender(path) || event.code != 0 || !may_be_too_large(*message))) {
         journal_.fault(key + " has failed for good, and no next hop has said so");
@@ -339,7 +345,8 @@ bool Oracle::may_have_expired(const Message& message) const {
 // What a crash left of the count of attempts is one of those that it could leave.
 void Oracle::check_count(const std::string& key, const Recipient& one,
                          const mail::AttemptEvent& event) {
-    const bool attempt = event.status != Status::expired && event.status != Status::delayed;
+    const bool attempt =
+        event.status != Status::expired && event.status != Status::delayed && !by_rule(event);
     const std::uint32_t more = attempt ? 1 : 0;
     std::size_t left = one.outcomes.size();
     bool ended = false;
@@ -406,7 +413,8 @@ void Oracle::check_queue(const std::set<std::string>& ids) {
         }
         for (const std::string& path : message.letter.recipients) {
             const Recipient& one = recipient(path);
-            if (one.accepted && !has_final(one)) {
+            if (one.accepted && !has_final(one) &&
+                !may_mean(store::RuleAction::erase, message, path)) {
                 journal_.fault("letter " + std::to_string(number) + " (" + message.id +
                                ") was acknowledged and is lost: it is not queued, and nothing has "
                                "become of " +
@@ -444,7 +452,9 @@ void Oracle::offered(const std::string& path, base::MonoTime sent) {
         const base::WallTime wall = world_.wall_now() - (world_.now() - sent);
         const base::Duration wait =
             last->attempts == 0 ? base::Duration() : plan_.wait_after(last->attempts);
-        if (!plan_.on(Fault::wall_step) && wall + kClockStep < last->wall + wait) {
+        const bool sooner = may_mean(store::RuleAction::retry, *message, path) ||
+                            may_mean(store::RuleAction::release, *message, path);
+        if (!plan_.on(Fault::wall_step) && !sooner && wall + kClockStep < last->wall + wait) {
             journal_.fault(
                 path + " is tried " +
                 std::to_string((last->wall + wait - wall) / std::chrono::milliseconds(1)) +
@@ -452,6 +462,7 @@ void Oracle::offered(const std::string& path, base::MonoTime sent) {
         }
     }
     check_steady_wait(*message, path, sent);
+    check_rules(*message, path, sent);
     if (!plan_.on(Fault::wall_step) &&
         world_.wall_now() > message->ended + plan_.expiry + kAttemptMost) {
         journal_.fault(path + " is tried long after it has expired");
@@ -464,7 +475,9 @@ void Oracle::check_steady_wait(const Message& message, const std::string& path,
                                base::MonoTime sent) {
     const Outcome* last = certain(recipient(path));
     if (last == nullptr || last->at > sent || last->at < started_ ||
-        message.letter.recipients.size() > 1 || plan_.on(Fault::read_error)) {
+        message.letter.recipients.size() > 1 || plan_.on(Fault::read_error) ||
+        may_mean(store::RuleAction::retry, message, path) ||
+        may_mean(store::RuleAction::release, message, path)) {
         return;
     }
     if (sent + kClockStep < last->at + last->announced) {

@@ -20,7 +20,10 @@
 //    the sender forbade, none goes to the null path;
 //  - what the sender asked for by RFC 3461 is passed on as it came where a next hop offers DSN;
 //  - the trace header is the letter's, and names no recipient where there are several;
-//  - the counts of attempts survive; ids never recur.
+//  - the counts of attempts survive; ids never recur;
+//  - a hold or a delete that is durable is in force for all that was acknowledged before it, over
+//    crashes, and for nothing that was sent after it; nobody fails by a rule that does not mean
+//    him.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +40,7 @@
 #include "sim/relay/letter.h"
 #include "sim/relay/plan.h"
 #include "sim/world.h"
+#include "store/rule.h"
 
 namespace sim::relay {
 
@@ -101,6 +105,18 @@ class Oracle {
     // Another command came behind the answer: the relay has seen it. Or none came: it ended.
     void confirmed(EndpointId connection);
     void broken(EndpointId connection);
+
+    // The operator. Gives the number to tell when it is durable.
+    [[nodiscard]] std::size_t rule_given(const store::Rule& rule);
+    void rule_durable(std::size_t number);
+    // The number of any letter; 0 where there is none yet.
+    [[nodiscard]] std::uint64_t any_letter(base::Prng& prng) const;
+    [[nodiscard]] const Letter& letter(std::uint64_t number) const {
+        return messages_.at(number).letter;
+    }
+    [[nodiscard]] const std::string& id_of(std::uint64_t letter) const {
+        return messages_.at(letter).id;
+    }
 
     // From now on nothing fails, and nobody and nothing is slow.
     void quiet() { quiet_ = true; }
@@ -170,8 +186,31 @@ class Oracle {
         base::WallTime composed{};
         base::WallTime ended{};
         base::MonoTime end_sent{};
+        base::MonoTime acknowledged = base::kNever;
         std::string trace;  // header, as it was first seen
     };
+
+    struct GivenRule {
+        store::Rule rule;
+        base::MonoTime given{};
+        base::MonoTime durable = base::kNever;
+    };
+    // It may mean that recipient: some of the message may have been accepted before it.
+    [[nodiscard]] static bool may_mean(const GivenRule& given, const Message& message,
+                                       const std::string& path);
+    [[nodiscard]] bool may_mean(store::RuleAction action, const Message& message,
+                                const std::string& path) const;
+    // It means him, and was durable.
+    [[nodiscard]] static bool means(const GivenRule& given, const Message& message,
+                                    const std::string& path);
+    void check_rules(const Message& message, const std::string& path, base::MonoTime sent);
+    [[nodiscard]] bool under_way_since(const Recipient& recipient, base::MonoTime since,
+                                       base::MonoTime sent) const;
+    // He failed, and the operator's words are the reason.
+    [[nodiscard]] static bool by_rule(const mail::AttemptEvent& event) {
+        return event.status == Status::bounced && event.code == 0 &&
+               event.reply.starts_with("given up by the postmaster");
+    }
 
     [[nodiscard]] Message* known(std::string_view path, const char* what);
     // A letter's recipients go by their path; those of notifications by id and path.
@@ -224,7 +263,8 @@ class Oracle {
     std::map<std::string, std::string> notifications_;  // their content by id
     std::set<std::string> lost_senders_;                // whose notification was refused for good
     std::map<std::string, std::set<std::uint64_t>>
-        leaves_;                                       // letters that were durable then, by id
+        leaves_;  // letters that were durable then, by id
+    std::vector<GivenRule> rules_;
     std::vector<std::vector<base::MonoTime>> logged_;  // outcomes of this program, by shard
     std::uint64_t generation_ = 0;
     base::MonoTime started_{};

@@ -86,7 +86,7 @@ void Oracle::settle_recipient(const Message& message, const std::string& path) {
             one.outcomes, [&](const Outcome& outcome) { return outcome.status == status; });
     };
     const bool failed = ended_with(Status::bounced) || ended_with(Status::expired);
-    if (one.takes.empty() && !failed) {
+    if (one.takes.empty() && !failed && !may_mean(store::RuleAction::erase, message, path)) {
         journal_.fault("letter " + std::to_string(message.letter.number) + " (" + message.id +
                        ") is lost: nobody has it for " + path);
     }

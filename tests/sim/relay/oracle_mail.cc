@@ -289,7 +289,8 @@ void Oracle::check_failure(const std::string& path, std::string_view fields) {
     const Message& message = messages_.at(*letter_of(path));
     const bool over = status == "5.4.7" && may_have_expired(message);
     const bool too_large = status == "5.3.4" && may_be_too_large(message);
-    if (field_of(fields, "\r\nAction: ") != "failed" || (!said && !over && !too_large)) {
+    const bool ruled = status == "5.7.1" && may_mean(store::RuleAction::bounce, message, path);
+    if (field_of(fields, "\r\nAction: ") != "failed" || (!said && !over && !too_large && !ruled)) {
         journal_.fault("a notification names " + path +
                        ", and says what is not so: " + std::string(fields));
     }

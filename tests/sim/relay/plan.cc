@@ -262,6 +262,11 @@ void draw_calm(Dice& dice, Plan& plan) {
     }
 }
 
+void draw_rules(Dice& dice, Plan& plan) {
+    plan.rules =
+        dice.chance(1, 2) ? dice.between(milliseconds(300), seconds(8)) : base::Duration::zero();
+}
+
 std::string name_of(EndKind kind) {
     switch (kind) {
         case EndKind::power:
@@ -314,6 +319,7 @@ Plan Plan::of(std::uint64_t seed) {
               .hops = {},
               .hop_changes = {},
               .ends = {},
+              .rules = {},
               .storm = {},
               .first_hop_stays_down = false,
               .may_be_short = false};
@@ -323,6 +329,7 @@ Plan Plan::of(std::uint64_t seed) {
     draw_clients(dice, plan);
     draw_ends(dice, plan);
     draw_calm(dice, plan);
+    draw_rules(dice, plan);
     return plan;
 }
 
@@ -336,14 +343,15 @@ bool Plan::store_may_be_busy() const {
 }
 
 std::string Plan::text() const {
-    std::string text = std::to_string(settings.store.shards) +
-                       (shards_change ? " shards at first, " : " shards, ") +
-                       std::to_string(sessions) + " sessions, " + std::to_string(hops.size()) +
-                       " next hops, storm of " + seconds_text(storm) + ", segments of " +
-                       std::to_string(settings.store.segment_bytes) + ", " +
-                       (settings.store.direct_io ? "direct" : "buffered") + ", expiry " +
-                       seconds_text(expiry) + ", disk of " +
-                       std::to_string(world.disk.capacity_bytes) + "; faults:";
+    std::string text =
+        std::to_string(settings.store.shards) +
+        (shards_change ? " shards at first, " : " shards, ") + std::to_string(sessions) +
+        " sessions, " + std::to_string(hops.size()) + " next hops, storm of " +
+        seconds_text(storm) + ", segments of " + std::to_string(settings.store.segment_bytes) +
+        ", " + (settings.store.direct_io ? "direct" : "buffered") + ", expiry " +
+        seconds_text(expiry) + ", disk of " + std::to_string(world.disk.capacity_bytes) +
+        (rules > base::Duration::zero() ? ", a rule each " + seconds_text(rules) : "") +
+        "; faults:";
     for (std::size_t i = 0; i < kFaults; ++i) {
         const Fault fault = static_cast<Fault>(i);
         if (on(fault)) {

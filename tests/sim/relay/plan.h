@@ -111,6 +111,8 @@ struct Plan {
     // How often a next hop goes away or comes back.
     base::Duration hop_changes{};
     std::vector<PlannedEnd> ends;
+    // How often the operator gives a rule over the queue; zero: never.
+    base::Duration rules{};
     base::Duration storm{};
     // Behind the storm all that is wrong is over, but for this.
     bool first_hop_stays_down = false;

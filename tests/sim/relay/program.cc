@@ -311,19 +311,33 @@ void Program::unwind() {
     }
 }
 
-void Program::release_held() {
-    if (!up()) {
-        return;  // its next start will
+rt::Task<void> Program::give_one(Shard& shard, store::Rule rule, std::shared_ptr<Given> given) {
+    std::vector<store::Rule> rules{std::move(rule)};
+    const base::Status status = co_await shard.relay->scheduler().rules().add(std::move(rules));
+    given->refused = given->refused || !status.has_value() || shard.shard->driver().dead();
+    if (--given->waits_for == 0 && !given->refused) {
+        given->durable();
     }
+}
+
+void Program::give(store::Rule rule, std::function<void()> durable) {
+    RP_ASSERT(up());
+    rule.at_ms = base::unix_ms(shards_.front()->shard->wall_now());
     for (const std::unique_ptr<Shard>& shard : shards_) {
-        queue::Scheduler& scheduler = shard->relay->scheduler();
-        for (std::size_t i = 0; i < scheduler.slots(); ++i) {
-            queue::Entry* entry = scheduler.slot(i);
-            if (entry != nullptr && entry->state() == queue::EntryState::held) {
-                scheduler.release(*entry);
-            }
-        }
+        rule.number = std::max(rule.number, shard->relay->scheduler().rules().newest() + 1);
     }
+    const auto given = std::make_shared<Given>(shards_.size(), false, std::move(durable));
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        shard->scope->spawn(give_one(*shard, rule, given));
+    }
+}
+
+std::size_t Program::rules_under_way() {
+    std::size_t count = 0;
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        count += shard->relay->scheduler().rules().under_way().size();
+    }
+    return count;
 }
 
 std::set<std::string> Program::queued() {

@@ -42,8 +42,11 @@ class Program {
     [[nodiscard]] const app::RelaySettings& settings() const { return settings_; }
     // That the spool has.
     [[nodiscard]] std::uint32_t partitions() const { return identity_.partitions; }
-    // What the relay holds because it could not read it is tried again.
-    void release_held();
+    // Gives the rule, under the next number, to all shards; `durable` is called once it is so in
+    // all of them, if it ever is. REQUIRES: up().
+    void give(store::Rule rule, std::function<void()> durable);
+    // Rules that are still being carried out. REQUIRES: up().
+    [[nodiscard]] std::size_t rules_under_way();
     // Ids of all that is queued. REQUIRES: up().
     [[nodiscard]] std::set<std::string> queued();
     [[nodiscard]] std::size_t queue_size();
@@ -84,6 +87,13 @@ class Program {
     static rt::Task<void> open_spool(Program& program);
     static rt::Task<void> open(Program& program, Shard& shard);
     static rt::Task<void> close(Program& program, Shard& shard);
+    // A rule that shards are given.
+    struct Given {
+        std::size_t waits_for = 0;
+        bool refused = false;
+        std::function<void()> durable;
+    };
+    static rt::Task<void> give_one(Shard& shard, store::Rule rule, std::shared_ptr<Given> given);
 
     Host& host_;
     const Plan& plan_;

@@ -91,6 +91,7 @@ Result Simulation::run() {
     plan_clients();
     plan_ends();
     plan_hop_changes();
+    plan_rules();
     host_.start();
     tick();
     static_cast<void>(run_until({}, plan_.storm));
@@ -153,6 +154,46 @@ void Simulation::change_a_hop() {
     } else {
         hop.listen();
     }
+}
+
+void Simulation::plan_rules() {
+    if (plan_.rules > base::Duration::zero()) {
+        world_.after(plan_.rules, "operator", [this] {
+            if (!calm_ && program_.up()) {
+                give_a_rule();
+            }
+            plan_rules();
+        });
+    }
+}
+
+// Over one letter or recipient, or over all that goes to the domain; notifications are not meant.
+void Simulation::give_a_rule() {
+    using store::RuleAction;
+    constexpr RuleAction kActions[] = {RuleAction::hold,  RuleAction::hold,   RuleAction::release,
+                                       RuleAction::retry, RuleAction::bounce, RuleAction::erase};
+    store::Rule rule;
+    rule.action = kActions[prng_.below(std::size(kActions))];
+    rule.domain = "dst.test";
+    const std::uint64_t number = oracle_.any_letter(prng_);
+    if (number > 0 && prng_.chance(3, 4)) {
+        const Letter& letter = oracle_.letter(number);
+        const std::uint64_t by = prng_.below(3);
+        const auto id = mail::QueueId::parse(oracle_.id_of(number));
+        if (by == 0 && id) {
+            rule.only = *id;
+        } else if (by == 1 && !letter.reverse_path.empty()) {
+            rule.sender = letter.reverse_path;
+        } else {
+            rule.recipient = letter.recipients[prng_.below(letter.recipients.size())];
+        }
+    }
+    give(rule);
+}
+
+void Simulation::give(const store::Rule& rule) {
+    const std::size_t number = oracle_.rule_given(rule);
+    program_.give(rule, [this, number] { oracle_.rule_durable(number); });
 }
 
 void Simulation::end_program(const PlannedEnd& end) {

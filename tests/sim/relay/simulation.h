@@ -58,6 +58,9 @@ class Simulation {
     void plan_hop_changes();
     void tick();
     void change_a_hop();
+    void plan_rules();
+    void give_a_rule();
+    void give(const store::Rule& rule);
     void end_program(const PlannedEnd& end);
     void starts();
     void look_at(const io::Op& op);

@@ -37,7 +37,6 @@ void Simulation::calm_down() {
     write_trap_ = ack_trap_ = taken_trap_ = name_trap_ = kill_trap_ = false;
     again_after_events_ = 0;
     world_.set_faults(Faults::none());
-    program_.release_held();  // as an operator does who has put the disk right
     host_.disk().set_capacity_bytes(kMuchDiskBytes);
     for (const std::unique_ptr<NextHop>& hop : hops_) {
         hop->calm_down(stays(*hop));
@@ -51,7 +50,12 @@ bool Simulation::at_rest() {
 }
 
 bool Simulation::drain() {
-    const bool empty = run_until([this] { return at_rest() && clients_over(); }, kDrainMost);
+    // As an operator does who has put the disk right, once the relay is there.
+    const bool up = run_until([this] { return program_.up(); }, kDrainMost);
+    if (up) {
+        give({.action = store::RuleAction::release});
+    }
+    const bool empty = up && run_until([this] { return at_rest() && clients_over(); }, kDrainMost);
     if (!empty) {
         std::string what = "the queue does not empty, or clients wait";
         if (program_.up()) {
@@ -224,6 +228,10 @@ bool Simulation::stop() {
             return false;
         }
         world_.run_for(seconds(10));  // connections that rest are closed
+        if (program_.rules_under_way() > 0) {
+            journal_.fault(std::to_string(program_.rules_under_way()) +
+                           " rules are under way over an empty queue");
+        }
         const std::size_t sockets = host_.open_sockets();
         const std::uint32_t shards = program_.settings().store.shards;
         if (sockets != shards) {

@@ -103,7 +103,7 @@ TEST_F(QueueFaults, WhatCannotBeReadIsHeldAndTheOthersGoOn) {
     EXPECT_EQ(page.messages[0].state, EntryState::held);
     EXPECT_THAT(page.messages[0].recipients[0].path, HasSubstr("@dst.test"));
 
-    relay_.scheduler().release(held_entry());
+    EXPECT_TRUE(relay_.rule({.action = store::RuleAction::release}));
     ASSERT_TRUE(relay_.drain(minutes(1)));
     EXPECT_EQ(server_.taken.size(), 2U);
 }
@@ -133,7 +133,7 @@ TEST_F(QueueFaults, ContentThatCannotBeReadIsNoAttemptAndIsHeld) {
     EXPECT_EQ(server_.taken.size(), 1U);
     EXPECT_THAT(relay_.log().errors, Contains(HasSubstr("cannot be read at block")));
     EXPECT_THAT(relay_.log().errors, Contains(HasSubstr(" is held: its content cannot be read")));
-    relay_.scheduler().release(held_entry());
+    EXPECT_TRUE(relay_.rule({.action = store::RuleAction::release}));
     ASSERT_TRUE(relay_.drain(minutes(1)));
     EXPECT_EQ(server_.taken.size(), 2U);
 }

@@ -14,7 +14,7 @@ void RecordingLog::attempt(const mail::AttemptEvent& event) {
                         event.attempts, event.possible_duplicate, world_.now()});
 }
 void RecordingLog::removal(const mail::RemovalEvent& event) {
-    removals.push_back({event.id, event.delivered, event.failed});
+    removals.push_back({event.id, event.delivered, event.failed, event.deleted});
 }
 void RecordingLog::notice(mail::Severity severity, std::string_view text) {
     if (severity == mail::Severity::error) {
@@ -184,8 +184,9 @@ void Relay::submit_now(const Submission& submission) {
 
 namespace {
 
-rt::Task<void> listing(Relay& relay, std::uint64_t cursor, PageLimits limits, ListedPage& page) {
-    co_await list_messages(relay.scheduler(), cursor, limits, relay.call_off, page);
+rt::Task<void> listing(Relay& relay, std::uint64_t cursor, const store::Rule& filter,
+                       PageLimits limits, ListedPage& page) {
+    co_await list_messages(relay.scheduler(), cursor, filter, limits, relay.call_off, page);
 }
 rt::Task<void> showing(Relay& relay, mail::QueueId id, ListedMessage& message, bool& found) {
     found = co_await show_message(relay.scheduler(), id, relay.call_off, message);
@@ -193,9 +194,9 @@ rt::Task<void> showing(Relay& relay, mail::QueueId id, ListedMessage& message, b
 
 }  // namespace
 
-ListedPage Relay::list(std::uint64_t cursor, PageLimits limits) {
+ListedPage Relay::list(std::uint64_t cursor, PageLimits limits, const store::Rule& filter) {
     ListedPage page;
-    spawn(listing(*this, cursor, limits, page));
+    spawn(listing(*this, cursor, filter, limits, page));
     EXPECT_TRUE(
         world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
     return page;
@@ -207,6 +208,21 @@ bool Relay::show(mail::QueueId id, ListedMessage& message) {
     EXPECT_TRUE(
         world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
     return found;
+}
+
+rt::Task<void> Relay::ruling(Relay& relay, store::Rule rule, base::Status& status) {
+    rule.number = relay.scheduler().rules().newest() + 1;
+    rule.at_ms = base::unix_ms(relay.shard().wall_now());
+    std::vector<store::Rule> rules{std::move(rule)};
+    status = co_await relay.scheduler().rules().add(std::move(rules));
+}
+
+bool Relay::rule(store::Rule rule) {
+    base::Status status = base::fail(EAGAIN);
+    spawn(ruling(*this, std::move(rule), status));
+    EXPECT_TRUE(
+        world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
+    return status.has_value();
 }
 
 bool Relay::drain(base::Duration longest) {

@@ -43,7 +43,7 @@ class RecordingLog final : public mail::EventLog {
     };
     struct Removal {
         mail::QueueId id;
-        std::uint32_t delivered, failed;
+        std::uint32_t delivered, failed, deleted;
     };
     explicit RecordingLog(sim::World& world) : world_(world) {}
     void reception(const mail::ReceptionEvent&) override {}
@@ -99,8 +99,11 @@ class Relay {
     // Submits, and waits until it is durable.
     void submit_now(const Submission& submission);
 
-    [[nodiscard]] ListedPage list(std::uint64_t cursor = 0, PageLimits limits = {});
+    [[nodiscard]] ListedPage list(std::uint64_t cursor = 0, PageLimits limits = {},
+                                  const store::Rule& filter = {});
     [[nodiscard]] bool show(mail::QueueId id, ListedMessage& message);
+    // Gives a rule, of the next number; true when it is durable.
+    [[nodiscard]] bool rule(store::Rule rule);
     // Raised: listings are called off.
     std::atomic<bool> call_off = false;
 
@@ -125,6 +128,7 @@ class Relay {
     static rt::Task<void> bring_up(Relay& relay);
     static rt::Task<void> bring_down(Relay& relay);
     static rt::Task<void> filling(Relay& relay, bool on);
+    static rt::Task<void> ruling(Relay& relay, store::Rule rule, base::Status& status);
     static rt::Task<void> submitting(Relay& relay, Submission submission);
     void spawn(rt::Task<void> task);
 

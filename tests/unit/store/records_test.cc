@@ -120,7 +120,8 @@ TEST(Records, DsnParametersThatAreNoneCountAsNotGiven) {
 TEST(Records, ThatASenderKnowsOfADelayIsReplayed) {
     const Sample sample;
     MessageTable table;
-    Replay replay(table);
+    RuleTable rules;
+    Replay replay(table, rules);
     const std::vector<std::byte> bytes = commit_record(sample.parts());
     RecordReader reader(bytes, 1);
     ASSERT_TRUE(replay.apply(*reader.next(), Location(1, 1, 0, false)));
@@ -261,7 +262,8 @@ TEST(Records, ABatchHoldsAtItsOwnPlaceAlone) {
 TEST(Records, ReplayKeepsTheLastOutcomeAndForgetsTheFinished) {
     const Sample sample;
     MessageTable table;
-    Replay replay(table);
+    RuleTable rules;
+    Replay replay(table, rules);
     const std::vector<std::byte> bytes = commit_record(sample.parts());
     RecordReader reader(bytes, 1);
     const auto commit = reader.next();
@@ -305,7 +307,8 @@ TEST(Records, ARecordOfAnUnknownTypeIsSkippedUnlessItIsCritical) {
     record.type = static_cast<RecordType>(200);
     record.flags = format::RecordHeader::kCritical;
     MessageTable table;
-    Replay replay(table);
+    RuleTable rules;
+    Replay replay(table, rules);
     EXPECT_FALSE(replay.apply(record, Location(1, 1, 0, false)));
     record.flags = 0;
     EXPECT_TRUE(replay.apply(record, Location(1, 1, 0, false)));

@@ -1,0 +1,408 @@
+#include "queue/rules.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "base/assert.h"
+#include "queue/rule_match.h"
+#include "queue/scheduler.h"
+
+namespace queue {
+
+using store::RecipientStatus;
+using store::Rule;
+using store::RuleAction;
+
+namespace {
+
+constexpr base::Duration kStorePause = std::chrono::milliseconds(100);
+// How often what could not be carried out is tried anew.
+constexpr base::Duration kAgain = std::chrono::seconds(1);
+
+}  // namespace
+
+Rules::Rules(Scheduler& scheduler) : scheduler_(scheduler), scope_(scheduler.shard(), "rules") {}
+
+void Rules::start() {
+    std::vector<Rule> found;
+    for (std::uint32_t partition = 0; partition < mail::QueueId::kPartitionsMax; ++partition) {
+        for (const Rule& rule : scheduler_.store().rules(partition)) {
+            if (std::ranges::find(found, rule.number, &Rule::number) == found.end()) {
+                found.push_back(rule);
+            }
+        }
+    }
+    std::ranges::sort(found, {}, &Rule::number);
+    for (const Rule& rule : found) {
+        begin(rule);
+    }
+    scope_.spawn(walk());
+}
+
+rt::Task<void> Rules::stop() {
+    wake();
+    co_await scope_.join();
+}
+
+std::uint32_t Rules::newest() const {
+    return scheduler_.store().newest_rule();
+}
+
+rt::Task<base::Status> Rules::add(std::vector<Rule> rules) {
+    if (under_way_.size() + rules.size() > kRulesMax) {
+        co_return base::fail(EBUSY, std::to_string(under_way_.size()) +
+                                        " commands over the queue are under way, which is the "
+                                        "most; wait until some have ended");
+    }
+    if (!scheduler_.store().takes_outcomes() || scheduler_.stopping()) {
+        co_return base::fail(ENOSPC, scheduler_.stopping()
+                                         ? "the server is stopping"
+                                         : "the spool takes no records now: is the disk full?");
+    }
+    co_await scheduler_.store().add_rules(rules);
+    // Whatever was accepted before is in the queue by now.
+    for (const Rule& rule : rules) {
+        begin(rule);
+        if (rule.action == RuleAction::retry) {
+            scheduler_.try_sites_now();
+        }
+    }
+    wake();
+    co_return base::Status();
+}
+
+void Rules::begin(const Rule& rule) {
+    UnderWay one;
+    one.progress.rule = rule;
+    one.walks = rule.only == mail::QueueId();
+    if (one.walks) {
+        end_ = scheduler_.slots();
+        one.progress.of = end_;
+    } else {
+        one.progress.of = 1;
+    }
+    one.until = looked_at_ + (one.walks ? end_ : 0);
+    if (!one.walks) {
+        busy_.push_back(rule.only);
+        look_again_ = true;
+    }
+    under_way_.push_back(std::move(one));
+}
+
+Rules::UnderWay* Rules::find(std::uint32_t number) {
+    const auto at = std::ranges::find(under_way_, number,
+                                      [](const UnderWay& one) { return one.progress.rule.number; });
+    return at == under_way_.end() ? nullptr : &*at;
+}
+
+RuleProgress Rules::progress(std::uint32_t number) const {
+    for (const UnderWay& one : under_way_) {
+        if (one.progress.rule.number == number) {
+            RuleProgress progress = one.progress;
+            const std::uint64_t left = one.until > looked_at_ ? one.until - looked_at_ : 0;
+            progress.looked_at = progress.of > left ? progress.of - left : 0;
+            return progress;
+        }
+    }
+    const auto at = std::ranges::find(finished_, number,
+                                      [](const RuleProgress& one) { return one.rule.number; });
+    if (at != finished_.end()) {
+        return *at;
+    }
+    RuleProgress unknown;
+    unknown.done = true;
+    return unknown;
+}
+
+std::vector<RuleProgress> Rules::under_way() const {
+    std::vector<RuleProgress> all;
+    for (const UnderWay& one : under_way_) {
+        all.push_back(progress(one.progress.rule.number));
+    }
+    return all;
+}
+
+// --- what they say ---
+
+std::uint32_t Rules::newest_for(const Entry& entry) const {
+    const std::span<const Rule> rules = scheduler_.store().rules(entry.id().partition());
+    return rules.empty() ? 0 : rules.back().number;
+}
+
+bool Rules::due(const Entry& entry) const {
+    return newest_for(entry) > entry.message().rules_met;
+}
+
+std::span<const Rule> Rules::unmet(const Entry& entry) const {
+    const std::span<const Rule> rules = scheduler_.store().rules(entry.id().partition());
+    const auto first =
+        std::ranges::upper_bound(rules, entry.message().rules_met, {}, &Rule::number);
+    return rules.subspan(static_cast<std::size_t>(first - rules.begin()));
+}
+
+void Rules::choose(const Entry& entry, const mail::Envelope* envelope) {
+    meant_.clear();
+    for (const Rule& rule : unmet(entry)) {
+        if (!means_message(rule, entry.id(), entry.message().arrival_ms()) ||
+            (envelope != nullptr && !means_sender(rule, envelope->reverse_path())) ||
+            (envelope == nullptr && needs_envelope(rule))) {
+            continue;
+        }
+        meant_.push_back({&rule, false, 0});
+    }
+}
+
+std::span<const Rules::Verdict> Rules::judge(const Entry& entry, const mail::Envelope* envelope) {
+    verdicts_.clear();
+    releases_ = false;
+    choose(entry, envelope);
+    for (std::uint32_t i = 0; i < entry.recipients().size() && !meant_.empty(); ++i) {
+        if (!store::is_final(entry.recipients()[i].status)) {
+            judge_recipient(entry, i,
+                            envelope == nullptr ? std::string_view() : envelope->recipient(i));
+        }
+    }
+    return verdicts_;
+}
+
+void Rules::judge_recipient(const Entry& entry, std::uint32_t recipient, std::string_view path) {
+    const store::RecipientState& state = entry.recipients()[recipient];
+    const bool held_whole = entry.hold_reason != HoldReason::none;
+    const auto now_s = base::unix_seconds(scheduler_.shard().wall_now());
+    Verdict verdict{recipient, held_whole ? RecipientStatus::held : state.status, state.next_s,
+                    nullptr};
+    const RecipientStatus before = verdict.status;
+    for (Meant& one : meant_) {
+        const Rule& rule = *one.rule;
+        if (!means_status(rule, verdict.status) || !means_recipient(rule, path)) {
+            continue;
+        }
+        const RecipientStatus was = verdict.status;
+        bool does = false;
+        switch (rule.action) {
+            case RuleAction::hold:
+                does = was != RecipientStatus::held;
+                verdict.status = RecipientStatus::held;
+                break;
+            case RuleAction::release:
+                does = was == RecipientStatus::held;
+                if (does) {
+                    verdict.status =
+                        state.attempts == 0 ? RecipientStatus::pending : RecipientStatus::deferred;
+                    verdict.next_s = now_s;
+                }
+                break;
+            case RuleAction::retry:
+                does = was == RecipientStatus::deferred;
+                verdict.next_s = does ? std::min(verdict.next_s, now_s) : verdict.next_s;
+                break;
+            case RuleAction::bounce:
+                does = !held_whole;
+                verdict.bounced_by = does ? &rule : nullptr;
+                break;
+            case RuleAction::erase:
+                does = true;
+                verdict.status = RecipientStatus::deleted;
+                break;
+        }
+        one.touched = one.touched || does;
+        one.recipients += does ? 1 : 0;
+        if (verdict.bounced_by != nullptr || verdict.status == RecipientStatus::deleted) {
+            break;
+        }
+    }
+    if (held_whole && verdict.status != RecipientStatus::held &&
+        verdict.status != RecipientStatus::deleted) {
+        releases_ = true;
+    }
+    const bool sooner =
+        verdict.status == RecipientStatus::deferred && verdict.next_s != state.next_s;
+    if (verdict.bounced_by != nullptr || verdict.status != before || sooner) {
+        verdicts_.push_back(verdict);
+    }
+}
+
+// Of the judgement that is being carried out.
+void Rules::count() {
+    for (const Meant& one : meant_) {
+        UnderWay* const rule = one.touched ? find(one.rule->number) : nullptr;
+        if (rule != nullptr) {
+            ++rule->progress.messages;
+            rule->progress.recipients += one.recipients;
+        }
+    }
+}
+
+std::span<const Rules::Verdict> Rules::carry_out(Entry& entry, const mail::Envelope* envelope) {
+    static_cast<void>(judge(entry, envelope));
+    count();
+    changes_.clear();
+    for (const Verdict& verdict : verdicts_) {
+        if (verdict.bounced_by == nullptr) {
+            changes_.push_back({verdict.recipient, verdict.status, verdict.next_s});
+        }
+    }
+    std::erase_if(verdicts_, [](const Verdict& one) { return one.bounced_by == nullptr; });
+    if (releases_) {
+        entry.hold_reason = HoldReason::none;
+    }
+    // Until who is to be told has been told, a start must ask again.
+    const std::uint32_t met = verdicts_.empty() ? newest_for(entry) : entry.message().rules_met;
+    if (!changes_.empty()) {
+        scheduler_.store().record_changes(entry.message(), changes_, met);
+    } else {
+        entry.message().rules_met = met;
+    }
+    return verdicts_;
+}
+
+void Rules::met(Entry& entry, std::uint32_t number) {
+    const bool waits = std::ranges::any_of(
+        entry.recipients(), [](const auto& one) { return !store::is_final(one.status); });
+    if (waits) {
+        scheduler_.store().record_changes(entry.message(), {}, number);
+    }
+}
+
+// What a clerk could not carry out waits for a while.
+void Rules::back(const Entry& entry) {
+    if (!busy_.empty() && due(entry) && std::ranges::find(clerks_, entry.id()) == clerks_.end()) {
+        look_again_ = true;
+        wake();
+    }
+}
+
+// --- the walk ---
+
+bool Rules::all_looked_at() const {
+    return std::ranges::all_of(under_way_,
+                               [this](const UnderWay& one) { return looked_at_ >= one.until; });
+}
+
+rt::Task<void> Rules::walk() {
+    while (!scheduler_.stopping()) {
+        if (under_way_.empty()) {
+            co_await wakeup_.woken("a rule");
+            continue;
+        }
+        if (!scheduler_.store().takes_outcomes()) {
+            co_await sleep_.until(scheduler_.shard().now() + kStorePause);
+            continue;
+        }
+        look_again();
+        for (std::size_t i = 0; i < kEntriesPerTurn && clerks_.size() < kClerks && !all_looked_at();
+             ++i) {
+            look_at_next();
+        }
+        end_those_done();
+        if (under_way_.empty() || look_again_) {
+            co_await rt::NextTurn();
+        } else if (clerks_.size() == kClerks || all_looked_at()) {
+            const base::MonoTime again = scheduler_.shard().now() + kAgain;
+            co_await sleep_.until(again);
+            look_again_ = look_again_ || scheduler_.shard().now() >= again;
+        } else if (scheduler_.store().outcomes_waiting() >= kWaitingMost &&
+                   scheduler_.store().wait_for_outcomes(written_)) {
+            co_await written_.woken("the log to take what rules did");
+        } else {
+            co_await rt::NextTurn();
+        }
+    }
+}
+
+void Rules::look_at_next() {
+    ++looked_at_;
+    if (cursor_ >= end_) {
+        cursor_ = 0;
+    }
+    if (Entry* entry = scheduler_.slot(cursor_++)) {
+        look_at(*entry);
+    }
+}
+
+// At those that were in delivery, or in a clerk's hands.
+void Rules::look_again() {
+    if (!look_again_) {
+        return;
+    }
+    look_again_ = false;
+    std::vector<mail::QueueId> again;
+    again.swap(busy_);
+    for (std::size_t i = 0; i < again.size(); ++i) {
+        Entry* entry = scheduler_.find(again[i]);
+        if (entry != nullptr && clerks_.size() < kClerks) {
+            look_at(*entry);
+        } else if (entry != nullptr) {
+            busy_.push_back(again[i]);
+            look_again_ = true;
+        }
+    }
+}
+
+void Rules::look_at(Entry& entry) {
+    if (!due(entry)) {
+        return;
+    }
+    if (entry.state() == EntryState::in_delivery) {
+        busy_.push_back(entry.id());
+        return;
+    }
+    const bool readable = entry.hold_reason == HoldReason::none;
+    const bool to_be_read =
+        readable && std::ranges::any_of(unmet(entry), [&entry](const Rule& rule) {
+            return (needs_envelope(rule) || rule.action == RuleAction::bounce) &&
+                   means_message(rule, entry.id(), entry.message().arrival_ms());
+        });
+    if (to_be_read) {
+        busy_.push_back(entry.id());
+        scheduler_.withdraw(entry);
+        clerks_.push_back(entry.id());
+        scope_.spawn(clerk(entry));
+        return;
+    }
+    if (judge(entry, nullptr).empty()) {
+        entry.message().rules_met = newest_for(entry);
+        return;
+    }
+    scheduler_.withdraw(entry);
+    static_cast<void>(carry_out(entry, nullptr));
+    scheduler_.put_back(entry);
+}
+
+rt::Task<void> Rules::clerk(Entry& entry) {
+    const mail::QueueId id = entry.id();
+    co_await scheduler_.carry_out_rules(entry);
+    std::erase(clerks_, id);
+    wake();
+}
+
+void Rules::end_those_done() {
+    std::erase_if(busy_, [this](mail::QueueId id) {
+        const Entry* entry = scheduler_.find(id);
+        return entry == nullptr || !due(*entry);
+    });
+    if (under_way_.empty()) {
+        return;
+    }
+    // What the slowest of those in delivery has met.
+    std::uint32_t met = UINT32_MAX;
+    for (const mail::QueueId id : busy_) {
+        met = std::min(met, scheduler_.find(id)->message().rules_met);
+    }
+    std::erase_if(under_way_, [this, met](UnderWay& one) {
+        if (looked_at_ < one.until || one.progress.rule.number > met) {
+            return false;
+        }
+        one.progress.looked_at = one.progress.of;
+        one.progress.done = true;
+        scheduler_.store().end_rule(one.progress.rule.number);
+        finished_.push_back(one.progress);
+        if (finished_.size() > kFinishedKept) {
+            finished_.pop_front();
+        }
+        return true;
+    });
+}
+
+}  // namespace queue

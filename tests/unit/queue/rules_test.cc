@@ -1,0 +1,295 @@
+// The operator's rules over the queue, in simulated time.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "queue/rule_match.h"
+#include "unit/queue/relay.h"
+#include "unit/smtp/scripted_server.h"
+
+namespace queue::test {
+namespace {
+
+using smtp::test::ScriptedServer;
+using smtp::test::TakenMessage;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using store::RecipientStatus;
+using store::RuleAction;
+using testing::HasSubstr;
+using testing::UnorderedElementsAre;
+using Status = mail::AttemptEvent::Status;
+
+Options options_for_tests() {
+    Options options;
+    options.hostname = "relay.test";
+    options.routes.push_back(
+        {.name = "smarthost",
+         .targets = {{"10.0.0.1:25", *io::SocketAddress::parse("10.0.0.1:25")}},
+         .connections_max = 4});
+    options.retry = RetryPolicy({hours(1)}, hours(24 * 5));
+    return options;
+}
+
+class RulesTest : public testing::Test {
+  protected:
+    RulesTest()
+        : world_(11, world_options()),
+          options_(options_for_tests()),
+          server_(world_),
+          relay_(world_, options_) {
+        server_.listen("10.0.0.1:25");
+        server_.reply = [this](const std::string& line) -> std::string {
+            if (silent_ && line.starts_with("RCPT")) {
+                return "!silent";
+            }
+            return defers_ && line.starts_with("RCPT") ? "450 4.2.0 Later\r\n" : "";
+        };
+        relay_.start();
+    }
+    void TearDown() override { server_.reply = nullptr; }
+
+    // One message to each domain, from each of two senders: all tried once, and deferred.
+    void six_wait() {
+        defers_ = true;
+        for (const char* from : {"a@one.test", "b@two.test"}) {
+            for (const char* domain : {"x.test", "y.test", "sub.x.test"}) {
+                relay_.submit_now({.from = from, .to = {std::string("r@") + domain}});
+            }
+        }
+        relay_.run_for(seconds(10));
+        EXPECT_EQ(relay_.scheduler().counts().deferred, 6U);
+        defers_ = false;
+    }
+    // Gives it, and lets it be carried out.
+    void give(store::Rule rule) {
+        EXPECT_TRUE(relay_.rule(std::move(rule)));
+        relay_.run_for(seconds(5));
+        EXPECT_TRUE(relay_.scheduler().rules().under_way().empty());
+    }
+    // "sender<recipient>".
+    [[nodiscard]] std::vector<std::string> taken() {
+        std::vector<std::string> all;
+        for (const TakenMessage& message : server_.taken) {
+            const std::size_t from = message.mail_line.find('<') + 1;
+            all.push_back(message.mail_line.substr(from, message.mail_line.find('>') - from + 1) +
+                          message.recipients.front());
+        }
+        return all;
+    }
+    [[nodiscard]] QueueCounts counts() { return relay_.scheduler().counts(); }
+    [[nodiscard]] static std::uint8_t bit(RecipientStatus status) {
+        return static_cast<std::uint8_t>(1U << static_cast<unsigned>(status));
+    }
+
+    sim::World world_;
+    Options options_;
+    ScriptedServer server_;
+    Relay relay_;
+    bool defers_ = false;
+    bool silent_ = false;
+};
+
+TEST_F(RulesTest, HoldKeepsWhatItMeansAndReleaseLetsItGo) {
+    six_wait();
+    give({.action = RuleAction::hold, .domain = "x.test"});
+    EXPECT_EQ(counts().held, 2U);
+    relay_.run_for(hours(2));
+    EXPECT_EQ(counts().total(), 2U);
+    EXPECT_EQ(server_.taken.size(), 4U);
+    give({.action = RuleAction::release, .sender = "a@ONE.test"});
+    EXPECT_EQ(counts().total(), 1U);
+    EXPECT_EQ(server_.taken.size(), 5U);
+    give({.action = RuleAction::release});
+    EXPECT_EQ(counts().total(), 0U);
+    EXPECT_EQ(server_.taken.size(), 6U);
+}
+
+TEST_F(RulesTest, RetryTriesWhatIsDeferredAtOnce) {
+    six_wait();
+    give({.action = RuleAction::retry, .sender = "@two.test", .domain = "*.x.test"});
+    EXPECT_THAT(taken(), UnorderedElementsAre("b@two.test><r@sub.x.test>"));
+}
+
+TEST_F(RulesTest, RetryWaitsForNoCoolDown) {
+    server_.stop_listening();
+    relay_.submit_now({});
+    relay_.run_for(minutes(10));
+    server_.listen("10.0.0.1:25");
+    give({.action = RuleAction::retry});
+    EXPECT_EQ(server_.taken.size(), 1U);
+}
+
+TEST_F(RulesTest, DeleteTellsNobody) {
+    six_wait();
+    give({.action = RuleAction::erase, .tenant = "two.test"});
+    EXPECT_EQ(counts().total(), 3U);
+    relay_.run_for(hours(2));
+    EXPECT_EQ(counts().total(), 0U);
+    EXPECT_THAT(taken(), UnorderedElementsAre("a@one.test><r@x.test>", "a@one.test><r@y.test>",
+                                              "a@one.test><r@sub.x.test>"));
+    ASSERT_FALSE(relay_.log().removals.empty());
+    EXPECT_EQ(relay_.log().removals.front().deleted, 1U);
+}
+
+TEST_F(RulesTest, BounceTellsTheSenderWhy) {
+    six_wait();
+    give({.action = RuleAction::bounce, .recipient = "r@y.test", .words = "the site has closed"});
+    relay_.run_for(minutes(1));
+    EXPECT_EQ(server_.taken.size(), 2U);
+    for (const TakenMessage& message : server_.taken) {
+        EXPECT_THAT(message.mail_line, HasSubstr("FROM:<>"));
+        EXPECT_THAT(message.content, HasSubstr("given up by the postmaster: the site has closed"));
+        EXPECT_THAT(message.content, HasSubstr("Status: 5.7.1"));
+    }
+    EXPECT_EQ(counts().total(), 4U);
+}
+
+TEST_F(RulesTest, OneRecipientOfSeveralIsMeant) {
+    defers_ = true;
+    relay_.submit_now({.to = {"r@x.test", "r@y.test", "s@x.test"}});
+    relay_.run_for(seconds(10));
+    defers_ = false;
+    give({.action = RuleAction::erase, .recipient = "r@x.test"});
+    give({.action = RuleAction::hold, .domain = "y.test"});
+    relay_.run_for(hours(2));
+    ASSERT_EQ(server_.taken.size(), 1U);
+    EXPECT_THAT(server_.taken[0].recipients, UnorderedElementsAre("<s@x.test>"));
+    EXPECT_EQ(counts().held, 1U);
+    give({.action = RuleAction::release});
+    relay_.run_for(minutes(1));
+    ASSERT_EQ(server_.taken.size(), 2U);
+    EXPECT_THAT(server_.taken[1].recipients, UnorderedElementsAre("<r@y.test>"));
+    EXPECT_EQ(counts().total(), 0U);
+}
+
+TEST_F(RulesTest, LaterMailIsNotMeant) {
+    six_wait();
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::hold}));
+    relay_.submit_now({.from = "late@one.test", .to = {"r@x.test"}});
+    relay_.run_for(minutes(1));
+    EXPECT_EQ(counts().held, 6U);
+    EXPECT_THAT(taken(), UnorderedElementsAre("late@one.test><r@x.test>"));
+}
+
+TEST_F(RulesTest, OnlyThatMessage) {
+    six_wait();
+    const mail::QueueId id = relay_.list().messages[2].id;
+    give({.action = RuleAction::erase, .only = id});
+    EXPECT_EQ(counts().total(), 5U);
+    ListedMessage gone;
+    EXPECT_FALSE(relay_.show(id, gone));
+}
+
+TEST_F(RulesTest, TheStateAndTheAgeThatAreAskedFor) {
+    six_wait();
+    relay_.run_for(minutes(10));
+    const std::int64_t now = base::unix_ms(relay_.shard().wall_now());
+    defers_ = true;
+    relay_.run_for(seconds(1));
+    relay_.submit_now({.from = "young@one.test"});
+    relay_.run_for(seconds(5));
+    give({.action = RuleAction::hold, .arrived_until_ms = now, .sender = "@one.test"});
+    EXPECT_EQ(counts().held, 3U);
+    give({.action = RuleAction::erase, .statuses = bit(RecipientStatus::held)});
+    EXPECT_EQ(counts().total(), 4U);
+    EXPECT_EQ(counts().held, 0U);
+    give({.action = RuleAction::erase, .arrived_from_ms = now});
+    EXPECT_EQ(counts().total(), 3U);
+}
+
+// Many more than one turn looks at: the rule holds from the moment that it is durable.
+TEST_F(RulesTest, InForceBeforeAllHasBeenLookedAt) {
+    defers_ = true;
+    for (int i = 0; i < 2000; ++i) {
+        relay_.submit_now({.to = {"r@x.test"}});
+    }
+    relay_.run_for(minutes(1));
+    ASSERT_EQ(counts().deferred, 2000U);
+    defers_ = false;
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::hold, .domain = "x.test"}));
+    EXPECT_FALSE(relay_.scheduler().rules().under_way().empty());
+    // A listing shows it as done.
+    store::Rule held;
+    held.statuses = bit(RecipientStatus::held);
+    EXPECT_EQ(relay_.list(0, {.messages = 50}, held).messages.size(), 50U);
+    relay_.stop();
+    relay_.start();
+    relay_.run_for(hours(3));
+    EXPECT_EQ(server_.taken.size(), 0U);
+    EXPECT_EQ(counts().held, 2000U);
+    EXPECT_TRUE(relay_.scheduler().rules().under_way().empty());
+}
+
+TEST_F(RulesTest, WhatWasDoneSurvivesARestart) {
+    six_wait();
+    give({.action = RuleAction::hold, .domain = "x.test"});
+    give({.action = RuleAction::release, .sender = "@two.test"});
+    EXPECT_EQ(counts().held, 1U);
+    const std::size_t before = server_.taken.size();
+    relay_.stop();
+    relay_.start();
+    relay_.run_for(minutes(1));
+    EXPECT_EQ(counts().held, 1U);
+    EXPECT_EQ(counts().deferred, 4U);
+    EXPECT_EQ(server_.taken.size(), before);
+}
+
+// The hop is slow: the message is in delivery when the rule comes.
+TEST_F(RulesTest, WhatIsInDeliveryMeetsItAfterwards) {
+    silent_ = true;
+    relay_.submit_now({});
+    relay_.run_for(seconds(5));
+    ASSERT_EQ(counts().in_delivery, 1U);
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::hold}));
+    relay_.run_for(seconds(2));
+    EXPECT_EQ(relay_.scheduler().rules().under_way().size(), 1U);
+    relay_.run_for(minutes(30));
+    EXPECT_EQ(counts().held, 1U);
+    EXPECT_TRUE(relay_.scheduler().rules().under_way().empty());
+}
+
+TEST_F(RulesTest, ABounceThatCannotBeToldWaits) {
+    six_wait();
+    relay_.fill_up(true);
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::bounce, .sender = "a@one.test"}));
+    relay_.run_for(minutes(1));
+    EXPECT_EQ(counts().total(), 6U);
+    relay_.fill_up(false);
+    relay_.run_for(minutes(1));
+    EXPECT_EQ(counts().total(), 3U);
+    EXPECT_EQ(server_.taken.size(), 3U);  // the notifications
+}
+
+TEST_F(RulesTest, TooManyAtOnceAreRefused) {
+    six_wait();
+    relay_.fill_up(true);
+    std::size_t taken = 0;
+    while (taken < 2 * Rules::kRulesMax &&
+           relay_.rule({.action = RuleAction::bounce, .sender = "a@one.test"})) {
+        ++taken;
+    }
+    EXPECT_LE(taken, Rules::kRulesMax);
+    relay_.fill_up(false);
+}
+
+TEST(RuleMatch, Addresses) {
+    EXPECT_TRUE(address_matches("<>", ""));
+    EXPECT_FALSE(address_matches("<>", "a@b"));
+    EXPECT_TRUE(address_matches("A@b.test", "a@B.test"));
+    EXPECT_FALSE(address_matches("a@b.test", "aa@b.test"));
+    EXPECT_TRUE(address_matches("@b.test", "\"x@y\"@B.test"));
+    EXPECT_FALSE(address_matches("@b.test", "a@sub.b.test"));
+    EXPECT_TRUE(address_matches("@*.b.test", "a@sub.b.test"));
+    EXPECT_FALSE(address_matches("@*.b.test", "a@b.test"));
+    EXPECT_FALSE(address_matches("@*.b.test", "a@xb.test"));
+    EXPECT_FALSE(address_matches("@b.test", "postmaster"));
+}
+
+}  // namespace
+}  // namespace queue::test
