@@ -281,7 +281,7 @@ bool Rules::all_looked_at() const {
 }
 
 rt::Task<void> Rules::walk() {
-    while (!scheduler_.stopping()) {
+    while (!scheduler_.stopping() && !scheduler_.shard().driver().dead()) {
         if (under_way_.empty()) {
             co_await wakeup_.woken("a rule");
             continue;

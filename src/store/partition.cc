@@ -133,8 +133,10 @@ void Partition::relocated(const StoredRelocation& relocation, std::uint64_t segm
     }
 }
 
+// Not one that the log says is dead, though it may be read still: what it said cannot be taken back.
 void Partition::keep_until_covered(std::uint64_t segment) {
-    if (Segment* found = segments_.find(segment)) {
+    Segment* found = segments_.find(segment);
+    if (found != nullptr && segment >= committer_.durable_first()) {
         found->until_covered = true;
     }
 }

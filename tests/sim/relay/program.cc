@@ -324,8 +324,9 @@ void Program::give(store::Rule rule, std::function<void()> durable) {
     RP_ASSERT(up());
     rule.at_ms = base::unix_ms(shards_.front()->shard->wall_now());
     for (const std::unique_ptr<Shard>& shard : shards_) {
-        rule.number = std::max(rule.number, shard->relay->scheduler().rules().newest() + 1);
+        newest_rule_ = std::max(newest_rule_, shard->relay->scheduler().rules().newest());
     }
+    rule.number = ++newest_rule_;  // those under way have not all reached their shards
     const auto given = std::make_shared<Given>(shards_.size(), false, std::move(durable));
     for (const std::unique_ptr<Shard>& shard : shards_) {
         shard->scope->spawn(give_one(*shard, rule, given));

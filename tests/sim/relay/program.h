@@ -109,6 +109,7 @@ class Program {
     bool spool_open_ = false;
     std::size_t waits_for_ = 0;
     std::uint64_t disturbances_ = 0;
+    std::uint32_t newest_rule_ = 0;
 };
 
 [[nodiscard]] const char* name_of(Program::Stage stage);

@@ -76,6 +76,7 @@ class Simulation {
     [[nodiscard]] bool run_until(const std::function<bool()>& done, base::Duration longest);
     [[nodiscard]] bool clients_over() const;
     void calm_down();
+    void release_all();
     [[nodiscard]] bool at_rest();
     [[nodiscard]] bool drain();
     [[nodiscard]] bool try_once_more();
@@ -102,6 +103,7 @@ class Simulation {
     std::map<EndpointId, Conversation> conversations_;  // of the relay
     Meetings moments_;
     bool calm_ = false;
+    bool released_ = false;  // all that was held, behind the storm
     bool disk_is_prompt_ = false;  // no operation takes longer than usual, or fails
     bool restarts_ = true;
     bool write_trap_ = false;

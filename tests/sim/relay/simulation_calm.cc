@@ -38,9 +38,26 @@ void Simulation::calm_down() {
     again_after_events_ = 0;
     world_.set_faults(Faults::none());
     host_.disk().set_capacity_bytes(kMuchDiskBytes);
+    release_all();
     for (const std::unique_ptr<NextHop>& hop : hops_) {
         hop->calm_down(stays(*hop));
     }
+}
+
+// As an operator does who has put the disk right: until the relay takes it.
+void Simulation::release_all() {
+    if (released_) {
+        return;
+    }
+    if (program_.up()) {
+        const store::Rule rule{.action = store::RuleAction::release};
+        const std::size_t number = oracle_.rule_given(rule);
+        program_.give(rule, [this, number] {
+            oracle_.rule_durable(number);
+            released_ = true;
+        });
+    }
+    world_.after(seconds(5), "operator", [this] { release_all(); });
 }
 
 // Nothing is queued, and no connection is open, by which something could still come.
@@ -50,12 +67,7 @@ bool Simulation::at_rest() {
 }
 
 bool Simulation::drain() {
-    // As an operator does who has put the disk right, once the relay is there.
-    const bool up = run_until([this] { return program_.up(); }, kDrainMost);
-    if (up) {
-        give({.action = store::RuleAction::release});
-    }
-    const bool empty = up && run_until([this] { return at_rest() && clients_over(); }, kDrainMost);
+    const bool empty = run_until([this] { return at_rest() && clients_over(); }, kDrainMost);
     if (!empty) {
         std::string what = "the queue does not empty, or clients wait";
         if (program_.up()) {
