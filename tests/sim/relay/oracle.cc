@@ -182,7 +182,7 @@ void Oracle::forget() {
     }
 }
 
-void Oracle::stopped(const std::vector<std::uint64_t>& durable) {
+void Oracle::stopped(const std::vector<std::uint64_t>& durable, bool in_line) {
     running_ = false;
     for (std::size_t shard = 0; shard < logged_.size(); ++shard) {
         const bool gave_up = gave_up_.contains(static_cast<std::uint32_t>(shard));
@@ -192,7 +192,7 @@ void Oracle::stopped(const std::vector<std::uint64_t>& durable) {
                            std::to_string(logged_[shard].size()));
         }
     }
-    decide_fates(durable, true);
+    decide_fates(durable, in_line);
     if (!gave_up_.empty()) {
         forget();
     }

@@ -76,7 +76,7 @@ class Oracle {
     // become durable in the order of the log's lines, as they do in one partition.
     void started(std::uint32_t shards);
     void died(const std::vector<std::uint64_t>& durable, bool in_line);
-    void stopped(const std::vector<std::uint64_t>& durable);
+    void stopped(const std::vector<std::uint64_t>& durable, bool in_line);
     // The program has said that the disk has no room for its last outcomes.
     void gave_up_outcomes(std::uint32_t shard);
     // What was logged a while ago must be durable by now.

@@ -259,7 +259,7 @@ std::vector<std::uint64_t> Program::durable_outcomes() {
 void Program::tear_down() {
     if (stage_ == Stage::closed) {
         ++disturbances_;
-        oracle_.stopped(durable_outcomes());
+        oracle_.stopped(durable_outcomes(), identity_.partitions <= settings_.store.shards);
         for (const std::unique_ptr<Shard>& shard : shards_) {
             const auto& driver = static_cast<SimDriver&>(shard->shard->driver());
             if (driver.leases_out() != 0 || driver.in_flight() != 0) {
