@@ -275,6 +275,7 @@ bool decode_outcome(const Record& record, StoredOutcome& into) {
     into.reply.text.clear();
     into.relay.clear();
     into.delay_told = false;
+    into.history.clear();
     FieldReader fields(record.payload.subspan(sizeof *fixed));
     while (const auto field = fields.next()) {
         switch (static_cast<format::OutcomeField>(field->tag)) {
@@ -286,6 +287,9 @@ bool decode_outcome(const Record& record, StoredOutcome& into) {
                 continue;
             case format::OutcomeField::told:
                 into.delay_told = tells_of_delay(*field);
+                continue;
+            case format::OutcomeField::history:
+                into.history.assign(base::as_text(field->value));
                 continue;
         }
         if (field->critical) {

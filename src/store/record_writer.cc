@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "store/attempt_history.h"
 #include "store/record_reader.h"
 #include "store/store.h"
 
@@ -190,7 +191,8 @@ std::uint64_t outcome_payload_bytes(const Outcome& outcome) {
     return sizeof(format::OutcomeFixed) +
            field_bytes(cut(outcome.reply, Outcome::kReplyBytesMax).size()) +
            field_bytes(cut(outcome.relay, Outcome::kRelayBytesMax).size()) +
-           field_bytes(outcome.delay_told ? sizeof format::kDelayTold : 0);
+           field_bytes(outcome.delay_told ? sizeof format::kDelayTold : 0) +
+           field_bytes(outcome.history.size());
 }
 
 void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome) {
@@ -206,6 +208,7 @@ void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome)
     fixed.dsn_class = outcome.dsn.klass;
     fixed.dsn_subject = outcome.dsn.subject;
     fixed.dsn_detail = outcome.dsn.detail;
+    RP_ASSERT(outcome.history.size() <= AttemptHistory::kBytesMax);
     writer.begin(format::RecordType::outcome, outcome_payload_bytes(outcome));
     writer.put(fixed);
     writer.put_field(number(Field::reply), cut(outcome.reply, Outcome::kReplyBytesMax));
@@ -214,6 +217,7 @@ void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome)
         writer.begin_field(number(Field::told), sizeof format::kDelayTold);
         writer.put(format::kDelayTold);
     }
+    writer.put_field(number(Field::history), base::as_text(outcome.history));
     writer.end();
 }
 

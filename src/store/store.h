@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "base/waiter.h"
@@ -77,9 +78,10 @@ struct Outcome {
     base::WallTime next_attempt;  // deferred only
     std::uint16_t code = 0;       // the reply's code; 0 when there was no reply
     mail::EnhancedStatus dsn;
-    std::string_view reply;   // its text; cut at kReplyBytesMax
-    std::string_view relay;   // the next hop that was tried
-    bool delay_told = false;  // the sender knows that this recipient is delayed
+    std::string_view reply;    // its text; cut at kReplyBytesMax
+    std::string_view relay;    // the next hop that was tried
+    bool delay_told = false;   // the sender knows that this recipient is delayed
+    base::Bytes history = {};  // earlier attempts, as AttemptHistory writes them
 
     static constexpr std::size_t kReplyBytesMax = 1024;
     static constexpr std::size_t kRelayBytesMax = 256;
@@ -153,7 +155,6 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     // should start; they are taken all the same.
     [[nodiscard]] bool takes_outcomes() const;
 
-    // Envelope, facts and added headers; content is not read. Errors: EIO, EUCLEAN (damaged),
     // Envelope, facts and added headers; content is not read. Errors: EIO, EUCLEAN (damaged),
     // ENOENT (there is no such message any more). `into` must outlive the task.
     [[nodiscard]] rt::Task<base::Status> read_message(mail::QueueId id, StoredMessage& into);

@@ -72,6 +72,7 @@ struct StoredOutcome {
     mail::Reply reply;
     std::string relay;  // the next hop that was tried; "" when none was reached
     bool delay_told = false;
+    std::string history;  // for AttemptHistory; bytes, as they are on the disk
 };
 
 }  // namespace store
