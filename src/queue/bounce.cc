@@ -29,8 +29,8 @@ void Bounce::clear() {
     }
 }
 
-void Bounce::add(DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
-                 const mail::Reply& reply, std::string_view relay) {
+Bounce::Fate& Bounce::add(DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
+                          const mail::Reply& reply, std::string_view relay) {
     List& list = lists_[static_cast<std::size_t>(kind)];
     if (list.count == list.fates.size()) {
         list.fates.emplace_back();
@@ -42,6 +42,9 @@ void Bounce::add(DsnKind kind, std::uint32_t recipient, store::RecipientStatus s
     fate.reply.status = reply.status;
     fate.reply.text.assign(reply.text, 0, store::Outcome::kReplyBytesMax);
     fate.relay.assign(relay);
+    fate.at = scheduler_.shard().wall_now();
+    fate.history.clear();
+    return fate;
 }
 
 rt::Task<bool> Bounce::send(DsnKind kind, store::Reader& reader) {

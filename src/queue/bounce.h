@@ -45,14 +45,18 @@ class Bounce {
         store::RecipientStatus status = store::RecipientStatus::failed;
         mail::Reply reply;  // the server's, or our own words (code 0); the last one where expired
         std::string relay;  // who said it; "" when nobody was reached
+        // For the record of it: when the attempt was, and the attempts before it. The delivery's.
+        base::WallTime at;
+        std::vector<std::byte> history;
     };
 
     // Both are borrowed.
     Bounce(Scheduler& scheduler, const RetryPolicy& retry);
 
     void clear();
-    void add(mail::DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
-             const mail::Reply& reply, std::string_view relay);
+    // Its history is empty, for the delivery to fill.
+    Fate& add(mail::DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
+              const mail::Reply& reply, std::string_view relay);
     [[nodiscard]] std::span<const Fate> fates(mail::DsnKind kind) const {
         const List& list = list_of(kind);
         return std::span(list.fates).first(list.count);

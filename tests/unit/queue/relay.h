@@ -11,6 +11,8 @@
 
 #include "mail/log_event.h"
 #include "net/shard_net.h"
+#include "queue/detail.h"
+#include "queue/explain.h"
 #include "queue/listing.h"
 #include "queue/scheduler.h"
 #include "rt/scope.h"
@@ -101,6 +103,10 @@ class Relay {
 
     [[nodiscard]] ListedPage list(std::uint64_t cursor = 0, PageLimits limits = {});
     [[nodiscard]] bool show(mail::QueueId id, ListedMessage& message);
+    // These give what there is of a message that may be gone.
+    [[nodiscard]] MessageDetail detail(mail::QueueId id);
+    [[nodiscard]] Explanation explain(mail::QueueId id);
+    [[nodiscard]] std::string content(mail::QueueId id);
     // Raised: listings are called off.
     std::atomic<bool> call_off = false;
 
