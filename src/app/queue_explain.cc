@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/queue_situation.h"
 #include "app/timestamp.h"
 #include "base/assert.h"
 #include "mail/status_code.h"
@@ -19,141 +20,9 @@ namespace app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using queue::EntryState;
+using Group = RecipientGroup;
 using queue::Explanation;
-using queue::ListedRecipient;
 using store::RecipientStatus;
-
-// What a recipient waits for, the most telling first.
-enum class Situation : std::uint8_t {
-    held_by_relay,  // its message cannot be read
-    held,           // by an operator's word
-    stopping,       // the server begins no more attempts
-    storing,        // the store takes no outcomes now
-    means,          // we lack descriptors, memory or ports
-    site,           // no host of its route serves
-    connections,    // all connections that may be made are in use
-    turn,           // nothing: it is about to be begun
-    attempt,        // an attempt is under way
-    reading,        // its message is to be read again
-    time,           // its next attempt is planned
-    done,           // it was delivered, bounced or given up
-};
-
-std::string_view name_of(Situation situation) {
-    switch (situation) {
-        case Situation::held_by_relay:
-            return "held_by_relay";
-        case Situation::held:
-            return "held";
-        case Situation::stopping:
-            return "stopping";
-        case Situation::storing:
-            return "storing";
-        case Situation::means:
-            return "means";
-        case Situation::site:
-            return "site";
-        case Situation::connections:
-            return "connections";
-        case Situation::turn:
-            return "turn";
-        case Situation::attempt:
-            return "attempt";
-        case Situation::reading:
-            return "reading";
-        case Situation::time:
-            return "time";
-        case Situation::done:
-            return "done";
-    }
-    RP_PANIC("no such Situation");
-}
-
-// Recipients of whom the same is to be said.
-struct Group {
-    Situation situation = Situation::turn;
-    RecipientStatus status = RecipientStatus::pending;
-    std::uint32_t attempts = 0;
-    std::string reply;
-    std::string relay;
-    std::optional<base::WallTime> next;  // the earliest
-    std::size_t count = 0;
-    std::vector<std::string> addresses;  // some of them
-};
-constexpr std::size_t kAddressesMax = 5;
-// What is said of further ones would not be read.
-constexpr std::size_t kGroupsMax = 20;
-
-Situation situation_of_due(const Explanation& all) {
-    if (all.stopping) {
-        return Situation::stopping;
-    }
-    if (!all.store_takes_outcomes) {
-        return Situation::storing;
-    }
-    if (all.listed.state == EntryState::in_delivery) {
-        return Situation::attempt;
-    }
-    if (all.site.short_of_means) {
-        return Situation::means;
-    }
-    if (all.site.dead) {
-        return Situation::site;
-    }
-    return all.site.full ? Situation::connections : Situation::turn;
-}
-
-Situation situation_of(const Explanation& all, const ListedRecipient& recipient) {
-    if (store::is_final(recipient.status)) {
-        return Situation::done;
-    }
-    if (all.listed.hold_reason != queue::HoldReason::none) {
-        return Situation::held_by_relay;
-    }
-    if (recipient.status == RecipientStatus::held || all.listed.state == EntryState::held) {
-        return Situation::held;
-    }
-    if (recipient.due) {
-        return situation_of_due(all);
-    }
-    return recipient.status == RecipientStatus::pending ? Situation::reading : Situation::time;
-}
-
-std::string words_of(const mail::Reply& reply) {
-    return reply.code == 0 ? reply.text : mail::describe(reply);
-}
-
-std::vector<Group> groups_of(const Explanation& all) {
-    std::vector<Group> groups;
-    for (const ListedRecipient& recipient : all.listed.recipients) {
-        Group one;
-        one.situation = situation_of(all, recipient);
-        one.status = recipient.status;
-        one.attempts = recipient.attempts;
-        one.reply = words_of(recipient.reply);
-        one.relay = recipient.relay;
-        const auto known = std::ranges::find_if(groups, [&one](const Group& group) {
-            return group.situation == one.situation && group.status == one.status &&
-                   group.attempts == one.attempts && group.reply == one.reply &&
-                   group.relay == one.relay;
-        });
-        if (known == groups.end() && groups.size() == kGroupsMax) {
-            continue;
-        }
-        Group& group = known != groups.end() ? *known : groups.emplace_back(std::move(one));
-        ++group.count;
-        if (group.addresses.size() < kAddressesMax && !recipient.path.empty()) {
-            group.addresses.push_back(recipient.path);
-        }
-        if (group.situation == Situation::time &&
-            (!group.next || recipient.next_attempt < *group.next)) {
-            group.next = recipient.next_attempt;
-        }
-    }
-    std::ranges::stable_sort(groups, {}, &Group::situation);
-    return groups;
-}
 
 std::int64_t seconds_until(base::WallTime time, base::WallTime now) {
     return std::max<std::int64_t>(0, std::chrono::floor<std::chrono::seconds>(time - now).count());
@@ -203,9 +72,11 @@ std::string last_words(const Group& group) {
     if (group.attempts == 0 || group.reply.empty()) {
         return "";
     }
-    const std::string host =
-        group.relay.empty() ? "no host was reached" : group.relay + " answered";
-    return fmt::format(" At the last attempt, the {}, {}: {}", ordinal(group.attempts), host,
+    std::string host;
+    if (!group.relay.empty()) {
+        host = group.answered ? ", " + group.relay + " answered" : ", at " + group.relay;
+    }
+    return fmt::format(" At the last attempt, the {}{}: {}", ordinal(group.attempts), host,
                        group.reply);
 }
 
@@ -220,11 +91,14 @@ std::string host_words(const queue::SiteState& site) {
     return text;
 }
 
-std::string site_sentence(const Group& group, const queue::SiteState& site) {
+std::string dead_words(const queue::SiteState& site) {
     const std::string hosts = host_words(site);
-    std::string text = fmt::format(
-        "{} until a host of {} serves: none took the last connection: {}.",
-        told(group, "waits", "wait"), site.name, hosts.empty() ? site.last_words : hosts);
+    return "none took the last connection: " + (hosts.empty() ? site.last_words : hosts) + ".";
+}
+
+std::string site_sentence(const Group& group, const queue::SiteState& site) {
+    std::string text = fmt::format("{} until a host of {} serves: {}", told(group, "waits", "wait"),
+                                   site.name, dead_words(site));
     text += site.next_try ? fmt::format(" One is tried again in {}", in_seconds(*site.next_try))
                           : std::string(" They are being tried again now");
     return text + fmt::format(", with one of the {} {} that {} ready for them.", site.ready,
@@ -369,10 +243,15 @@ nlohmann::ordered_json explanation_json(const queue::Explanation& all, base::Wal
     Json situations = Json::array();
     Json text = Json::array();
     std::size_t told = 0;
-    for (const Group& group : groups_of(all)) {
+    const std::vector<Group> groups = groups_of(all);
+    for (const Group& group : groups) {
         situations.push_back(situation_json(group, all, now));
         text.push_back(situations.back()["text"]);
         told += group.count;
+    }
+    // Who waits for time alone has no word of the site yet.
+    if (all.site.dead && !groups.empty() && groups.front().situation == Situation::time) {
+        text.push_back("Of the hosts of " + all.site.name + " " + dead_words(all.site));
     }
     if (told < all.listed.recipients.size()) {
         text.push_back(

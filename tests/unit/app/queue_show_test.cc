@@ -160,6 +160,19 @@ TEST(Explain, ADeadSiteIsToldWithTheWordsOfItsHosts) {
                           "them."));
 }
 
+TEST(Explain, WhoWaitsForTimeHearsOfADeadSiteToo) {
+    const base::WallTime now = wall_now();
+    queue::Explanation all = explanation_of(deferred_message(now), now);
+    all.listed.recipients[0].reply = {.code = 0, .status = {}, .text = "connection refused"};
+    EXPECT_THAT(text_of(all, now), HasSubstr("At the last attempt, the 3rd, at mx.dst.test:25: "
+                                             "connection refused\nIt is given up"));
+    all.site.dead = true;
+    all.site.last_words = "timed out";
+    EXPECT_THAT(
+        text_of(all, now),
+        HasSubstr("\nOf the hosts of smarthost none took the last connection: timed out.\n"));
+}
+
 TEST(Explain, WhatElseADueRecipientMayWaitFor) {
     const base::WallTime now = wall_now();
     queue::Explanation all = due_message(now);
