@@ -13,11 +13,19 @@ bool Delivery::was_tried(const Entry& entry) const {
     });
 }
 
-// Records of one batch lie in one block mostly, which the store reads once.
+// Records of one batch lie in one block mostly, which the store reads once. While the disk is full
+// what is recorded lives on a reserve, which is for outcomes alone: then the history is a gap.
 rt::Task<void> Delivery::read_histories(Entry& entry) {
+    const bool full = scheduler_.store().admits(0) == mail::SinkState::storage_full;
     for (std::size_t i = 0; i < slice_.size() && !scheduler_.stopping(); ++i) {
-        if (entry.recipients()[slice_[i]].attempts > 0) {
-            co_await read_last_outcome(entry, slice_[i]);
+        const std::uint32_t attempts = entry.recipients()[slice_[i]].attempts;
+        if (attempts > 0) {
+            if (full) {
+                history_.clear();
+                history_.add_gap(attempts, scheduler_.shard().wall_now());
+            } else {
+                co_await read_last_outcome(entry, slice_[i]);
+            }
             history_.append_to(histories_);
         }
         history_ends_.push_back(histories_.size());

@@ -56,9 +56,10 @@ TEST_F(InspectionTest, EveryAttemptIsToldAcrossARestartAndAKill) {
     answer_recipients("452 4.2.2 Mailbox full\r\n");
     relay_.start();
     relay_.run_for(minutes(3));
-    relay_.host().kill();
-    relay_.start();
     answer_recipients("!silent");
+    relay_.host().kill();
+    ASSERT_TRUE(
+        world_.run_until([this] { return relay_.host().starts() > 2 && relay_.up(); }, minutes(1)));
     const MessageDetail detail = relay_.detail(first());
     ASSERT_EQ(detail.recipients.size(), 2U);
     for (const DetailedRecipient& recipient : detail.recipients) {
@@ -169,8 +170,9 @@ TEST_F(InspectionTest, ExplainsTheLimitOfConnections) {
 TEST_F(InspectionTest, ExplainsAHostThatDoesNotServe) {
     relay_.start();
     server_.greeting = "554 5.3.2 Not now\r\n";
-    relay_.submit_now({});
-    relay_.submit_now({});
+    for (int i = 0; i < 6; ++i) {
+        relay_.submit_now({});
+    }
     relay_.run_for(seconds(2));
     bool seen = false;
     for (const ListedMessage& message : relay_.list().messages) {
