@@ -113,7 +113,8 @@ queue::Explanation explanation_of(queue::ListedMessage message, base::WallTime n
 
 std::string text_of(const queue::Explanation& all, base::WallTime now) {
     std::string text;
-    for (const auto& sentence : explanation_json(all, now)["text"]) {
+    const auto json = explanation_json(all, now);
+    for (const auto& sentence : json["text"]) {
         text += sentence.get<std::string>() + "\n";
     }
     return text;
