@@ -88,6 +88,7 @@ struct Parsed {
     CheckOptions check{.config_path = std::string(kDefaultConfigPath)};
     QueueListOptions list;
     QueueShowOptions show;
+    QueueExplainOptions explain;
     SpoolVerifyOptions verify;
     SpoolDumpOptions dump;
     SpoolAddOptions add;
@@ -164,7 +165,28 @@ void add_server_place(CLI::App* command, ServerPlace& place) {
 struct QueueCommands {
     CLI::App* list;
     CLI::App* show;
+    CLI::App* explain;
 };
+
+void add_queue_id(CLI::App* command, std::string& id) {
+    command->add_option("id", id, "The queue id, as in the log and the listing")
+        ->type_name("ID")
+        ->required()
+        ->check(check_queue_id, "");
+}
+
+CLI::App* add_queue_show(CLI::App& queue, QueueShowOptions& options) {
+    CLI::App* show = queue.add_subcommand(
+        "show", "Show one message: its envelope, every attempt at each recipient, its headers");
+    add_queue_id(show, options.id);
+    CLI::Option* json = show->add_flag("--json", options.json,
+                                       "Print a JSON object; docs/CONTROL.md has the fields");
+    show->add_flag("--content", options.content,
+                   "Print its content instead, with the headers that were added, byte for byte")
+        ->excludes(json);
+    add_server_place(show, options.server);
+    return show;
+}
 
 QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
     CLI::App* queue = app.add_subcommand("queue", "Look at the queue of a running server");
@@ -172,7 +194,8 @@ QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
     queue->footer(
         "  ringpost queue list --spool ./ringpost-spool\n"
         "  ringpost queue list --json | jq -r .id\n"
-        "  ringpost queue show 000002000000G\n");
+        "  ringpost queue show 000002000000G\n"
+        "  ringpost queue explain 000002000000G\n");
 
     CLI::App* list =
         queue->add_subcommand("list", "List the messages in the queue, in no order of time");
@@ -185,15 +208,15 @@ QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
         ->capture_default_str();
     add_server_place(list, parsed.list.server);
 
-    CLI::App* show = queue->add_subcommand("show", "Show one message and all of its recipients");
-    show->add_option("id", parsed.show.id, "The queue id, as in the log and the listing")
-        ->type_name("ID")
-        ->required()
-        ->check(check_queue_id, "");
-    show->add_flag("--json", parsed.show.json,
-                   "Print a JSON object; docs/CONTROL.md has the fields");
-    add_server_place(show, parsed.show.server);
-    return {list, show};
+    CLI::App* show = add_queue_show(*queue, parsed.show);
+    CLI::App* explain = queue->add_subcommand(
+        "explain",
+        "Say why a message is not delivered yet: what it waits for, and when it is next");
+    add_queue_id(explain, parsed.explain.id);
+    explain->add_flag("--json", parsed.explain.json,
+                      "Print a JSON object; docs/CONTROL.md has the fields");
+    add_server_place(explain, parsed.explain.server);
+    return {list, show, explain};
 }
 
 struct SpoolCommands {
@@ -312,6 +335,9 @@ int run_command_line(int argc, const char* const* argv, const Commands& commands
     }
     if (*queue.show) {
         return commands.queue_show(parsed.show);
+    }
+    if (*queue.explain) {
+        return commands.queue_explain(parsed.explain);
     }
     if (*spool.verify) {
         return commands.spool_verify(parsed.verify);

@@ -16,6 +16,7 @@ struct Commands {
     int (*check)(const CheckOptions& options);
     int (*queue_list)(const QueueListOptions& options);
     int (*queue_show)(const QueueShowOptions& options);
+    int (*queue_explain)(const QueueExplainOptions& options);
     int (*spool_verify)(const SpoolVerifyOptions& options);
     int (*spool_dump)(const SpoolDumpOptions& options);
     int (*spool_add)(const SpoolAddOptions& options);

@@ -24,6 +24,10 @@ int main(int argc, char** argv) {
             [](const app::QueueShowOptions& options) {
                 return app::run_queue_show(options, stdout, stderr);
             },
+        .queue_explain =
+            [](const app::QueueExplainOptions& options) {
+                return app::run_queue_explain(options, stdout, stderr);
+            },
         .spool_verify =
             [](const app::SpoolVerifyOptions& options) {
                 return app::run_spool_verify(options, stdout, stderr);

@@ -1,5 +1,5 @@
-// `ringpost queue list` and `ringpost queue show`: the queue of a running server, for people and as
-// JSON.
+// `ringpost queue list`, `queue show` and `queue explain`: the queue of a running server, for
+// people and as JSON.
 //
 // They ask the server through its control socket (docs/CONTROL.md) and print as the answer arrives,
 // so a long queue needs no memory here.
@@ -27,11 +27,20 @@ struct QueueListOptions {
 struct QueueShowOptions {
     ServerPlace server = {};
     bool json = false;
+    bool content = false;  // instead of all else: the content's bytes, with the added headers
+    std::string id = {};
+};
+
+struct QueueExplainOptions {
+    ServerPlace server = {};
+    bool json = false;
     std::string id = {};
 };
 
 // The program's exit codes: 0, or 1 with a sentence on `err`.
 [[nodiscard]] int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* err);
 [[nodiscard]] int run_queue_show(const QueueShowOptions& options, std::FILE* out, std::FILE* err);
+[[nodiscard]] int run_queue_explain(const QueueExplainOptions& options, std::FILE* out,
+                                    std::FILE* err);
 
 }  // namespace app

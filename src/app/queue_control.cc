@@ -101,29 +101,6 @@ base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& 
     return {};
 }
 
-base::Status show(QueueView& view, const nlohmann::json& request, ControlReply& reply) {
-    const auto text = request.find("id");
-    const std::optional<mail::QueueId> id =
-        text != request.end() && text->is_string()
-            ? mail::QueueId::parse(text->get_ref<const std::string&>())
-            : std::nullopt;
-    if (!id) {
-        return base::fail(EINVAL, "\"id\" is not a queue id");
-    }
-    const base::Result<std::optional<QueueMessage>> message = view.find(*id);
-    if (!message) {
-        return std::unexpected(message.error());
-    }
-    const std::optional<QueueMessage>& found = *message;
-    if (!found) {
-        return base::fail(ENOENT,
-                          "no message " + std::string(mail::view(id->text())) +
-                              " is in the queue; it may have left it, as the log will tell");
-    }
-    static_cast<void>(reply.item(queue_message_json(*found, wall_now())));
-    return {};
-}
-
 }  // namespace
 
 nlohmann::ordered_json queue_message_json(const QueueMessage& message, base::WallTime now) {
@@ -162,9 +139,6 @@ nlohmann::ordered_json queue_message_json(const QueueMessage& message, base::Wal
 void add_queue_commands(ControlCommands& commands, QueueView& view) {
     commands["queue list"] = [&view](const nlohmann::json& request, ControlReply& reply) {
         return list(view, request, reply);
-    };
-    commands["queue show"] = [&view](const nlohmann::json& request, ControlReply& reply) {
-        return show(view, request, reply);
     };
 }
 

@@ -8,7 +8,7 @@
 
 namespace app {
 
-// "queue list" and "queue show". `view` outlives the ControlServer that gets them.
+// "queue list". `view` outlives the ControlServer that gets them.
 void add_queue_commands(ControlCommands& commands, QueueView& view);
 
 // A message as docs/CONTROL.md describes it; `now` is the wall clock, for ages.

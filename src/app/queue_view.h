@@ -73,9 +73,6 @@ class QueueView {
     // two pages may be seen or not.
     [[nodiscard]] virtual base::Result<QueuePage> page(QueueCursor from,
                                                        std::size_t messages_max) = 0;
-
-    // One message; nothing when it is not in the queue.
-    [[nodiscard]] virtual base::Result<std::optional<QueueMessage>> find(mail::QueueId id) = 0;
 };
 
 }  // namespace app

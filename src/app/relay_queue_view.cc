@@ -3,8 +3,6 @@
 #include <mutex>
 #include <utility>
 
-#include "queue/listing.h"
-
 namespace app {
 namespace {
 
@@ -53,7 +51,13 @@ WaitsFor wait_of(const queue::ListedMessage& message, const queue::ListedRecipie
                                                                           : WaitsFor::turn;
 }
 
-QueueMessage message_of(queue::ListedMessage& listed) {
+base::Error stopping() {
+    return base::Error(ESHUTDOWN, "the server is stopping");
+}
+
+}  // namespace
+
+QueueMessage queue_message_of(queue::ListedMessage& listed) {
     QueueMessage message;
     message.id = listed.id;
     message.arrival = listed.arrival;
@@ -77,12 +81,6 @@ QueueMessage message_of(queue::ListedMessage& listed) {
     }
     return message;
 }
-
-base::Error stopping() {
-    return base::Error(ESHUTDOWN, "the server is stopping");
-}
-
-}  // namespace
 
 void RelayQueueView::stop() {
     stopped_ = true;
@@ -115,7 +113,7 @@ base::Result<QueuePage> RelayQueueView::page(QueueCursor from, std::size_t messa
         return std::unexpected(stopping());
     }
     for (queue::ListedMessage& message : listed.messages) {
-        page.messages.push_back(message_of(message));
+        page.messages.push_back(queue_message_of(message));
     }
     if (listed.next_cursor != 0) {
         page.next = QueueCursor{from.shard, listed.next_cursor};
@@ -123,34 +121,6 @@ base::Result<QueuePage> RelayQueueView::page(QueueCursor from, std::size_t messa
         page.next = QueueCursor{from.shard + 1, 0};
     }
     return page;
-}
-
-base::Result<std::optional<QueueMessage>> RelayQueueView::find(mail::QueueId id) {
-    if (stopped_) {
-        return std::unexpected(stopping());
-    }
-    const std::shared_lock lock(mutex_);
-    if (stopped_) {  // while the lock was waited for
-        return std::unexpected(stopping());
-    }
-    // Partitions are owned by number.
-    const std::uint32_t shard = id.partition() % relay_.threads().size();
-    queue::ListedMessage listed;
-    const bool found =
-        relay_.threads()
-            .run<bool>(shard,
-                       [this, shard, id, &listed] {
-                           return queue::show_message(relay_.shard(shard).scheduler(), id, stopped_,
-                                                      listed);
-                       })
-            .get();
-    if (stopped_) {
-        return std::unexpected(stopping());
-    }
-    if (!found) {
-        return std::optional<QueueMessage>();
-    }
-    return std::optional<QueueMessage>(message_of(listed));
 }
 
 }  // namespace app

@@ -6,13 +6,16 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <shared_mutex>
 
 #include "app/queue_view.h"
 #include "app/relay.h"
+#include "queue/listing.h"
 
 namespace app {
+
+// As the control plane tells of it. Its texts are moved from.
+[[nodiscard]] QueueMessage queue_message_of(queue::ListedMessage& listed);
 
 class RelayQueueView final : public QueueView {
   public:
@@ -23,7 +26,6 @@ class RelayQueueView final : public QueueView {
     void stop();
 
     [[nodiscard]] base::Result<QueuePage> page(QueueCursor from, std::size_t messages_max) override;
-    [[nodiscard]] base::Result<std::optional<QueueMessage>> find(mail::QueueId id) override;
 
   private:
     Relay& relay_;

@@ -16,7 +16,9 @@
 #include "app/digest.h"
 #include "app/log.h"
 #include "app/queue_control.h"
+#include "app/queue_show.h"
 #include "app/relay.h"
+#include "app/relay_queue_inspector.h"
 #include "app/relay_queue_view.h"
 #include "app/relay_settings.h"
 #include "app/shard_threads.h"
@@ -90,6 +92,8 @@ int serve(const Config& config, const std::string& fingerprint, bool salvage) {
         RelayQueueView queue(relay);
         ControlCommands commands;
         add_queue_commands(commands, queue);
+        RelayQueueInspector inspector(relay);
+        add_inspection_commands(commands, inspector);
         const auto control = ControlServer::start(control_path, std::move(commands));
         if (!control) {
             log.flush();
@@ -111,6 +115,7 @@ int serve(const Config& config, const std::string& fingerprint, bool salvage) {
         log.notice(mail::Severity::info, "stopping; once more to stop at once");
         signals.unblock();
         queue.stop();
+        inspector.stop();
     }
     log.notice(mail::Severity::info, "stopped");
     return 0;

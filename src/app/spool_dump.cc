@@ -12,6 +12,7 @@
 #include "app/clean_text.h"
 #include "app/spool_report.h"
 #include "app/timestamp.h"
+#include "store/attempt_history.h"
 #include "store/checkpoint_page.h"
 
 namespace app {
@@ -84,6 +85,32 @@ Json commit_fields(const store::StoredMessage& message) {
             {"pieces", std::move(pieces)}};
 }
 
+// The attempts before the one that the record tells of.
+Json history_fields(const store::StoredOutcome& outcome) {
+    store::AttemptHistory history;
+    Json runs = Json::array();
+    if (!history.decode(base::as_bytes(outcome.history))) {
+        return "malformed";
+    }
+    for (const store::AttemptRun& run : history.runs()) {
+        Json one{{"first", time_text(base::unix_ms(run.first))},
+                 {"last", time_text(base::unix_ms(run.last))},
+                 {"count", run.count}};
+        if (run.gap) {
+            one["gap"] = true;
+        } else {
+            std::string dsn;
+            mail::append_status(dsn, run.status);
+            one["code"] = run.code;
+            one["dsn"] = dsn;
+            one["reply"] = std::string(run.reply);
+            one["relay"] = std::string(run.relay);
+        }
+        runs.push_back(std::move(one));
+    }
+    return runs;
+}
+
 Json outcome_fields(const store::StoredOutcome& outcome) {
     std::string dsn;
     mail::append_status(dsn, outcome.reply.status);
@@ -97,7 +124,9 @@ Json outcome_fields(const store::StoredOutcome& outcome) {
             {"code", outcome.reply.code},
             {"dsn", dsn},
             {"reply", outcome.reply.text},
-            {"relay", outcome.relay}};
+            {"relay", outcome.relay},
+            {"delay_told", outcome.delay_told},
+            {"history", history_fields(outcome)}};
 }
 
 Json open_fields(const std::vector<format::SegmentEnd>& ends) {

@@ -29,8 +29,8 @@ void Bounce::clear() {
     }
 }
 
-void Bounce::add(DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
-                 const mail::Reply& reply, std::string_view relay, bool by_rule) {
+Bounce::Fate& Bounce::add(DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
+                          const mail::Reply& reply, std::string_view relay, bool by_rule) {
     List& list = lists_[static_cast<std::size_t>(kind)];
     if (list.count == list.fates.size()) {
         list.fates.emplace_back();
@@ -43,6 +43,9 @@ void Bounce::add(DsnKind kind, std::uint32_t recipient, store::RecipientStatus s
     fate.reply.text.assign(reply.text, 0, store::Outcome::kReplyBytesMax);
     fate.relay.assign(relay);
     fate.by_rule = by_rule;
+    fate.at = scheduler_.shard().wall_now();
+    fate.history.clear();
+    return fate;
 }
 
 rt::Task<bool> Bounce::send(DsnKind kind, store::Reader& reader) {

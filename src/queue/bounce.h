@@ -46,14 +46,18 @@ class Bounce {
         mail::Reply reply;  // the server's, or our own words (code 0); the last one where expired
         std::string relay;  // who said it; "" when nobody was reached
         bool by_rule = false;  // the operator's will, not an attempt
+        // For the record of it: when the attempt was, and the attempts before it. The delivery's.
+        base::WallTime at;
+        std::vector<std::byte> history;
     };
 
     // Both are borrowed.
     Bounce(Scheduler& scheduler, const RetryPolicy& retry);
 
     void clear();
-    void add(mail::DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
-             const mail::Reply& reply, std::string_view relay, bool by_rule = false);
+    // Its history is empty, for the delivery to fill.
+    Fate& add(mail::DsnKind kind, std::uint32_t recipient, store::RecipientStatus status,
+              const mail::Reply& reply, std::string_view relay, bool by_rule = false);
     [[nodiscard]] std::span<const Fate> fates(mail::DsnKind kind) const {
         const List& list = list_of(kind);
         return std::span(list.fates).first(list.count);

@@ -146,6 +146,12 @@ rt::Task<void> Delivery::try_recipients(Entry& entry) {
             continue;
         }
         collect_slice(has_dsn);
+        if (was_tried(entry)) {
+            co_await read_histories(entry);
+            if (scheduler_.stopping()) {
+                co_return;
+            }
+        }
         bool done = co_await reach_site();
         if (done) {
             done = co_await transact();
@@ -168,6 +174,8 @@ void Delivery::collect_slice(bool has_dsn) {
     slice_.clear();
     paths_.clear();
     dsn_.clear();
+    histories_.clear();
+    history_ends_.clear();
     while (due_at_ < due_.size() && slice_.size() < most) {
         slice_.push_back(due_[due_at_]);
         paths_.push_back(envelope.recipient(due_[due_at_]));

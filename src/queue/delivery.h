@@ -9,6 +9,9 @@
 // notifications leave). Word of a delay is sent once for each recipient, with the first attempt
 // behind its time or, where none comes, at that time; that it was sent is a record of its own.
 //
+// What is recorded of a retry carries the attempts before it, which are read from the store before
+// the transaction begins. Where they cannot be read, there is a gap in what is told of them.
+//
 // Lives on its shard, owned by its site, reused; it allocates nothing per message once it is warm.
 // Failures: a message that cannot be read from the spool stays there, with a notice to the
 // operator. Warning: content that had to be put right on its way out, which the spool should not
@@ -22,6 +25,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/list.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -32,6 +36,7 @@
 #include "rt/awaiters.h"
 #include "rt/task.h"
 #include "smtp/client.h"
+#include "store/attempt_history.h"
 #include "store/store.h"
 
 namespace queue {
@@ -85,12 +90,18 @@ class Delivery : public base::ListNode<Delivery> {
     void postponed(Entry& entry, const Bounce::Fate& fate);
     // `tried`: it counts as an attempt.
     void record(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
-                std::string_view relay, bool tried = true);
+                std::string_view relay, base::Bytes history, bool tried = true);
     void record_told(Entry& entry, const Bounce::Fate& fate);
     void log_attempt(const Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
                      std::string_view relay, mail::AttemptEvent::Status status,
                      bool possible_duplicate);
     [[nodiscard]] std::string_view relay() const;
+
+    // delivery_history.cc
+    [[nodiscard]] bool was_tried(const Entry& entry) const;
+    [[nodiscard]] rt::Task<void> read_histories(Entry& entry);
+    [[nodiscard]] base::Bytes history_of(std::uint32_t recipient) const;
+    void carry_history(Bounce::Fate& fate) const;
 
     Scheduler& scheduler_;
     Site& site_;
@@ -107,9 +118,12 @@ class Delivery : public base::ListNode<Delivery> {
     std::vector<smtp::Request::RecipientDsn> dsn_;  // … and parameters; empty where none has any
     smtp::Request request_;
     store::StoredOutcome stored_outcome_;
-    std::uint32_t rules_asked_ = 0;  // the newest
-    bool engaged_ = false;           // counted by the site
-    bool crowded_ = false;           // the site takes no further connection beside those it has
+    std::uint32_t rules_asked_ = 0;     // the newest
+    store::AttemptHistory history_;     // of what was read last
+    std::vector<std::byte> histories_;  // of the slice, one behind another; empty at first attempts
+    std::vector<std::size_t> history_ends_;  // as slice_
+    bool engaged_ = false;                   // counted by the site
+    bool crowded_ = false;  // the site takes no further connection beside those it has
     bool untried_ = false;  // no connection was to be had, by no fault of what was to go over it
     bool content_bad_ = false;  // the content cannot be read: what is left of the entry is held
 

@@ -48,7 +48,8 @@ void Delivery::take_results(Entry& entry) {
                 deferred(entry, recipient, reply, transaction.possible_duplicate(i));
                 break;
             case smtp::RecipientState::failed:
-                bounce_.add(DsnKind::failed, recipient, RecipientStatus::failed, reply, relay());
+                carry_history(bounce_.add(DsnKind::failed, recipient, RecipientStatus::failed,
+                                          reply, relay()));
                 break;
         }
         answered = answered || transaction.state(i) != smtp::RecipientState::deferred;
@@ -81,13 +82,22 @@ rt::Task<void> Delivery::expire(Entry& entry) {
             co_return;  // the rest expires at the next start
         }
         co_await read_last_outcome(entry, recipient);
-        bounce_.add(DsnKind::failed, recipient, RecipientStatus::expired, stored_outcome_.reply,
-                    stored_outcome_.relay);
+        // This is no attempt: all that were made came before.
+        history_.append_to(bounce_
+                               .add(DsnKind::failed, recipient, RecipientStatus::expired,
+                                    stored_outcome_.reply, stored_outcome_.relay)
+                               .history);
     }
 }
 
-// Reply and next hop of the last attempt, or why there was none, into stored_outcome_.
+// Reply and next hop of the last attempt, or why there was none, into stored_outcome_; and all
+// attempts into history_, as far as they are known.
 rt::Task<void> Delivery::read_last_outcome(Entry& entry, std::uint32_t recipient) {
+    const std::uint32_t attempts = entry.recipients()[recipient].attempts;
+    history_.clear();
+    stored_outcome_.attempts = 0;
+    stored_outcome_.at = scheduler_.shard().wall_now();
+    stored_outcome_.history.clear();
     stored_outcome_.reply = {
         .code = 0, .status = {4, 4, 7}, .text = "no attempt was made in the time set for it"};
     if (!site_.last_words().empty()) {
@@ -97,9 +107,15 @@ rt::Task<void> Delivery::read_last_outcome(Entry& entry, std::uint32_t recipient
     if (!entry.recipients()[recipient].outcome.nowhere()) {
         const base::Status read =
             co_await scheduler_.store().read_outcome(entry.id(), recipient, stored_outcome_);
-        if (!read) {
+        if (read) {
+            history_.take(stored_outcome_);
+        } else {
             stored_outcome_.reply.text.assign("the last reply cannot be read");
         }
+    }
+    // A record that cannot be read, or that is not durable yet.
+    if (const std::uint64_t known = history_.attempts(); known < attempts) {
+        history_.add_gap(attempts - known, stored_outcome_.at);
     }
 }
 
@@ -128,7 +144,7 @@ rt::Task<bool> Delivery::settle_failed(Entry& entry) {
         }
         const bool expired = fate.status == RecipientStatus::expired;
         entry.recipients()[fate.recipient].status = fate.status;
-        record(entry, fate.recipient, fate.reply, fate.relay, !fate.by_rule);
+        record(entry, fate.recipient, fate.reply, fate.relay, fate.history, !fate.by_rule);
         log_attempt(entry, fate.recipient, fate.reply, fate.relay,
                     expired ? AttemptStatus::expired : AttemptStatus::bounced, false);
     }
@@ -150,7 +166,7 @@ rt::Task<void> Delivery::settle_relayed(Entry& entry) {
     }
     for (const Bounce::Fate& fate : bounce_.fates(DsnKind::relayed)) {
         entry.recipients()[fate.recipient].status = RecipientStatus::delivered;
-        record(entry, fate.recipient, fate.reply, fate.relay);
+        record(entry, fate.recipient, fate.reply, fate.relay, fate.history);
         log_attempt(entry, fate.recipient, fate.reply, fate.relay, AttemptStatus::sent, false);
     }
 }
@@ -175,8 +191,15 @@ rt::Task<void> Delivery::tell_of_delay(Entry& entry) {
         const auto known = bounce_.fates(DsnKind::delayed).first(heard);
         if (std::ranges::find(known, i, &Bounce::Fate::recipient) == known.end()) {
             co_await read_last_outcome(entry, i);
-            bounce_.add(DsnKind::delayed, i, state.status, stored_outcome_.reply,
-                        stored_outcome_.relay);
+            Bounce::Fate& fate = bounce_.add(DsnKind::delayed, i, state.status,
+                                             stored_outcome_.reply, stored_outcome_.relay);
+            fate.at = stored_outcome_.at;
+            if (stored_outcome_.attempts == state.attempts) {
+                const base::Bytes history = base::as_bytes(stored_outcome_.history);
+                fate.history.assign(history.begin(), history.end());
+            } else {
+                history_.append_to(fate.history);  // with a gap for the last attempt
+            }
         }
     }
     if (bounce_.fates(DsnKind::delayed).empty()) {
@@ -197,7 +220,7 @@ rt::Task<void> Delivery::tell_of_delay(Entry& entry) {
 // tried again.
 void Delivery::postponed(Entry& entry, const Bounce::Fate& fate) {
     entry.recipients()[fate.recipient].status = RecipientStatus::deferred;
-    record(entry, fate.recipient, fate.reply, fate.relay);
+    record(entry, fate.recipient, fate.reply, fate.relay, fate.history);
     log_attempt(entry, fate.recipient, fate.reply, fate.relay, AttemptStatus::deferred, false);
 }
 
@@ -208,11 +231,12 @@ void Delivery::delivered(Entry& entry, std::uint32_t recipient, const mail::Repl
     const mail::Envelope& envelope = reader_->message().envelope;
     if (envelope.notify(recipient).success() && !client_.extensions().dsn &&
         !envelope.reverse_path().empty()) {
-        bounce_.add(DsnKind::relayed, recipient, RecipientStatus::delivered, reply, relay());
+        carry_history(
+            bounce_.add(DsnKind::relayed, recipient, RecipientStatus::delivered, reply, relay()));
         return;
     }
     entry.recipients()[recipient].status = RecipientStatus::delivered;
-    record(entry, recipient, reply, relay());
+    record(entry, recipient, reply, relay(), history_of(recipient));
     log_attempt(entry, recipient, reply, relay(), AttemptStatus::sent, false);
 }
 
@@ -224,18 +248,19 @@ void Delivery::deferred(Entry& entry, std::uint32_t recipient, const mail::Reply
         return;
     }
     entry.recipients()[recipient].status = RecipientStatus::deferred;
-    record(entry, recipient, reply, relay());
+    record(entry, recipient, reply, relay(), history_of(recipient));
     log_attempt(entry, recipient, reply, relay(), AttemptStatus::deferred, possible_duplicate);
     const mail::Envelope& envelope = reader_->message().envelope;
     if (!entry.recipients()[recipient].delay_told &&
         site_.owes_word(entry, scheduler_.shard().wall_now()) &&
         envelope.notify(recipient).delay() && !envelope.reverse_path().empty()) {
-        bounce_.add(DsnKind::delayed, recipient, RecipientStatus::deferred, reply, relay());
+        carry_history(
+            bounce_.add(DsnKind::delayed, recipient, RecipientStatus::deferred, reply, relay()));
     }
 }
 
 void Delivery::record(Entry& entry, std::uint32_t recipient, const mail::Reply& reply,
-                      std::string_view relay, bool tried) {
+                      std::string_view relay, base::Bytes history, bool tried) {
     const store::RecipientState& state = entry.recipients()[recipient];
     const base::WallTime now = scheduler_.shard().wall_now();
     const RetryPolicy& retry = site_.retry();
@@ -260,7 +285,8 @@ void Delivery::record(Entry& entry, std::uint32_t recipient, const mail::Reply& 
                                                         .dsn = reply.status,
                                                         .reply = reply.text,
                                                         .relay = relay,
-                                                        .delay_told = state.delay_told});
+                                                        .delay_told = state.delay_told,
+                                                        .history = history});
 }
 
 // No attempt: all stays as it was, but that the sender knows of the delay.
@@ -273,13 +299,14 @@ void Delivery::record_told(Entry& entry, const Bounce::Fate& fate) {
     scheduler_.store().record_outcome(entry.message(), {.recipient = fate.recipient,
                                                         .status = state.status,
                                                         .attempts = state.attempts,
-                                                        .at = scheduler_.shard().wall_now(),
+                                                        .at = fate.at,
                                                         .next_attempt = next,
                                                         .code = fate.reply.code,
                                                         .dsn = fate.reply.status,
                                                         .reply = fate.reply.text,
                                                         .relay = fate.relay,
-                                                        .delay_told = state.delay_told});
+                                                        .delay_told = state.delay_told,
+                                                        .history = fate.history});
 }
 
 void Delivery::log_attempt(const Entry& entry, std::uint32_t recipient, const mail::Reply& reply,

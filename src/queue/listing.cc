@@ -13,29 +13,6 @@ namespace {
 // How many slots are looked at before other tasks have their turn.
 constexpr std::size_t kSlotsPerTurn = 4096;
 
-// What is resident, taken before the first wait: behind one the entry may be gone.
-void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage& message) {
-    message.id = entry.id();
-    message.state = entry.state();
-    message.arrival = entry.arrival();
-    message.hold_reason = entry.hold_reason;
-    message.site = scheduler.site_of(entry).route().name;
-    message.site_dead = scheduler.site_of(entry).dead();
-    const bool begun =
-        message.state == EntryState::ready || message.state == EntryState::in_delivery;
-    message.recipients.resize(entry.recipients().size());
-    for (std::size_t i = 0; i < entry.recipients().size(); ++i) {
-        const store::RecipientState& from = entry.recipients()[i];
-        ListedRecipient& to = message.recipients[i];
-        to.status = from.status;
-        to.due = begun && entry.is_due(from);
-        to.attempts = from.attempts;
-        if (from.status == store::RecipientStatus::deferred) {
-            to.next_attempt = base::wall_from_unix_seconds(from.next_s);
-        }
-    }
-}
-
 // What the rules that it has not met yet are about to make of it.
 void foresee(Scheduler& scheduler, const Entry& entry, const mail::Envelope& envelope,
              ListedMessage& message) {
@@ -103,7 +80,7 @@ rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const store::R
     if (entry == nullptr) {
         co_return false;
     }
-    copy_resident(scheduler, *entry, message);
+    copy_resident(scheduler, *entry, message);  // before the first wait: the entry may go in it
     store::StoredMessage stored;
     const base::Status read = co_await scheduler.store().read_message(id, stored);
     entry = scheduler.find(id);
@@ -132,6 +109,28 @@ rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const store::R
 }
 
 }  // namespace
+
+void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage& message) {
+    message.id = entry.id();
+    message.state = entry.state();
+    message.arrival = entry.arrival();
+    message.hold_reason = entry.hold_reason;
+    message.site = scheduler.site_of(entry).route().name;
+    message.site_dead = scheduler.site_of(entry).dead();
+    const bool begun =
+        message.state == EntryState::ready || message.state == EntryState::in_delivery;
+    message.recipients.resize(entry.recipients().size());
+    for (std::size_t i = 0; i < entry.recipients().size(); ++i) {
+        const store::RecipientState& from = entry.recipients()[i];
+        ListedRecipient& to = message.recipients[i];
+        to.status = from.status;
+        to.due = begun && entry.is_due(from);
+        to.attempts = from.attempts;
+        if (from.status == store::RecipientStatus::deferred) {
+            to.next_attempt = base::wall_from_unix_seconds(from.next_s);
+        }
+    }
+}
 
 rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, const store::Rule& filter,
                              PageLimits limits, const std::atomic<bool>& stop, ListedPage& page) {

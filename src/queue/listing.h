@@ -73,6 +73,9 @@ struct PageLimits {
                                            const store::Rule& filter, PageLimits limits,
                                            const std::atomic<bool>& stop, ListedPage& page);
 
+// What is resident: fills in all but what listed messages have from the store.
+void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage& message);
+
 // True when that message is queued here. `message` and `stop` must outlive the task.
 [[nodiscard]] rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id,
                                           const std::atomic<bool>& stop, ListedMessage& message);

@@ -226,10 +226,8 @@ void Site::succeeded(base::MonoTime now) {
 
 void Site::passed_over(std::size_t target, const mail::Reply& reply) {
     TargetState& state = targets_[target];
-    if (!state.failing) {
-        state.failing = true;
-        state.reason = words_of(reply);
-    }
+    state.failing = true;
+    state.reason = words_of(reply);
 }
 
 void Site::serves(std::size_t target, base::MonoTime now) {

@@ -31,6 +31,7 @@
 #include "queue/delivery.h"
 #include "queue/entry.h"
 #include "queue/options.h"
+#include "queue/site_state.h"
 #include "rt/timer_wheel.h"
 
 namespace queue {
@@ -104,6 +105,8 @@ class Site {
     void disengage() { --engaged_; }
     [[nodiscard]] std::size_t engaged() const { return engaged_; }
     [[nodiscard]] std::size_t running() const { return running_; }
+    // For who asks why something waits.
+    [[nodiscard]] SiteState state() const;
     // Word of a delay is due to the sender of some recipient.
     [[nodiscard]] bool owes_word(const Entry& entry, base::WallTime now) const;
 

@@ -218,12 +218,32 @@ static_assert(sizeof(OutcomeFixed) == 40 && std::is_trivially_copyable_v<Outcome
 enum class OutcomeField : std::uint16_t {
     reply = 1,
     relay = 2,
-    told = 3,  // one byte of flags, absent where it would be 0
+    told = 3,     // one byte of flags, absent where it would be 0
+    history = 4,  // HistoryRun, its relay and reply, again and again, the oldest first
     // 4 bytes: the newest rule that the message had met, absent where it would be 0.
     rules_met = 5,
 };
 // The sender has been told that this recipient is delayed.
 constexpr std::uint8_t kDelayTold = 1U << 0U;
+
+// Earlier attempts in a row that had the same answer from the same host.
+struct HistoryRun {
+    static constexpr std::uint8_t kGap = 1U << 0U;  // nothing is known but times and count
+
+    std::int64_t first_ms = 0;
+    std::int64_t last_ms = 0;
+    std::uint32_t count = 0;
+    std::uint16_t code = 0;
+    std::uint8_t flags = 0;
+    std::uint8_t dsn_class = 0;
+    std::uint16_t dsn_subject = 0;
+    std::uint16_t dsn_detail = 0;
+    std::uint8_t relay_bytes = 0;
+    std::uint8_t reply_bytes = 0;
+    std::uint16_t reserved = 0;
+};
+static_assert(sizeof(HistoryRun) == 32 && std::is_trivially_copyable_v<HistoryRun>);
+static_assert(offsetof(HistoryRun, count) == 16 && offsetof(HistoryRun, relay_bytes) == 28);
 
 struct Finish {
     std::uint64_t id = 0;

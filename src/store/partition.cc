@@ -133,7 +133,8 @@ void Partition::relocated(const StoredRelocation& relocation, std::uint64_t segm
     }
 }
 
-// Not one that the log says is dead, though it may be read still: what it said cannot be taken back.
+// Not one that the log says is dead, though it may be read still: what it said cannot be taken
+// back.
 void Partition::keep_until_covered(std::uint64_t segment) {
     Segment* found = segments_.find(segment);
     if (found != nullptr && segment >= committer_.durable_first()) {

@@ -296,6 +296,7 @@ bool decode_outcome(const Record& record, StoredOutcome& into) {
     into.relay.clear();
     into.delay_told = false;
     into.rules_met = 0;
+    into.history.clear();
     FieldReader fields(record.payload.subspan(sizeof *fixed));
     while (const auto field = fields.next()) {
         switch (static_cast<format::OutcomeField>(field->tag)) {
@@ -310,6 +311,9 @@ bool decode_outcome(const Record& record, StoredOutcome& into) {
                 continue;
             case format::OutcomeField::rules_met:
                 into.rules_met = rules_met(field->value);
+                continue;
+            case format::OutcomeField::history:
+                into.history.assign(base::as_text(field->value));
                 continue;
         }
         if (field->critical) {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "store/attempt_history.h"
 #include "store/record_reader.h"
 #include "store/store.h"
 
@@ -191,7 +192,8 @@ std::uint64_t outcome_payload_bytes(const Outcome& outcome) {
            field_bytes(cut(outcome.reply, Outcome::kReplyBytesMax).size()) +
            field_bytes(cut(outcome.relay, Outcome::kRelayBytesMax).size()) +
            field_bytes(outcome.delay_told ? sizeof format::kDelayTold : 0) +
-           field_bytes(outcome.rules_met > 0 ? sizeof outcome.rules_met : 0);
+           field_bytes(outcome.rules_met > 0 ? sizeof outcome.rules_met : 0) +
+           field_bytes(outcome.history.size());
 }
 
 void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome) {
@@ -207,6 +209,7 @@ void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome)
     fixed.dsn_class = outcome.dsn.klass;
     fixed.dsn_subject = outcome.dsn.subject;
     fixed.dsn_detail = outcome.dsn.detail;
+    RP_ASSERT(outcome.history.size() <= AttemptHistory::kBytesMax);
     writer.begin(format::RecordType::outcome, outcome_payload_bytes(outcome));
     writer.put(fixed);
     writer.put_field(number(Field::reply), cut(outcome.reply, Outcome::kReplyBytesMax));
@@ -219,6 +222,7 @@ void put_outcome(RecordWriter& writer, mail::QueueId id, const Outcome& outcome)
         writer.begin_field(number(Field::rules_met), sizeof outcome.rules_met);
         writer.put(outcome.rules_met);
     }
+    writer.put_field(number(Field::history), base::as_text(outcome.history));
     writer.end();
 }
 

@@ -25,6 +25,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "base/waiter.h"
@@ -82,6 +83,7 @@ struct Outcome {
     std::string_view reply;       // its text; cut at kReplyBytesMax
     std::string_view relay;       // the next hop that was tried
     bool delay_told = false;      // the sender knows that this recipient is delayed
+    base::Bytes history = {};     // earlier attempts, as AttemptHistory writes them
     std::uint32_t rules_met = 0;  // the store's own to set
 
     static constexpr std::size_t kReplyBytesMax = 1024;

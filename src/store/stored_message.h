@@ -74,6 +74,7 @@ struct StoredOutcome {
     std::string relay;  // the next hop that was tried; "" when none was reached
     bool delay_told = false;
     std::uint32_t rules_met = 0;  // as Message::rules_met
+    std::string history;          // for AttemptHistory; bytes, as they are on the disk
 };
 
 }  // namespace store

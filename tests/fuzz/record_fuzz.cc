@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "choices.h"
+#include "store/attempt_history.h"
 #include "store/checkpoint_page.h"
 #include "store/format.h"
 #include "store/record_reader.h"
@@ -40,6 +41,18 @@ void make_valid(std::vector<std::byte>& segment, std::size_t offset,
     format::sign_batch(base::MutableBytes(segment).subspan(offset), header, seed, offset);
 }
 
+// Whatever an outcome says, its attempts can be written again, within the bounds.
+void check_history(const store::StoredOutcome& outcome) {
+    store::AttemptHistory history;
+    history.take(outcome);
+    RP_ASSERT(history.attempts() >= outcome.attempts);
+    std::vector<std::byte> bytes;
+    history.append_to(bytes);
+    RP_ASSERT(bytes.size() <= store::AttemptHistory::kBytesMax);
+    store::AttemptHistory again;
+    RP_ASSERT(again.decode(bytes) && again.attempts() == history.attempts());
+}
+
 // How many of the decoders take a record: it is of one type.
 int decodes(const store::Record& record) {
     store::StoredMessage message;
@@ -59,7 +72,9 @@ int decodes(const store::Record& record) {
     if (store::decode_outcome(record, outcome)) {
         ++taken;
         RP_ASSERT(store::decode_outcome_fixed(record).has_value());
-        RP_ASSERT(outcome.reply.text.size() + outcome.relay.size() <= record.payload.size());
+        RP_ASSERT(outcome.reply.text.size() + outcome.relay.size() + outcome.history.size() <=
+                  record.payload.size());
+        check_history(outcome);
     }
     if (store::decode_segment_open(record, ends)) {
         ++taken;
@@ -234,6 +249,20 @@ struct Outcome {
                        any<std::uint16_t>(choices)};
         written.reply = reply;
         written.relay = relay;
+        store::AttemptHistory runs;
+        for (std::size_t i = choices.below(20); i > 0; --i) {
+            runs.add({.first = any_time(choices),
+                      .last = any_time(choices),
+                      .count = 1,
+                      .gap = false,
+                      .code = any<std::uint16_t>(choices),
+                      .status = {any<std::uint8_t>(choices), any<std::uint16_t>(choices),
+                                 any<std::uint16_t>(choices)},
+                      .relay = relay,
+                      .reply = reply});
+        }
+        runs.append_to(history);
+        written.history = history;
     }
     Outcome(const Outcome&) = delete;
 
@@ -245,11 +274,13 @@ struct Outcome {
         RP_ASSERT(read.at == written.at && read.next_attempt == written.next_attempt);
         RP_ASSERT(read.reply.code == written.code && read.reply.status == written.dsn);
         RP_ASSERT(read.reply.text == reply && read.relay == relay);
+        RP_ASSERT(read.history == base::as_text(history));
     }
 
     mail::QueueId id;
     std::string reply;
     std::string relay;
+    std::vector<std::byte> history;
     store::Outcome written;
 };
 

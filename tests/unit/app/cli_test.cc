@@ -68,8 +68,14 @@ Outcome run(std::vector<const char*> arguments) {
             },
         .queue_show =
             [](const QueueShowOptions& options) {
-                called = "show " + options.id + (options.json ? " json" : "");
+                called = "show " + options.id + (options.json ? " json" : "") +
+                         (options.content ? " content" : "");
                 return 7;
+            },
+        .queue_explain =
+            [](const QueueExplainOptions& options) {
+                called = "explain " + options.id + (options.json ? " json" : "");
+                return 12;
             },
         .spool_verify =
             [](const SpoolVerifyOptions& options) {
@@ -120,6 +126,10 @@ TEST(CommandLine, RunsEachCommand) {
                 StartsWith("list |/s|"));
     EXPECT_EQ(run({"queue", "show", "000002000000g"}).called, "show 000002000000g");
     EXPECT_EQ(run({"queue", "show", "000002000000G", "--json"}).code, 7);
+    EXPECT_EQ(run({"queue", "show", "000002000000G", "--content"}).called,
+              "show 000002000000G content");
+    EXPECT_EQ(run({"queue", "explain", "000002000000G", "--json"}).called,
+              "explain 000002000000G json");
     EXPECT_EQ(run({"spool", "verify", "/s"}).called, "verify /s");
     EXPECT_EQ(run({"spool", "verify", "--json", "/s"}).code, 8);
     EXPECT_EQ(run({"spool", "dump", "/s"}).called, "dump /s|||");
@@ -145,6 +155,9 @@ TEST(CommandLine, RefusesBadUsageWithTwo) {
              {"queue"},
              {"queue", "show"},
              {"queue", "show", "nonsense"},
+             {"queue", "show", "000002000000G", "--content", "--json"},
+             {"queue", "explain"},
+             {"queue", "explain", "nonsense"},
              {"spool"},
              {"spool", "verify"},
              {"spool", "dump", "/s", "--content"},

@@ -47,18 +47,6 @@ class FakeQueue final : public QueueView {
         }
         return page;
     }
-
-    base::Result<std::optional<QueueMessage>> find(mail::QueueId id) override {
-        if (id.partition() == 9) {
-            return base::fail(EIO, "the server is stopping");
-        }
-        for (const QueueMessage& message : messages) {
-            if (message.id == id) {
-                return std::optional(message);
-            }
-        }
-        return std::optional<QueueMessage>();
-    }
 };
 
 QueueMessage message(std::uint64_t sequence) {
@@ -238,7 +226,7 @@ TEST_F(Control, StreamsALongQueueInPages) {
     EXPECT_EQ(std::ranges::count(some.out, '\n'), 201);
 }
 
-TEST_F(Control, ManyRecipientsAreCutInTheListAndWholeInShow) {
+TEST_F(Control, ManyRecipientsAreCutInTheList) {
     queue_.messages = {message(1)};
     for (int i = 0; i < 1000; ++i) {
         queue_.messages[0].recipients.push_back(
@@ -249,25 +237,6 @@ TEST_F(Control, ManyRecipientsAreCutInTheListAndWholeInShow) {
     const Output list = run(run_queue_list, QueueListOptions{.server = {.control = path_}});
     EXPECT_THAT(list.out,
                 HasSubstr("    … and 992 more; `ringpost queue show " + id + "` has all\n"));
-    const Output show =
-        run(run_queue_show, QueueShowOptions{.server = {.control = path_}, .id = id});
-    EXPECT_EQ(std::ranges::count(show.out, '\n'), 6 + 1002);
-    const Output json =
-        run(run_queue_show, QueueShowOptions{.server = {.control = path_}, .json = true, .id = id});
-    EXPECT_EQ(nlohmann::json::parse(json.out)["recipients"].size(), 1002U);
-}
-
-TEST_F(Control, ShowSaysWhatItCannotFind) {
-    start();
-    const Output gone =
-        run(run_queue_show, QueueShowOptions{.server = {.control = path_}, .id = "0000020000001"});
-    EXPECT_EQ(gone.code, 1);
-    EXPECT_EQ(gone.out, "");
-    EXPECT_THAT(gone.err, StartsWith("ringpost: no message 0000020000001 is in the queue"));
-    const std::string stopping(mail::view(mail::QueueId(9, 1, 1).text()));
-    EXPECT_EQ(
-        run(run_queue_show, QueueShowOptions{.server = {.control = path_}, .id = stopping}).err,
-        "ringpost: the server is stopping\n");
 }
 
 TEST_F(Control, SaysThatNoServerRuns) {
@@ -316,8 +285,6 @@ TEST_F(Control, AnswersBadRequestsAndGoesOn) {
     EXPECT_THAT(exchange("{\"command\":\"dance\"}\n", 1), HasSubstr("unknown command"));
     EXPECT_THAT(exchange("{\"command\":\"queue list\",\"limit\":-1}\n", 1),
                 HasSubstr("not a number of messages"));
-    EXPECT_THAT(exchange("{\"command\":\"queue show\",\"id\":5}\n", 1),
-                HasSubstr("not a queue id"));
     EXPECT_THAT(exchange("\xff\n", 1), HasSubstr("{\"error\":"));
     // Several on one connection, in pieces of any size.
     EXPECT_EQ(exchange("{\"command\":\"queue list\"}\n{\"command\":\"queue list\"}\n", 2),

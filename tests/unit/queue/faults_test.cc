@@ -123,8 +123,8 @@ TEST_F(QueueFaults, ARestartTriesWhatWasHeld) {
 TEST_F(QueueFaults, ContentThatCannotBeReadIsNoAttemptAndIsHeld) {
     two_that_wait();
     const std::size_t attempts = relay_.log().attempts.size();
-    // Behind its records.
-    relay_.host().inject({.code = io::OpCode::read, .skip = 1, .error = EIO});
+    // Behind its records, and that of its last attempt.
+    relay_.host().inject({.code = io::OpCode::read, .skip = 2, .error = EIO});
     relay_.run_for(seconds(10));
     ASSERT_EQ(relay_.scheduler().counts().held, 1U);
     EXPECT_EQ(held_entry().hold_reason, HoldReason::content_bad);
@@ -135,6 +135,33 @@ TEST_F(QueueFaults, ContentThatCannotBeReadIsNoAttemptAndIsHeld) {
     EXPECT_THAT(relay_.log().errors, Contains(HasSubstr(" is held: its content cannot be read")));
     EXPECT_TRUE(relay_.rule({.action = store::RuleAction::release}));
     ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(server_.taken.size(), 2U);
+}
+
+// Behind the envelope the record of the last attempt is read, and then its first block alone.
+TEST_F(QueueFaults, ALastAttemptThatCannotBeReadIsAGapInTheHistoryAlone) {
+    two_that_wait();
+    defer_everything();
+    relay_.host().inject({.code = io::OpCode::read, .skip = 1, .error = EIO});
+    relay_.host().inject({.code = io::OpCode::read, .error = EIO});
+    relay_.run_for(seconds(10));
+    EXPECT_EQ(relay_.host().injections_left(), 0U);
+    EXPECT_EQ(relay_.scheduler().counts().deferred, 2U);
+    int gaps = 0;
+    for (const ListedMessage& message : relay_.list().messages) {
+        const MessageDetail detail = relay_.detail(message.id);
+        ASSERT_EQ(detail.recipients.size(), 1U);
+        std::uint32_t attempts = 0;
+        for (const DetailedAttempts& run : detail.recipients[0].attempts) {
+            attempts += run.count;
+            gaps += run.gap ? 1 : 0;
+        }
+        EXPECT_EQ(attempts, 2U);
+        EXPECT_FALSE(detail.recipients[0].attempts.back().gap);
+    }
+    EXPECT_EQ(gaps, 1);
+    server_.reply = nullptr;
+    ASSERT_TRUE(relay_.drain(minutes(10)));
     EXPECT_EQ(server_.taken.size(), 2U);
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/assert.h"
+#include "queue/content_reading.h"
 #include "rt/awaiters.h"
 #include "store/spool.h"
 
@@ -191,6 +192,23 @@ rt::Task<void> listing(Relay& relay, std::uint64_t cursor, const store::Rule& fi
 rt::Task<void> showing(Relay& relay, mail::QueueId id, ListedMessage& message, bool& found) {
     found = co_await show_message(relay.scheduler(), id, relay.call_off, message);
 }
+rt::Task<void> detailing(Relay& relay, mail::QueueId id, MessageDetail& detail) {
+    const bool found = co_await detail_message(relay.scheduler(), id, relay.call_off, detail);
+    EXPECT_TRUE(found);
+}
+rt::Task<void> explaining(Relay& relay, mail::QueueId id, Explanation& explanation) {
+    const bool found = co_await explain_message(relay.scheduler(), id, relay.call_off, explanation);
+    EXPECT_TRUE(found);
+}
+rt::Task<void> reading(Relay& relay, mail::QueueId id, std::string& content) {
+    ContentReading reading;
+    const base::Status opened = co_await reading.open(relay.scheduler(), id);
+    for (std::size_t before = 1; opened && before != content.size();) {
+        before = content.size();
+        const base::Status read = co_await reading.read(content, 100);
+        EXPECT_TRUE(read);
+    }
+}
 
 }  // namespace
 
@@ -200,6 +218,30 @@ ListedPage Relay::list(std::uint64_t cursor, PageLimits limits, const store::Rul
     EXPECT_TRUE(
         world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
     return page;
+}
+
+MessageDetail Relay::detail(mail::QueueId id) {
+    MessageDetail detail;
+    spawn(detailing(*this, id, detail));
+    EXPECT_TRUE(
+        world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
+    return detail;
+}
+
+Explanation Relay::explain(mail::QueueId id) {
+    Explanation explanation;
+    spawn(explaining(*this, id, explanation));
+    EXPECT_TRUE(
+        world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
+    return explanation;
+}
+
+std::string Relay::content(mail::QueueId id) {
+    std::string content;
+    spawn(reading(*this, id, content));
+    EXPECT_TRUE(
+        world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
+    return content;
 }
 
 bool Relay::show(mail::QueueId id, ListedMessage& message) {

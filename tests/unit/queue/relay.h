@@ -11,6 +11,8 @@
 
 #include "mail/log_event.h"
 #include "net/shard_net.h"
+#include "queue/detail.h"
+#include "queue/explain.h"
 #include "queue/listing.h"
 #include "queue/scheduler.h"
 #include "rt/scope.h"
@@ -104,6 +106,10 @@ class Relay {
     [[nodiscard]] bool show(mail::QueueId id, ListedMessage& message);
     // Gives a rule, of the next number; true when it is durable.
     [[nodiscard]] bool rule(store::Rule rule);
+    // These give what there is of a message that may be gone.
+    [[nodiscard]] MessageDetail detail(mail::QueueId id);
+    [[nodiscard]] Explanation explain(mail::QueueId id);
+    [[nodiscard]] std::string content(mail::QueueId id);
     // Raised: listings are called off.
     std::atomic<bool> call_off = false;
 

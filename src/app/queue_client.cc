@@ -1,0 +1,150 @@
+#include "app/queue_client.h"
+
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "app/check.h"
+#include "app/config_reader.h"
+#include "app/timestamp.h"
+
+namespace app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Where the control socket may be; empty when the configuration is no help, which was said on `err`
+// then.
+std::vector<std::string> control_paths(const ServerPlace& place, std::FILE* err) {
+    if (!place.control.empty()) {
+        return {place.control};
+    }
+    if (!place.spool.empty()) {
+        return {place.spool + "/control.sock"};
+    }
+    const LoadedConfig loaded = load_config_file(place.config_path);
+    const Config* const config = print_problems(loaded, err);
+    if (config == nullptr) {
+        complain(err,
+                 "the configuration would have told where the server is; --control PATH or --spool "
+                 "DIR does too");
+        return {};
+    }
+    const bool is_root = ::geteuid() == 0;
+    std::vector<std::string> paths = {config->control_path(is_root)};
+    if (config->control.empty()) {  // the server may run as another user than the one who asks
+        paths.push_back(config->control_path(!is_root));
+    }
+    return paths;
+}
+
+}  // namespace
+
+bool put(std::FILE* out, std::string_view text) {
+    return std::fwrite(text.data(), 1, text.size(), out) == text.size();
+}
+
+int complain(std::FILE* err, const std::string& text) {
+    std::string line = "ringpost: ";
+    append_clean(line, text, CleanStyle::plain);
+    put(err, line + "\n");
+    return 1;
+}
+
+std::optional<ControlClient> connect_to_server(const ServerPlace& place, std::FILE* err) {
+    const std::vector<std::string> paths = control_paths(place, err);
+    if (paths.empty()) {
+        return std::nullopt;
+    }
+    base::Result<ControlClient> client = ControlClient::connect(paths);
+    if (!client) {
+        complain(err, client.error().describe());
+        return std::nullopt;
+    }
+    return std::move(*client);
+}
+
+std::string text_at(const Json& json, const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+std::int64_t number_at(const Json& json, const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+}
+const Json& list_at(const Json& json, const char* name) {
+    static const Json kEmpty = Json::array();
+    const auto found = json.find(name);
+    return found != json.end() && found->is_array() ? *found : kEmpty;
+}
+
+std::string print_bytes(std::int64_t bytes) {
+    if (bytes < 1000) {
+        return fmt::format("{} B", bytes);
+    }
+    constexpr double kStep = 1000;
+    double value = static_cast<double>(bytes) / kStep;
+    for (const std::string_view unit : {"kB", "MB"}) {
+        if (value < kStep) {
+            return fmt::format("{:.1f} {}", value, unit);
+        }
+        value /= kStep;
+    }
+    return fmt::format("{:.1f} GB", value);
+}
+
+std::string cleaned(const std::string& text, CleanStyle style) {
+    std::string result;
+    append_clean(result, text, style);
+    return result;
+}
+
+bool flag_at(const Json& json, const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_boolean() && found->get<bool>();
+}
+
+bool is_readable(const Json& message) {
+    const auto found = message.find("readable");
+    return found == message.end() || !found->is_boolean() || found->get<bool>();
+}
+
+std::string recipient_line(const Json& recipient, bool readable) {
+    std::string line = fmt::format(
+        "    {:<9}  {}", cleaned(text_at(recipient, "state"), CleanStyle::token),
+        readable ? cleaned(text_at(recipient, "address"), CleanStyle::token) : "(unreadable)");
+    const std::int64_t attempts = number_at(recipient, "attempts");
+    line += fmt::format("  {} {}", attempts, attempts == 1 ? "attempt" : "attempts");
+    if (const auto next = recipient.find("next_attempt_in_s");
+        next != recipient.end() && next->is_number_integer()) {
+        line += ", next in " + print_age(next->get<std::int64_t>());
+    } else if (const std::string wait = text_at(recipient, "waits_for"); wait == "site") {
+        line += ", waits for the next hop";
+    } else if (wait == "turn") {
+        line += ", due";
+    }
+    if (const std::string reply = text_at(recipient, "last_reply"); !reply.empty()) {
+        line += "  " + cleaned(reply, CleanStyle::plain);
+    }
+    return line + "\n";
+}
+
+std::string sender_of(const Json& message) {
+    return is_readable(message)
+               ? "<" + cleaned(text_at(message, "sender"), CleanStyle::bracket) + ">"
+               : "(unreadable)";
+}
+
+std::string hold_line(const Json& message, std::string_view label) {
+    const std::string reason = text_at(message, "hold_reason");
+    return reason.empty() ? "" : std::string(label) + cleaned(reason, CleanStyle::plain) + "\n";
+}
+
+std::string dump(const Json& json, int indent) {
+    return json.dump(indent, ' ', true, Json::error_handler_t::replace);
+}
+
+}  // namespace app

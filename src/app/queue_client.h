@@ -1,0 +1,46 @@
+// What the commands of `ringpost queue` share on the client's side: the way to the server, fields
+// of its answers, and how they are printed. Ordinary blocking code.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "app/clean_text.h"
+#include "app/control_client.h"
+#include "app/queue_command.h"
+
+namespace app {
+
+// False when the file takes it no more.
+bool put(std::FILE* out, std::string_view text);
+// A sentence on `err`. Gives the program's exit code.
+int complain(std::FILE* err, const std::string& text);
+// Nothing when that failed, which was said on `err` then.
+[[nodiscard]] std::optional<ControlClient> connect_to_server(const ServerPlace& place,
+                                                             std::FILE* err);
+
+// Fields of a server's answer, whatever it holds: "", 0 and an empty list where they are none.
+[[nodiscard]] std::string text_at(const nlohmann::ordered_json& json, const char* name);
+[[nodiscard]] std::int64_t number_at(const nlohmann::ordered_json& json, const char* name);
+[[nodiscard]] const nlohmann::ordered_json& list_at(const nlohmann::ordered_json& json,
+                                                    const char* name);
+[[nodiscard]] bool flag_at(const nlohmann::ordered_json& json, const char* name);
+[[nodiscard]] bool is_readable(const nlohmann::ordered_json& message);
+
+// "12.3 kB".
+[[nodiscard]] std::string print_bytes(std::int64_t bytes);
+[[nodiscard]] std::string cleaned(const std::string& text, CleanStyle style);
+// "    deferred  bob@dst.test  3 attempts, next in 48s  451 4.3.0 try again"
+[[nodiscard]] std::string recipient_line(const nlohmann::ordered_json& recipient, bool readable);
+[[nodiscard]] std::string sender_of(const nlohmann::ordered_json& message);
+// Why the relay itself holds it, on a line of its own; "" where it does not.
+[[nodiscard]] std::string hold_line(const nlohmann::ordered_json& message, std::string_view label);
+// In ASCII, with what is not UTF-8 replaced.
+[[nodiscard]] std::string dump(const nlohmann::ordered_json& json, int indent);
+
+}  // namespace app

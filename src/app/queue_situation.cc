@@ -1,0 +1,125 @@
+#include "app/queue_situation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "mail/status_code.h"
+
+namespace app {
+namespace {
+
+using queue::EntryState;
+using queue::Explanation;
+using queue::ListedRecipient;
+using store::RecipientStatus;
+
+constexpr std::size_t kAddressesMax = 5;
+// What is said of further ones would not be read.
+constexpr std::size_t kGroupsMax = 20;
+
+Situation situation_of_due(const Explanation& all) {
+    if (all.stopping) {
+        return Situation::stopping;
+    }
+    if (!all.store_takes_outcomes) {
+        return Situation::storing;
+    }
+    if (all.listed.state == EntryState::in_delivery) {
+        return Situation::attempt;
+    }
+    if (all.site.short_of_means) {
+        return Situation::means;
+    }
+    if (all.site.dead) {
+        return Situation::site;
+    }
+    return all.site.full ? Situation::connections : Situation::turn;
+}
+
+Situation situation_of(const Explanation& all, const ListedRecipient& recipient) {
+    if (store::is_final(recipient.status)) {
+        return Situation::done;
+    }
+    if (all.listed.hold_reason != queue::HoldReason::none) {
+        return Situation::held_by_relay;
+    }
+    if (recipient.status == RecipientStatus::held || all.listed.state == EntryState::held) {
+        return Situation::held;
+    }
+    if (recipient.due) {
+        return situation_of_due(all);
+    }
+    return recipient.status == RecipientStatus::pending ? Situation::reading : Situation::time;
+}
+
+std::string words_of(const mail::Reply& reply) {
+    return reply.code == 0 ? reply.text : mail::describe(reply);
+}
+
+}  // namespace
+
+std::string_view name_of(Situation situation) {
+    switch (situation) {
+        case Situation::held_by_relay:
+            return "held_by_relay";
+        case Situation::held:
+            return "held";
+        case Situation::stopping:
+            return "stopping";
+        case Situation::storing:
+            return "storing";
+        case Situation::means:
+            return "means";
+        case Situation::site:
+            return "site";
+        case Situation::connections:
+            return "connections";
+        case Situation::turn:
+            return "turn";
+        case Situation::attempt:
+            return "attempt";
+        case Situation::reading:
+            return "reading";
+        case Situation::time:
+            return "time";
+        case Situation::done:
+            return "done";
+    }
+    RP_PANIC("no such Situation");
+}
+
+std::vector<RecipientGroup> groups_of(const Explanation& all) {
+    std::vector<RecipientGroup> groups;
+    for (const ListedRecipient& recipient : all.listed.recipients) {
+        RecipientGroup one;
+        one.situation = situation_of(all, recipient);
+        one.status = recipient.status;
+        one.attempts = recipient.attempts;
+        one.reply = words_of(recipient.reply);
+        one.answered = recipient.reply.code != 0;
+        one.relay = recipient.relay;
+        const auto known = std::ranges::find_if(groups, [&one](const RecipientGroup& group) {
+            return group.situation == one.situation && group.status == one.status &&
+                   group.attempts == one.attempts && group.reply == one.reply &&
+                   group.relay == one.relay;
+        });
+        if (known == groups.end() && groups.size() == kGroupsMax) {
+            continue;
+        }
+        RecipientGroup& group =
+            known != groups.end() ? *known : groups.emplace_back(std::move(one));
+        ++group.count;
+        if (group.addresses.size() < kAddressesMax && !recipient.path.empty()) {
+            group.addresses.push_back(recipient.path);
+        }
+        if (group.situation == Situation::time &&
+            (!group.next || recipient.next_attempt < *group.next)) {
+            group.next = recipient.next_attempt;
+        }
+    }
+    std::ranges::stable_sort(groups, {}, &RecipientGroup::situation);
+    return groups;
+}
+
+}  // namespace app
