@@ -1,10 +1,23 @@
 #include "app/relay_shard.h"
 
+#include <string>
 #include <utility>
 
+#include "base/decimal.h"
 #include "net/listener.h"
 
 namespace app {
+namespace {
+
+std::string in_seconds(base::Duration time) {
+    const auto ms = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+    std::string text = std::to_string(ms / 1000) + '.';
+    base::append_decimal(text, ms % 1000, 3);
+    return text + " s";
+}
+
+}  // namespace
 
 RelayShard::RelayShard(rt::Shard& shard, const RelaySettings& settings, mail::EventLog& log)
     : shard_(shard), settings_(settings), queue_(settings.queue_of(shard.number())), log_(log) {}
@@ -48,11 +61,29 @@ base::Status RelayShard::listen() {
 }
 
 void RelayShard::start() {
+    shard_.forget_longest_turn();  // while the store opened nobody was to be served
+    shard_.add_hook(*this);
     scheduler_->start();
     server_->accept();
 }
 
+base::MonoTime RelayShard::end_of_turn(base::MonoTime /*now*/) {
+    if (const base::Duration longest = shard_.longest_turn(); longest >= next_told_turn_) {
+        next_told_turn_ = 2 * longest;
+        log_.notice(mail::Severity::warning,
+                    "a turn of this shard took " + in_seconds(longest) +
+                        ", and nobody was served meanwhile; is the machine short of processor time "
+                        "or memory?");
+    }
+    return base::kNever;
+}
+
 rt::Task<void> RelayShard::close() {
+    rt::TurnHook::unlink();
+    if (server_ != nullptr) {
+        log_.notice(mail::Severity::info,
+                    "the longest turn of this shard took " + in_seconds(shard_.longest_turn()));
+    }
     if (server_ != nullptr) {
         co_await server_->stop(kStopPatience);
     }

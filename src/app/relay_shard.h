@@ -4,6 +4,8 @@
 // Made, used and destroyed on its shard. The way of a message: smtp::Session → store (as its
 // MessageSink) → committed() → queue::Scheduler → queue::Delivery, which reads it back from the
 // store.
+//
+// Warning: a turn of the shard that took a second or more, told again when one took twice as long.
 #pragma once
 
 #include <memory>
@@ -22,7 +24,7 @@
 
 namespace app {
 
-class RelayShard {
+class RelayShard final : private rt::TurnHook {
   public:
     // For sessions to finish the transaction they are in when the server stops.
     static constexpr base::Duration kStopPatience = std::chrono::seconds(5);
@@ -32,7 +34,7 @@ class RelayShard {
     RelayShard(const RelayShard&) = delete;
     RelayShard& operator=(const RelayShard&) = delete;
     // REQUIRES: close() has ended, or open() was never called.
-    ~RelayShard();
+    ~RelayShard() override;
 
     // Makes what the shard's connections share, opens the store, and brings back what was queued.
     // Nothing is accepted or delivered yet. Errors are sentences for the operator.
@@ -50,6 +52,8 @@ class RelayShard {
     [[nodiscard]] store::Store& store() { return *store_; }
 
   private:
+    [[nodiscard]] base::MonoTime end_of_turn(base::MonoTime now) override;
+
     rt::Shard& shard_;
     const RelaySettings& settings_;
     const queue::Options queue_;  // this shard's share
@@ -59,6 +63,7 @@ class RelayShard {
     std::unique_ptr<store::Store> store_;
     std::unique_ptr<smtp::Server> server_;
     bool opened_ = false;
+    base::Duration next_told_turn_ = std::chrono::seconds(1);
 };
 
 }  // namespace app

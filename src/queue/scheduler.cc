@@ -125,12 +125,14 @@ void Scheduler::place(Entry& entry) {
 base::UnixSeconds Scheduler::due_of(const Entry& entry,
                                     const store::RecipientState& recipient) const {
     const RetryPolicy& retry = site_of(entry).retry();
+    if (!retry.tells_of_delay() || recipient.delay_told) {
+        return recipient.next_s;
+    }
     const base::WallTime now = shard_.wall_now();
     const base::WallTime next = base::wall_from_unix_ms(std::int64_t{recipient.next_s} * 1000);
     const base::WallTime notice = retry.delay_notice_at(entry.arrival());
     // What was due and could not be told goes with the next attempt.
-    const bool waits = retry.tells_of_delay() && !recipient.delay_told && notice > now &&
-                       next - now <= wait_most(retry);
+    const bool waits = notice > now && next - now <= wait_most(retry);
     return waits ? std::min(recipient.next_s, base::unix_seconds(notice)) : recipient.next_s;
 }
 

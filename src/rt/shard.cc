@@ -65,6 +65,7 @@ void Shard::turn() {
         hook_deadline_ = std::min(hook_deadline_, hook->end_of_turn(now_));
         hook = next;
     }
+    longest_turn_ = std::max(longest_turn_, driver_.now() - now_);
 }
 
 base::MonoTime Shard::next_deadline() {

@@ -84,6 +84,11 @@ class Shard {
     // any other thread.
     [[nodiscard]] bool post(Letter& letter, Shard* from);
 
+    // The longest turn since the start, or since it was forgotten: for so long nothing else was
+    // served.
+    [[nodiscard]] base::Duration longest_turn() const { return longest_turn_; }
+    void forget_longest_turn() { longest_turn_ = base::Duration::zero(); }
+
     // The scopes of this shard, for the listing of tasks.
     [[nodiscard]] base::List<Scope>& scopes() { return scopes_; }
 
@@ -103,6 +108,7 @@ class Shard {
     std::uint32_t number_;
     io::Driver& driver_;
     base::MonoTime now_;
+    base::Duration longest_turn_ = base::Duration::zero();
     base::Prng prng_;
     FramePool frames_;
     TimerWheel session_timers_;

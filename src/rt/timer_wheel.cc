@@ -43,11 +43,20 @@ void TimerWheel::cascade(unsigned level) {
     if (index == 0 && level + 1 < kLevels) {
         cascade(level + 1);
     }
-    Slot moved;
-    moved.append(slots_[level][index]);
-    while (!moved.empty()) {
-        place(moved.pop_front());
+    due_.append(slots_[level][index]);
+}
+
+std::size_t TimerWheel::spread(std::size_t most) {
+    while (most > 0 && !due_.empty()) {
+        Timer& timer = due_.pop_front();
+        --most;
+        if (timer.tick_ <= now_) {
+            timer.fire_(timer);
+        } else {
+            place(timer);
+        }
     }
+    return most;
 }
 
 void TimerWheel::advance(base::MonoTime now) {
@@ -55,7 +64,8 @@ void TimerWheel::advance(base::MonoTime now) {
         return;
     }
     const auto target = static_cast<std::uint64_t>((now - start_) / tick_);
-    while (now_ < target) {
+    std::size_t most = spread(kPerAdvance);
+    while (now_ < target && most > 0) {
         const base::MonoTime soon = next();
         if (soon > now) {  // nothing is due up to `now`: skip over the empty ticks
             now_ = target;
@@ -66,12 +76,8 @@ void TimerWheel::advance(base::MonoTime now) {
         if ((now_ & (kSlots - 1)) == 0) {
             cascade(1);
         }
-        Slot due;
-        due.append(slots_[0][now_ & (kSlots - 1)]);
-        while (!due.empty()) {
-            Timer& timer = due.pop_front();
-            timer.fire_(timer);
-        }
+        due_.append(slots_[0][now_ & (kSlots - 1)]);
+        most = spread(most);
     }
 }
 
@@ -79,6 +85,9 @@ void TimerWheel::advance(base::MonoTime now) {
 // of its span (when it cascades) above. Slots at or before the current index of a level are empty,
 // but on the top level, which wraps.
 base::MonoTime TimerWheel::next() const {
+    if (!due_.empty()) {
+        return start_ + tick_ * static_cast<std::int64_t>(now_);
+    }
     for (unsigned level = 0; level < kLevels; ++level) {
         const std::uint64_t current = now_ >> (kBits * level);
         const std::uint64_t index = current & (kSlots - 1);

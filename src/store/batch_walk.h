@@ -41,7 +41,7 @@ class BatchWalk {
     [[nodiscard]] std::uint64_t unreadable() const { return unreadable_; }
 
   private:
-    static constexpr std::size_t kWindowBytes = 256U << 10U;
+    static constexpr std::size_t kWindowBytes = 1U << 20U;
 
     [[nodiscard]] rt::Task<base::Status> fill(AlignedBuffer& into, std::size_t bytes,
                                               std::uint64_t offset);

@@ -23,8 +23,12 @@ bool Checkpointer::due() const {
     if (links_.bytes == 0 || !links_.committer.started()) {
         return false;
     }
-    const std::uint64_t behind = links_.committer.durable_bytes() - log_bytes_;
-    return (requested_ && behind > 0) || behind >= std::max(links_.bytes, 2 * kept_.newer_bytes);
+    return (requested_ && behind() > 0) ||
+           behind() >= std::max(links_.bytes, 2 * kept_.newer_bytes);
+}
+
+std::uint64_t Checkpointer::behind() const {
+    return kept_.behind_bytes + links_.committer.durable_bytes() - log_bytes_;
 }
 
 void Checkpointer::poll() {
@@ -50,7 +54,7 @@ rt::Task<void> Checkpointer::run() {
 
 rt::Task<void> Checkpointer::write_last() {
     stopping_ = false;
-    if (links_.bytes > 0 && !dead() && links_.committer.durable_bytes() > log_bytes_) {
+    if (links_.bytes > 0 && !dead() && behind() > 0) {
         co_await write();
     }
 }
@@ -59,6 +63,7 @@ rt::Task<void> Checkpointer::write() {
     writing_ = true;
     requested_ = false;
     log_bytes_ = links_.committer.durable_bytes();
+    kept_.behind_bytes = 0;
     start_ = links_.committer.position();
     rules_.assign(links_.rules.durable().begin(), links_.rules.durable().end());
     newest_rule_ = links_.rules.newest_durable();

@@ -8,7 +8,8 @@
 //
 // Owned by its partition. One is begun when as much log is behind the last one as
 // `checkpoint_bytes` says, or twice the size of that checkpoint, if that is more: so writing them
-// costs at most half as much again as the log, and the log behind them is bounded.
+// costs at most half as much again as the log, and the log behind them is bounded: what a start has
+// read behind the newest one counts, so that no row of kills makes it longer.
 //
 // On a full disk the older one's file is written over: so space goes on to be given back. Warning:
 // a checkpoint that cannot be written even so is given up with a notice, and begun anew when as
@@ -41,6 +42,9 @@ struct KeptCheckpoints {
     std::uint64_t newer_start = 0;
     std::uint64_t newer_bytes = 0;
     std::uint64_t highest = 0;  // generation that was ever seen, damaged ones included
+    // Of the log behind the newer one (of all of it, where there is none), as a start read it: what
+    // one kill after another leaves adds up.
+    std::uint64_t behind_bytes = 0;
 };
 
 class Checkpointer {
@@ -89,6 +93,8 @@ class Checkpointer {
     [[nodiscard]] rt::Task<base::Status> put_in_place();
     [[nodiscard]] rt::Task<void> remove_old();
     [[nodiscard]] bool due() const;
+    // Of log behind the last one that was begun.
+    [[nodiscard]] std::uint64_t behind() const;
     [[nodiscard]] bool dead() const { return links_.files.shard.driver().dead(); }
     [[nodiscard]] rt::Task<base::Status> write_start();
     template <typename T>

@@ -1,8 +1,10 @@
 #include "store/checkpoint_reader.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/assert.h"
+#include "rt/scope.h"
 #include "store/log_reader.h"
 
 namespace store {
@@ -13,24 +15,20 @@ format::PlaceSeed checkpoint_seed(const PartitionFiles& files, std::uint64_t gen
 }
 
 CheckpointReader::CheckpointReader(PartitionFiles& files, MessageTable& table, RuleTable& rules)
-    : files_(files),
-      table_(table),
-      rules_(rules),
-      memory_(kPagesPerRead * format::CheckpointPage::kBytes) {}
+    : files_(files), table_(table), rules_(rules) {}
 
 rt::Task<bool> CheckpointReader::read(std::uint64_t generation) {
     RP_ASSERT(table_.size() == 0);
     segments_.clear();
     bytes_ = 0;
     name_ = format::checkpoint_name(generation);
-    op_.prepare_open(files_.directory, name_.c_str(), io::OpenMode());
-    const std::int32_t opened = co_await op_.submit(files_.shard);
+    const base::Result<io::Handle> opened = co_await open_file();
     fault_ = "it cannot be opened";
-    if (opened < 0) {
+    if (!opened.has_value()) {
         co_return false;
     }
-    const io::OwnedHandle file(files_.shard.driver(), opened);
-    const bool good = co_await read_pages(opened, generation);
+    const io::OwnedHandle file(files_.shard.driver(), *opened);
+    const bool good = co_await read_pages(*opened, generation);
     if (!good) {
         table_.clear();
         rules_.clear();
@@ -38,35 +36,75 @@ rt::Task<bool> CheckpointReader::read(std::uint64_t generation) {
     co_return good;
 }
 
-rt::Task<bool> CheckpointReader::read_pages(io::Handle file, std::uint64_t generation) {
-    constexpr std::size_t kPage = format::CheckpointPage::kBytes;
-    const base::Result<std::uint64_t> size = files_.shard.driver().file_size(file);
-    const std::uint64_t pages = size.value_or(0) / kPage;
-    const format::PlaceSeed seed = checkpoint_seed(files_, generation);
-    fault_ = "it ends too soon";
-    for (std::uint64_t number = 0; number < pages;) {
-        const std::uint64_t count = std::min<std::uint64_t>(kPagesPerRead, pages - number);
-        const base::MutableBytes memory = memory_.bytes().first(count * kPage);
-        const base::Status status =
-            co_await read_fully(files_.shard, op_, file, memory, number * kPage);
-        if (!status.has_value()) {
-            fault_ = "it cannot be read";
-            co_return false;
-        }
-        for (std::uint64_t i = 0; i < count; ++i, ++number) {
-            bool last = false;
-            if (!take_page(memory.subspan(i * kPage, kPage), seed, generation,
-                           static_cast<std::uint32_t>(number), last)) {
-                fault_ = "a page of it is damaged";
-                co_return false;
-            }
-            if (last) {
-                bytes_ = (number + 1) * kPage;
-                co_return true;
-            }
-        }
+// It is read once: past the kernel's cache, where that can be.
+rt::Task<base::Result<io::Handle>> CheckpointReader::open_file() {
+    io::OpenMode mode;
+    mode.direct = files_.direct;
+    op_.prepare_open(files_.directory, name_.c_str(), mode);
+    std::int32_t opened = co_await op_.submit(files_.shard);
+    if (opened == -EINVAL && mode.direct) {
+        mode.direct = false;
+        op_.prepare_open(files_.directory, name_.c_str(), mode);
+        opened = co_await op_.submit(files_.shard);
     }
-    co_return false;
+    if (opened < 0) {
+        co_return base::fail(-opened);
+    }
+    co_return opened;
+}
+
+rt::Task<void> CheckpointReader::read_piece(Piece& piece, io::Handle file, std::uint64_t number,
+                                            std::uint64_t pages) {
+    constexpr std::size_t kPage = format::CheckpointPage::kBytes;
+    piece.pages = pages;
+    const base::MutableBytes memory = piece.memory.bytes().first(pages * kPage);
+    piece.status = co_await read_fully(files_.shard, piece.op, file, memory, number * kPage);
+}
+
+rt::Task<bool> CheckpointReader::read_pages(io::Handle file, std::uint64_t generation) {
+    const base::Result<std::uint64_t> size = files_.shard.driver().file_size(file);
+    const std::uint64_t pages = size.value_or(0) / format::CheckpointPage::kBytes;
+    // Each message is a record of this length at least.
+    constexpr std::uint64_t kLeast = format::record_bytes(sizeof(format::CheckpointMessage) +
+                                                          sizeof(format::CheckpointRecipient));
+    table_.reserve(std::min(size.value_or(0) / kLeast, kReservedMost));
+    rt::Scope ahead(files_.shard, "checkpoint");
+    co_await read_piece(pieces_[0], file, 0, std::min<std::uint64_t>(kPagesPerRead, pages));
+    fault_ = "it ends too soon";
+    bool good = true;
+    bool last = false;
+    for (std::uint64_t number = 0, at = 0; good && !last && number < pages; at = 1 - at) {
+        Piece& piece = pieces_[at];
+        const std::uint64_t next = number + piece.pages;
+        if (next < pages) {
+            ahead.spawn(read_piece(pieces_[1 - at], file, next,
+                                   std::min<std::uint64_t>(kPagesPerRead, pages - next)));
+            co_await rt::NextTurn();  // it is on its way then
+        }
+        good = take_piece(piece, generation, number, last);
+        number = next;
+        co_await ahead.join();
+    }
+    co_return good&& last;
+}
+
+bool CheckpointReader::take_piece(const Piece& piece, std::uint64_t generation,
+                                  std::uint64_t number, bool& last) {
+    constexpr std::size_t kPage = format::CheckpointPage::kBytes;
+    if (!piece.status.has_value()) {
+        fault_ = "it cannot be read";
+        return false;
+    }
+    const format::PlaceSeed seed = checkpoint_seed(files_, generation);
+    for (std::uint64_t i = 0; i < piece.pages && !last; ++i, ++number) {
+        const base::Bytes page = base::Bytes(piece.memory.bytes()).subspan(i * kPage, kPage);
+        if (!take_page(page, seed, generation, static_cast<std::uint32_t>(number), last)) {
+            fault_ = "a page of it is damaged";
+            return false;
+        }
+        bytes_ = (number + 1) * kPage;
+    }
+    return true;
 }
 
 bool CheckpointReader::take_page(base::Bytes page, const format::PlaceSeed& seed,
@@ -76,8 +114,13 @@ bool CheckpointReader::take_page(base::Bytes page, const format::PlaceSeed& seed
         return false;
     }
     RecordReader records = checkpoint_records(page, *header);
+    RecordReader ahead = records;
+    for (std::size_t i = 0; i < kRecordsAhead; ++i) {
+        prefetch(ahead.next());
+    }
     bool first = number == 0;
     while (const auto record = records.next()) {
+        prefetch(ahead.next());
         if (!take_record(*record, first)) {
             return false;
         }
@@ -86,6 +129,13 @@ bool CheckpointReader::take_page(base::Bytes page, const format::PlaceSeed& seed
     last = (header->flags & format::CheckpointPage::kLast) != 0;
     return !records.malformed() && !first &&
            (!last || (segments_.size() == start_.segments && rules_.all().size() == start_.rules));
+}
+
+void CheckpointReader::prefetch(const std::optional<Record>& record) const {
+    if (record && record->type == format::RecordType::checkpoint_message &&
+        record->payload.size() >= sizeof(std::uint64_t)) {
+        table_.prefetch(mail::QueueId(base::load_le<std::uint64_t>(record->payload.data())));
+    }
 }
 
 bool CheckpointReader::take_record(const Record& record, bool first) {

@@ -5,7 +5,9 @@
 // void: the one before it is used then, or none.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -42,17 +44,35 @@ class CheckpointReader {
 
   private:
     static constexpr std::size_t kPagesPerRead = 16;
+    // A larger file has more, but no memory is taken for them before they are seen.
+    static constexpr std::uint64_t kReservedMost = 16U << 20U;
+    static constexpr std::size_t kRecordsAhead = 16;  // whose place in the table is fetched
 
     [[nodiscard]] rt::Task<bool> read_pages(io::Handle file, std::uint64_t generation);
     [[nodiscard]] bool take_page(base::Bytes page, const format::PlaceSeed& seed,
                                  std::uint64_t generation, std::uint32_t number, bool& last);
+    void prefetch(const std::optional<Record>& record) const;
     [[nodiscard]] bool take_record(const Record& record, bool first);
     [[nodiscard]] bool take_message(const CheckpointedMessage& stored);
 
     PartitionFiles& files_;
     MessageTable& table_;
     RuleTable& rules_;
-    AlignedBuffer memory_;
+    // Two, in turn: one is read while the other is taken in.
+    struct Piece {
+        AlignedBuffer memory{kPagesPerRead * format::CheckpointPage::kBytes};
+        std::uint64_t pages = 0;
+        base::Status status;
+        rt::AwaitableOp op;
+    };
+    [[nodiscard]] rt::Task<base::Result<io::Handle>> open_file();
+    // Up to `pages` from page `number` on; its status says how that went.
+    [[nodiscard]] rt::Task<void> read_piece(Piece& piece, io::Handle file, std::uint64_t number,
+                                            std::uint64_t pages);
+    [[nodiscard]] bool take_piece(const Piece& piece, std::uint64_t generation,
+                                  std::uint64_t number, bool& last);
+
+    std::array<Piece, 2> pieces_;
     rt::AwaitableOp op_;
     format::CheckpointStart start_;
     std::vector<format::CheckpointSegment> segments_;

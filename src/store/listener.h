@@ -17,7 +17,8 @@ class StoreListener {
     StoreListener& operator=(const StoreListener&) = delete;
     virtual ~StoreListener() = default;
 
-    // Each live message, once, in the order of ids per partition, before open() ends. A message may
+    // Each live message, once, before open() ends: those with a recipient who was never tried, or
+    // with none left to try, in the order of ids per partition, behind all others. A message may
     // come with all its recipients final (a crash came before finish() was durable): finish it.
     virtual void recovered(Message& message) = 0;
     // Each message that has become durable, in log order, before its session is woken. The envelope

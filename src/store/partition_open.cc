@@ -1,6 +1,7 @@
 // The start of a partition: lock, recovery, the new epoch.
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/assert.h"
 #include "store/log_reader.h"
@@ -14,6 +15,18 @@ constexpr const char* kEstablishedName = "established";
 
 bool contains(const std::vector<std::string>& names, std::string_view name) {
     return std::ranges::find(names, name) != names.end();
+}
+
+// Some recipient is to be tried again later, and none is to be tried for the first time.
+bool waits_for_its_time(const Message& message) {
+    bool deferred = false;
+    for (const RecipientState& recipient : message.recipients()) {
+        if (recipient.status == RecipientStatus::pending) {
+            return false;
+        }
+        deferred = deferred || recipient.status == RecipientStatus::deferred;
+    }
+    return deferred;
 }
 
 }  // namespace
@@ -239,16 +252,22 @@ rt::Task<void> Partition::write_established() {
     }
 }
 
+// What waits for its time has that to be ordered by; only what does not is sorted by age.
 void Partition::announce() {
-    std::vector<Message*> messages;
-    messages.reserve(table_.size());
+    std::vector<std::pair<mail::QueueId, Message*>> others;
     for (std::size_t i = 0; i < table_.slots(); ++i) {
-        if (Message* message = table_.slot(i)) {
-            messages.push_back(message);
+        Message* const message = table_.slot(i);
+        if (message == nullptr) {
+            continue;
+        }
+        if (waits_for_its_time(*message)) {
+            links_.listener.recovered(*message);
+        } else {
+            others.emplace_back(message->id(), message);
         }
     }
-    std::ranges::sort(messages, {}, [](const Message* message) { return message->id(); });
-    for (Message* message : messages) {
+    std::ranges::sort(others);
+    for (const auto& [id, message] : others) {
         links_.listener.recovered(*message);
     }
 }

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/assert.h"
+#include "rt/scope.h"
 #include "store/log_reader.h"
 
 namespace store {
@@ -31,7 +32,6 @@ Recovery::Recovery(PartitionFiles& files, const StoreOptions& options, MessageTa
       established_(established.has_value()),
       watermark_(established.value_or(0)),
       walk_(files.shard, options.salvage),
-      block_(format::kBlock),
       table_(table),
       rules_(rules),
       segments_(segments),
@@ -57,17 +57,14 @@ rt::Task<base::Status> Recovery::run(const std::vector<std::string>& names) {
     }
     std::ranges::sort(ids);
     co_await load_checkpoint(names);
-    base::Status status;
-    for (const std::uint64_t id : ids) {
-        status = co_await open_segment(id);
-        if (status.has_value()) {
-            if (!read_before(id)) {
-                status = co_await survey(found_.back());
-            }
+    base::Status status = co_await open_segments(ids);
+    for (Found& found : found_) {
+        if (status.has_value() && !read_before(found.segment->id)) {
+            status = co_await survey(found);
         }
-        if (!status.has_value()) {
-            co_return status;
-        }
+    }
+    if (!status.has_value()) {
+        co_return status;
     }
     use_checkpoint();
     status = co_await choose_base();
@@ -103,31 +100,66 @@ rt::Task<base::Status> Recovery::run(const std::vector<std::string>& names) {
     co_return status;
 }
 
-rt::Task<base::Status> Recovery::open_segment(std::uint64_t id) {
-    name_ = format::segment_name(id);
-    op_.prepare_open(files_.directory, name_.c_str(), append_mode(files_));
-    std::int32_t result = co_await op_.submit(files_.shard);
-    if (result == -EINVAL && files_.direct) {
+rt::Task<base::Status> Recovery::open_segments(const std::vector<std::uint64_t>& ids) {
+    found_.resize(ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        found_[i].segment = std::make_unique<Segment>();
+        found_[i].segment->id = ids[i];
+    }
+    rt::Scope openers(files_.shard, "recovery");
+    for (std::size_t i = 0; i < std::min(kOpeners, ids.size()); ++i) {
+        openers.spawn(open_next());
+    }
+    co_await openers.join();
+    for (Found& found : found_) {
+        base::Status status = found.opened;
+        if (status.has_value() && !files_.read_only) {
+            status = co_await lock_and_sync(found);
+        }
+        if (!status.has_value()) {
+            co_return status;
+        }
+    }
+    co_return base::Status();
+}
+
+rt::Task<void> Recovery::open_next() {
+    Opener opener;
+    while (next_opened_ < found_.size()) {
+        Found& found = found_[next_opened_++];
+        found.opened = co_await open_segment(found, opener);
+    }
+}
+
+rt::Task<base::Status> Recovery::open_segment(Found& found, Opener& opener) {
+    Segment& segment = *found.segment;
+    opener.name = format::segment_name(segment.id);
+    io::OpenMode mode = append_mode(files_);
+    opener.op.prepare_open(files_.directory, opener.name.c_str(), mode);
+    std::int32_t result = co_await opener.op.submit(files_.shard);
+    if (result == -EINVAL && mode.direct) {
         files_.direct = false;
-        op_.prepare_open(files_.directory, name_.c_str(), append_mode(files_));
-        result = co_await op_.submit(files_.shard);
+        mode = append_mode(files_);
+        opener.op.prepare_open(files_.directory, opener.name.c_str(), mode);
+        result = co_await opener.op.submit(files_.shard);
     }
     if (result < 0) {
-        co_return refuse(-result, "cannot open " + name_ + ": " + base::Error(-result).describe());
+        co_return refuse(-result,
+                         "cannot open " + opener.name + ": " + base::Error(-result).describe());
     }
-    Found found;
-    found.segment = std::make_unique<Segment>();
-    found.segment->id = id;
-    found.segment->handle = io::OwnedHandle(files_.shard.driver(), result);
-    found.segment->seed = format::PlaceSeed(files_.store, files_.partition, id);
-    found.segment->end = format::kBlock;
-    if (files_.read_only) {
-        const base::Status read = co_await read_header(found);
-        found_.push_back(std::move(found));
-        co_return read;
-    }
+    segment.handle = io::OwnedHandle(files_.shard.driver(), result);
+    segment.seed = format::PlaceSeed(files_.store, files_.partition, segment.id);
+    segment.end = format::kBlock;
+    const base::Status status = co_await read_header(found, opener);
+    co_return status;
+}
+
+// What was written before the newest checkpoint began was durable by then, and is not synced anew.
+rt::Task<base::Status> Recovery::lock_and_sync(Found& found) {
+    const io::Handle file = found.segment->handle.get();
+    name_ = format::segment_name(found.segment->id);
     const base::Status locked =
-        co_await lock_within(files_.shard, files_.sleep, result, options_.lock_wait);
+        co_await lock_within(files_.shard, files_.sleep, file, options_.lock_wait);
     if (!locked.has_value() && locked.error().number() != EWOULDBLOCK) {
         co_return refuse(locked.error().number(), "cannot lock " + name_ + ": " +
                                                       locked.error().describe() +
@@ -137,21 +169,22 @@ rt::Task<base::Status> Recovery::open_segment(std::uint64_t id) {
         co_return refuse(locked.error().number(),
                          "another process has " + name_ + " open; stop it, then start again");
     }
-    op_.prepare_sync(result);
-    const std::int32_t synced = co_await op_.submit(files_.shard);
-    if (synced < 0) {
-        co_return refuse(-synced, "cannot sync " + name_ + ": " + base::Error(-synced).describe());
+    if (!read_before(found.segment->id)) {
+        op_.prepare_sync(file);
+        const std::int32_t synced = co_await op_.submit(files_.shard);
+        if (synced < 0) {
+            co_return refuse(-synced,
+                             "cannot sync " + name_ + ": " + base::Error(-synced).describe());
+        }
     }
     if (!files_.direct) {
         // The sync that ended the last process may have left pages here that are on no disk.
-        files_.shard.driver().drop_cache(result);
+        files_.shard.driver().drop_cache(file);
     }
-    const base::Status status = co_await read_header(found);
-    found_.push_back(std::move(found));
-    co_return status;
+    co_return base::Status();
 }
 
-rt::Task<base::Status> Recovery::read_header(Found& found) {
+rt::Task<base::Status> Recovery::read_header(Found& found, Opener& opener) {
     Segment& segment = *found.segment;
     const base::Result<std::uint64_t> size = files_.shard.driver().file_size(segment.handle.get());
     found.file_bytes = size.value_or(0);
@@ -162,18 +195,18 @@ rt::Task<base::Status> Recovery::read_header(Found& found) {
         co_return base::Status();
     }
     const base::Status status =
-        co_await read_fully(files_.shard, op_, segment.handle.get(), block_.bytes(), 0);
+        co_await read_fully(files_.shard, opener.op, segment.handle.get(), opener.block.bytes(), 0);
     if (!status.has_value()) {
         if (options_.salvage && !files_.shard.driver().dead()) {
             co_return base::Status();
         }
         co_return refuse(status.error().number(),
-                         "cannot read " + name_ + ": " + status.error().describe());
+                         "cannot read " + opener.name + ": " + status.error().describe());
     }
     format::SegmentHeader header;
-    const format::BlockState state = format::read_block(block_.bytes(), header);
+    const format::BlockState state = format::read_block(opener.block.bytes(), header);
     if (state == format::BlockState::newer) {
-        co_return refuse(EPROTONOSUPPORT, name_ + " was written by a newer version (format " +
+        co_return refuse(EPROTONOSUPPORT, opener.name + " was written by a newer version (format " +
                                               std::to_string(header.version) +
                                               "); start that version");
     }
@@ -192,7 +225,9 @@ rt::Task<base::Status> Recovery::read_header(Found& found) {
 }
 
 rt::Task<base::Status> Recovery::survey(Found& found) {
-    walk_.start(*found.segment, log_offset(found.segment->id), found.segment->bytes);
+    name_ = format::segment_name(found.segment->id);
+    found.surveyed_end = log_offset(found.segment->id);
+    walk_.start(*found.segment, found.surveyed_end, found.segment->bytes);
     while (true) {
         const base::Result<bool> more = co_await walk_.next();
         if (!more.has_value()) {
@@ -202,6 +237,7 @@ rt::Task<base::Status> Recovery::survey(Found& found) {
         if (!*more) {
             break;
         }
+        found.surveyed_end = walk_.end();
         if ((walk_.header().flags & format::BatchHeader::kMoved) != 0) {
             found.segment->moved = true;
             found.segment->end = walk_.end();
@@ -210,7 +246,8 @@ rt::Task<base::Status> Recovery::survey(Found& found) {
             continue;
         }
         found.any_batch = true;
-        note(walk_.header(), {found_.size() - 1, walk_.offset(), walk_.header().first_segment});
+        note(walk_.header(), {static_cast<std::size_t>(&found - found_.data()), walk_.offset(),
+                              walk_.header().first_segment});
         if ((walk_.header().flags & format::BatchHeader::kOpens) != 0) {
             const base::Result<bool> valid = co_await walk_.read_records();
             if (!valid.has_value()) {

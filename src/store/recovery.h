@@ -69,6 +69,15 @@ class Recovery {
         std::uint64_t file_bytes = 0;
         bool any_batch = false;  // whose header validates, behind the checkpoint
         std::uint64_t known_end = 0;
+        std::uint64_t surveyed_end = 0;  // no header validates behind it
+        base::Status opened;
+    };
+    static constexpr std::size_t kOpeners = 16;
+    // What the opening of one segment needs.
+    struct Opener {
+        AlignedBuffer block{format::kBlock};
+        std::string name;
+        rt::AwaitableOp op;
     };
     // Where a header of that sequence number was found, and the oldest segment that it names.
     struct Place {
@@ -89,8 +98,12 @@ class Recovery {
     }
     // Where the records of the segment begin that are not in the checkpoint.
     [[nodiscard]] std::uint64_t log_offset(std::uint64_t segment) const;
-    [[nodiscard]] rt::Task<base::Status> open_segment(std::uint64_t id);
-    [[nodiscard]] rt::Task<base::Status> read_header(Found& found);
+    // Several at a time; found_ is filled in the order of ids.
+    [[nodiscard]] rt::Task<base::Status> open_segments(const std::vector<std::uint64_t>& ids);
+    [[nodiscard]] rt::Task<void> open_next();
+    [[nodiscard]] rt::Task<base::Status> open_segment(Found& found, Opener& opener);
+    [[nodiscard]] rt::Task<base::Status> lock_and_sync(Found& found);
+    [[nodiscard]] rt::Task<base::Status> read_header(Found& found, Opener& opener);
     [[nodiscard]] rt::Task<base::Status> survey(Found& found);
     void note(const format::BatchHeader& header, const Place& place);
     void note_opening(std::uint64_t segment);
@@ -122,9 +135,9 @@ class Recovery {
     std::uint64_t watermark_;
     BatchWalk walk_;
     rt::AwaitableOp op_;
-    AlignedBuffer block_;
     std::string name_;
     std::vector<Found> found_;
+    std::size_t next_opened_ = 0;  // in found_
     struct End {
         std::uint64_t end = 0;
         std::uint64_t told_by = 0;  // the segment whose opening says so

@@ -8,7 +8,7 @@
 namespace store {
 
 rt::Task<base::Status> Recovery::replay_segment(Found& found) {
-    const std::uint64_t limit = found.known_end != 0 ? found.known_end : found.segment->bytes;
+    const std::uint64_t limit = found.known_end != 0 ? found.known_end : found.surveyed_end;
     name_ = format::segment_name(found.segment->id);
     walk_.start(*found.segment, log_offset(found.segment->id), limit);
     bool first = true;
@@ -95,6 +95,7 @@ rt::Task<base::Status> Recovery::replay_batch(Found& found) {
     } else {
         apply_records(found);
     }
+    checkpoints_.behind_bytes += walk_.header().bytes();
     expected_ = sequence + 1;
     segment.end = walk_.end();
     segment.last_sequence = sequence;

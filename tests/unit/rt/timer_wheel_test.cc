@@ -167,5 +167,33 @@ TEST(TimerWheel, FiresInTheOrderOfTicks) {
     EXPECT_EQ(fired, (std::vector<int>{1, 2}));
 }
 
+// However many are due, or are to be spread over a lower level, one advance moves a bounded number
+// of them; none is lost or fires out of order.
+TEST(TimerWheel, ABoundedNumberMovesAtATime) {
+    constexpr int kTimers = 3 * static_cast<int>(TimerWheel::kPerAdvance) + 7;
+    std::vector<int> fired;
+    TimerWheel wheel(1s, kStart);
+    std::vector<std::unique_ptr<Probe>> probes;
+    for (int i = 0; i < kTimers; ++i) {  // all in one slot of the third level
+        probes.push_back(std::make_unique<Probe>(fired, 5000 + i % 3));
+        wheel.set(*probes.back(), kStart + std::chrono::seconds(5000 + i % 3));
+    }
+    base::MonoTime now = kStart;
+    int turns = 0;
+    while (fired.size() < probes.size()) {
+        ASSERT_LT(++turns, 100);
+        now = std::max(now, wheel.next());
+        const std::size_t before = fired.size();
+        wheel.advance(now);
+        EXPECT_LE(fired.size() - before, TimerWheel::kPerAdvance);
+        if (fired.size() > before) {
+            EXPECT_GE(now, kStart + std::chrono::seconds(fired.back()));
+        }
+    }
+    EXPECT_GE(turns, 6);
+    EXPECT_TRUE(std::ranges::is_sorted(fired));
+    EXPECT_EQ(wheel.next(), base::kNever);
+}
+
 }  // namespace
 }  // namespace rt

@@ -173,5 +173,37 @@ TEST_F(CheckpointTest, OneThatCannotBeWrittenIsGivenUp) {
     run(nothing);
 }
 
+// One kill after another, each before as much log is written as makes one due: what a start has
+// read of the log counts.
+TEST_F(CheckpointTest, KillsInARowDoNotPutItOff) {
+    options_.scripts = {nothing};
+    run(nothing);
+    for (const std::string& path : checkpoints()) {
+        remove(path);
+    }
+    int writes = 0;
+    int kills = 0;
+    bool any = false;
+    world().host().on_start = [&](const io::Op& op) {
+        if (op.code() != io::OpCode::write_vector || ++writes % 3 != 0 || kills == 12) {
+            return;
+        }
+        ++kills;
+        world().world().after(std::chrono::milliseconds(1), "kill", [&] {
+            any = any || !checkpoints().empty();
+            writes = 0;
+            world().host().kill();
+        });
+    };
+    EXPECT_EQ(world().run_once([](StoreProgram& program) -> rt::Task<void> {
+        co_await program.put(letter_of(1, 20'000), 20'000);
+        co_await program.put(letter_of(2, 20'000), 20'000);
+    }),
+              "");
+    EXPECT_EQ(faults(), "");
+    EXPECT_EQ(kills, 12);
+    EXPECT_TRUE(any);
+}
+
 }  // namespace
 }  // namespace crash

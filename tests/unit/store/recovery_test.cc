@@ -297,10 +297,14 @@ TEST_F(RecoveryTest, AFailedSyncEndsTheProcess) {
     options_.store.direct_io = false;
     run(three_letters);
     int writes = 0;
-    // The sync behind the second batch: the first begins the epoch.
+    io::Handle log = io::kNoHandle;
+    // The sync behind the second batch: the first begins the epoch. Others may come before it.
     world().host().on_start = [&](const io::Op& op) {
-        writes += op.code() == io::OpCode::write_vector ? 1 : 0;
-        if (op.code() == io::OpCode::write_vector && writes == 2) {
+        if (op.code() == io::OpCode::write_vector && ++writes == 2) {
+            log = op.parameters().handle;
+        } else if (op.code() == io::OpCode::sync && op.parameters().handle == log &&
+                   log != io::kNoHandle) {
+            log = io::kNoHandle;
             world().host().inject({.code = io::OpCode::sync, .error = EIO});
         }
     };
