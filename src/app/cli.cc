@@ -2,9 +2,11 @@
 #include "app/cli.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -89,6 +91,8 @@ struct Parsed {
     QueueListOptions list;
     QueueShowOptions show;
     QueueExplainOptions explain;
+    QueueStatsOptions stats;
+    std::array<QueueRuleOptions, 5> rules;  // as kRules
     SpoolVerifyOptions verify;
     SpoolDumpOptions dump;
     SpoolAddOptions add;
@@ -166,7 +170,81 @@ struct QueueCommands {
     CLI::App* list;
     CLI::App* show;
     CLI::App* explain;
+    CLI::App* stats;
+    std::vector<CLI::App*> rules;  // as kRules
 };
+
+struct RuleCommand {
+    const char* name;
+    const char* alias;
+    const char* about;
+};
+constexpr std::array kRules = {
+    RuleCommand{"hold", "", "Keep messages in the queue, untried, until they are released"},
+    RuleCommand{"release", "", "Let go what is held: it is tried at once"},
+    RuleCommand{"retry", "flush", "Try what is deferred now, instead of at its time"},
+    RuleCommand{"bounce", "", "Give messages up, and tell their senders"},
+    RuleCommand{"delete", "", "Take messages out of the queue, and tell nobody"},
+};
+
+void add_filter(CLI::App* command, QueueFilterOptions& filter, bool ids) {
+    if (ids) {
+        command->add_option("id", filter.ids, "Queue ids")
+            ->type_name("ID")
+            ->check(check_queue_id, "");
+    }
+    command->add_option("--sender", filter.sender, "… from local@domain, @domain, or <>")
+        ->type_name("ADDRESS");
+    command->add_option("--recipient", filter.recipient, "… for local@domain or @domain alone")
+        ->type_name("ADDRESS");
+    command
+        ->add_option("--domain", filter.domain,
+                     "… for recipients at this domain alone; *.example.com: at all below it")
+        ->type_name("DOMAIN");
+    command->add_option("--tenant", filter.tenant, "… of this tenant: the sender's domain")
+        ->type_name("DOMAIN");
+    command->add_option("--state", filter.states, "… for recipients in this state alone")
+        ->type_name("pending|deferred|held");
+    command->add_option("--older-than", filter.older_than, "… that arrived so long ago, or longer")
+        ->type_name("AGE");
+    command->add_option("--newer-than", filter.newer_than, "… that arrived since")
+        ->type_name("AGE");
+}
+
+// All of a kind have the same options; the one that was given tells which it was.
+CLI::App* add_queue_rule(CLI::App& queue, const RuleCommand& rule, QueueRuleOptions& options) {
+    CLI::App* command = queue.add_subcommand(rule.name, rule.about);
+    if (*rule.alias != '\0') {
+        command->alias(rule.alias);
+    }
+    add_filter(command, options.filter, true);
+    command->add_flag("--all", options.filter.all, "… whatever is queued");
+    if (std::string_view(rule.name) == "bounce") {
+        command->add_option("--reason", options.reason, "Words for the sender")->type_name("TEXT");
+    }
+    command->add_flag("--wait", options.wait,
+                      "Stay until all messages have been looked at, and show how far it is; the "
+                      "command is in force before that");
+    command->add_flag("--json", options.json,
+                      "Print a JSON object; docs/CONTROL.md has the fields");
+    add_server_place(command, options.server);
+    return command;
+}
+
+CLI::App* add_queue_stats(CLI::App& queue, QueueStatsOptions& options) {
+    CLI::App* stats = queue.add_subcommand(
+        "stats", "Count what is queued, and show next hops and commands that are under way");
+    stats
+        ->add_option("--by", options.by,
+                     "Count by domain (of recipients), sender or tenant; looks at each message")
+        ->type_name("domain|sender|tenant")
+        ->check(CLI::IsMember({"domain", "sender", "tenant"}), "");
+    add_filter(stats, options.filter, false);
+    stats->add_flag("--json", options.json,
+                    "Print one JSON object per line; docs/CONTROL.md has the fields");
+    add_server_place(stats, options.server);
+    return stats;
+}
 
 void add_queue_id(CLI::App* command, std::string& id) {
     command->add_option("id", id, "The queue id, as in the log and the listing")
@@ -189,13 +267,18 @@ CLI::App* add_queue_show(CLI::App& queue, QueueShowOptions& options) {
 }
 
 QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
-    CLI::App* queue = app.add_subcommand("queue", "Look at the queue of a running server");
+    CLI::App* queue =
+        app.add_subcommand("queue", "Look at the queue of a running server, and command it");
     queue->require_subcommand(1);
     queue->footer(
         "  ringpost queue list --spool ./ringpost-spool\n"
         "  ringpost queue list --json | jq -r .id\n"
         "  ringpost queue show 000002000000G\n"
-        "  ringpost queue explain 000002000000G\n");
+        "  ringpost queue explain 000002000000G\n"
+        "  ringpost queue stats --by domain\n"
+        "  ringpost queue hold --domain example.com\n"
+        "  ringpost queue bounce --sender @src.test --older-than 2d --reason \"sent by "
+        "mistake\"\n");
 
     CLI::App* list =
         queue->add_subcommand("list", "List the messages in the queue, in no order of time");
@@ -206,6 +289,7 @@ QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
         ->type_name("N")
         ->check(check_count, "")
         ->capture_default_str();
+    add_filter(list, parsed.list.filter, true);
     add_server_place(list, parsed.list.server);
 
     CLI::App* show = add_queue_show(*queue, parsed.show);
@@ -216,7 +300,12 @@ QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
     explain->add_flag("--json", parsed.explain.json,
                       "Print a JSON object; docs/CONTROL.md has the fields");
     add_server_place(explain, parsed.explain.server);
-    return {list, show, explain};
+    CLI::App* stats = add_queue_stats(*queue, parsed.stats);
+    std::vector<CLI::App*> rules;
+    for (std::size_t i = 0; i < kRules.size(); ++i) {
+        rules.push_back(add_queue_rule(*queue, kRules[i], parsed.rules[i]));
+    }
+    return {list, show, explain, stats, std::move(rules)};
 }
 
 struct SpoolCommands {
@@ -338,6 +427,15 @@ int run_command_line(int argc, const char* const* argv, const Commands& commands
     }
     if (*queue.explain) {
         return commands.queue_explain(parsed.explain);
+    }
+    if (*queue.stats) {
+        return commands.queue_stats(parsed.stats);
+    }
+    for (std::size_t i = 0; i < kRules.size(); ++i) {
+        if (*queue.rules[i]) {
+            parsed.rules[i].action = kRules[i].name;
+            return commands.queue_rule(parsed.rules[i]);
+        }
     }
     if (*spool.verify) {
         return commands.spool_verify(parsed.verify);

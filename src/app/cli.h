@@ -15,6 +15,8 @@ struct Commands {
     int (*sink)(const SinkOptions& options);
     int (*check)(const CheckOptions& options);
     int (*queue_list)(const QueueListOptions& options);
+    int (*queue_rule)(const QueueRuleOptions& options);
+    int (*queue_stats)(const QueueStatsOptions& options);
     int (*queue_show)(const QueueShowOptions& options);
     int (*queue_explain)(const QueueExplainOptions& options);
     int (*spool_verify)(const SpoolVerifyOptions& options);

@@ -82,7 +82,8 @@ ControlClient::~ControlClient() {
 }
 
 base::Status ControlClient::request(
-    const nlohmann::json& request, const std::function<bool(const nlohmann::ordered_json&)>& item) {
+    const nlohmann::json& request, const std::function<bool(const nlohmann::ordered_json&)>& item,
+    const std::function<void(const nlohmann::ordered_json&)>& progress) {
     const std::string line =
         request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     std::string_view rest = line;
@@ -106,6 +107,10 @@ base::Status ControlClient::request(
         if (json.is_object() && json.contains("item")) {
             if (!item(json["item"])) {
                 return {};
+            }
+        } else if (json.is_object() && json.contains("progress")) {
+            if (progress) {
+                progress(json["progress"]);
             }
         } else if (json.is_object() && json.contains("done")) {
             return {};

@@ -24,11 +24,13 @@ class ControlClient {
     ~ControlClient();
 
     // Sends one request and hands over each item of the answer as it arrives, until the end or
-    // until `item` returns false. An error is the server's own, or says that it went away or is no
-    // ringpost.
+    // until `item` returns false;
+    // and each word of progress in between. An error is the server's own, or says that it went away
+    // or is no ringpost.
     [[nodiscard]] base::Status request(
         const nlohmann::json& request,
-        const std::function<bool(const nlohmann::ordered_json&)>& item);
+        const std::function<bool(const nlohmann::ordered_json&)>& item,
+        const std::function<void(const nlohmann::ordered_json&)>& progress = {});
 
   private:
     ControlClient(int socket, std::string path);

@@ -143,6 +143,12 @@ bool ControlReply::item(const nlohmann::ordered_json& value) {
     return line(whole);
 }
 
+bool ControlReply::progress(const nlohmann::ordered_json& value) {
+    nlohmann::ordered_json whole;
+    whole["progress"] = value;
+    return line(whole);
+}
+
 bool ControlReply::line(const nlohmann::ordered_json& value) {
     // Replaces what is not UTF-8 instead of throwing.
     buffer_ += value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

@@ -31,6 +31,10 @@ class ControlReply {
     // Takes one item of the answer. False when the peer is gone or the server stops: the command
     // then returns.
     [[nodiscard]] bool item(const nlohmann::ordered_json& value);
+    // How far it has come, for a person who waits; no part of the answer.
+    [[nodiscard]] bool progress(const nlohmann::ordered_json& value);
+    // Hands over what was given so far, though more is to come. False: as item().
+    [[nodiscard]] bool deliver() { return flush(); }
 
   private:
     friend class ControlPeer;

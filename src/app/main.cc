@@ -20,6 +20,14 @@ int main(int argc, char** argv) {
             [](const app::QueueListOptions& options) {
                 return app::run_queue_list(options, stdout, stderr);
             },
+        .queue_rule =
+            [](const app::QueueRuleOptions& options) {
+                return app::run_queue_rule(options, stdout, stderr);
+            },
+        .queue_stats =
+            [](const app::QueueStatsOptions& options) {
+                return app::run_queue_stats(options, stdout, stderr);
+            },
         .queue_show =
             [](const app::QueueShowOptions& options) {
                 return app::run_queue_show(options, stdout, stderr);

@@ -143,6 +143,27 @@ std::string hold_line(const Json& message, std::string_view label) {
     return reason.empty() ? "" : std::string(label) + cleaned(reason, CleanStyle::plain) + "\n";
 }
 
+ProgressLine::ProgressLine(std::FILE* err) : err_(err), terminal_(::isatty(::fileno(err)) == 1) {}
+
+void ProgressLine::show(const Json& progress) {
+    const std::int64_t of = number_at(progress, "of");
+    if (terminal_ && of > 0) {
+        constexpr std::int64_t kPercent = 100;
+        const std::int64_t looked_at = number_at(progress, "looked_at");
+        put(err_,
+            fmt::format("\r{} of {} looked at ({} %) ", looked_at, of, looked_at * kPercent / of));
+        std::fflush(err_);
+        shown_ = true;
+    }
+}
+
+void ProgressLine::end() {
+    if (std::exchange(shown_, false)) {
+        put(err_, "\r\x1b[K");
+        std::fflush(err_);
+    }
+}
+
 std::string dump(const Json& json, int indent) {
     return json.dump(indent, ' ', true, Json::error_handler_t::replace);
 }

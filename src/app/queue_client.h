@@ -40,6 +40,19 @@ int complain(std::FILE* err, const std::string& text);
 [[nodiscard]] std::string sender_of(const nlohmann::ordered_json& message);
 // Why the relay itself holds it, on a line of its own; "" where it does not.
 [[nodiscard]] std::string hold_line(const nlohmann::ordered_json& message, std::string_view label);
+// How far a command has come, on one line of `err` that is written again and again; nothing where
+// that is no terminal. end() wipes it away.
+class ProgressLine {
+  public:
+    explicit ProgressLine(std::FILE* err);
+    void show(const nlohmann::ordered_json& progress);
+    void end();
+
+  private:
+    std::FILE* err_;
+    bool terminal_;
+    bool shown_ = false;
+};
 // In ASCII, with what is not UTF-8 replaced.
 [[nodiscard]] std::string dump(const nlohmann::ordered_json& json, int indent);
 

@@ -59,16 +59,23 @@ int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* e
         bytes += number_at(message, "size_bytes");
         return (messages++ > 0 || put(out, kHeading)) && put(out, list_entry(message));
     };
-    if (const base::Status done =
-            client->request({{"command", "queue list"}, {"limit", options.limit}}, item);
-        !done) {
+    nlohmann::json request{{"command", "queue list"}, {"limit", options.limit}};
+    if (const base::Status good = put_filter(request, options.filter); !good) {
+        return complain(err, good.error().text());
+    }
+    ProgressLine line(err);
+    const base::Status done =
+        client->request(request, item, [&line](const Json& progress) { line.show(progress); });
+    line.end();
+    if (!done) {
         std::fflush(out);
         return complain(err, done.error().describe());
     }
     if (options.json) {
         // Nothing behind the last message, so that an empty queue gives empty output.
     } else if (messages == 0) {
-        put(out, "The queue is empty.\n");
+        put(out, options.filter.empty() ? "The queue is empty.\n"
+                                        : "No message in the queue is meant by that.\n");
     } else {
         put(out, fmt::format("{} {}, {} {}, {}\n", messages, messages == 1 ? "message" : "messages",
                              recipients, recipients == 1 ? "recipient" : "recipients",

@@ -7,13 +7,17 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/queue_filter.h"
 #include "app/timestamp.h"
 #include "base/assert.h"
 
 namespace app {
 namespace {
 
+using std::chrono::steady_clock;
+
 constexpr std::size_t kPageMessages = 200;
+constexpr std::chrono::milliseconds kTellEvery{500};  // of how far a listing has come
 
 std::string_view name_of(RecipientState state) {
     switch (state) {
@@ -73,20 +77,14 @@ RecipientState state_of(const QueueMessage& message) {
     return state;
 }
 
-base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& reply) {
-    std::uint64_t left = std::numeric_limits<std::uint64_t>::max();
-    if (const auto limit = request.find("limit"); limit != request.end()) {
-        if (!limit->is_number_unsigned()) {
-            return base::fail(EINVAL, "\"limit\" is not a number of messages");
-        }
-        if (const auto number = limit->get<std::uint64_t>(); number > 0) {
-            left = number;
-        }
-    }
+// At most `left` messages.
+base::Status list(QueueView& view, const store::Rule& filter, std::uint64_t left,
+                  ControlReply& reply) {
     std::optional<QueueCursor> from = QueueCursor();
+    auto tell = steady_clock::now() + kTellEvery;
     while (left > 0 && from) {
         const base::Result<QueuePage> page = view.page(
-            *from, static_cast<std::size_t>(std::min<std::uint64_t>(left, kPageMessages)));
+            *from, filter, static_cast<std::size_t>(std::min<std::uint64_t>(left, kPageMessages)));
         if (!page) {
             return std::unexpected(page.error());
         }
@@ -97,6 +95,39 @@ base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& 
         }
         left -= std::min<std::uint64_t>(left, page->messages.size());
         from = page->next;
+        if (from && steady_clock::now() >= tell) {
+            tell = steady_clock::now() + kTellEvery;
+            if (!reply.progress({{"looked_at", from->looked_at}, {"of", from->of}}) ||
+                !reply.deliver()) {
+                return {};
+            }
+        }
+    }
+    return {};
+}
+
+base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& reply) {
+    base::Result<QueueFilter> filter = filter_of(request, wall_now());
+    if (!filter) {
+        return std::unexpected(filter.error());
+    }
+    std::uint64_t left = std::numeric_limits<std::uint64_t>::max();
+    if (const auto limit = request.find("limit"); limit != request.end()) {
+        if (!limit->is_number_unsigned()) {
+            return base::fail(EINVAL, "\"limit\" is not a number of messages");
+        }
+        if (const auto number = limit->get<std::uint64_t>(); number > 0) {
+            left = number;
+        }
+    }
+    if (filter->ids.empty()) {
+        return list(view, filter->rule, left, reply);
+    }
+    for (const mail::QueueId id : filter->ids) {
+        filter->rule.only = id;
+        if (const base::Status done = list(view, filter->rule, left, reply); !done) {
+            return done;
+        }
     }
     return {};
 }

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "mail/queue_id.h"
+#include "store/rule.h"
 
 namespace app {
 
@@ -35,6 +36,7 @@ struct QueueRecipient {
     WaitsFor waits_for = WaitsFor::nothing;
     std::optional<base::WallTime> next_attempt = {};  // where a time is waited for
     std::uint32_t attempts = 0;
+    bool meant = true;  // by the filter
     std::string
         last_reply;  // with its codes, or what went wrong in words; "" before the first attempt
 };
@@ -53,6 +55,9 @@ struct QueueMessage {
 struct QueueCursor {
     std::uint32_t shard = 0;
     std::uint64_t position = 0;
+    // How far that is: places of the queue that were looked at, and all of them, about.
+    std::uint64_t looked_at = 0;
+    std::uint64_t of = 0;
 };
 
 struct QueuePage {
@@ -67,11 +72,11 @@ class QueueView {
     QueueView& operator=(const QueueView&) = delete;
     virtual ~QueueView() = default;
 
-    // Messages that are in the queue, from the cursor on (QueueCursor() is the beginning), in no
-    // order of time; at most `messages_max`, and fewer, even none, where a page would be long in
-    // the making. A message that is queued all the while comes once; one that comes or goes between
-    // two pages may be seen or not.
-    [[nodiscard]] virtual base::Result<QueuePage> page(QueueCursor from,
+    // Messages in the queue with a recipient that the filter means, from the cursor on
+    // (QueueCursor() is the beginning), in no order of time; at most `messages_max`, and fewer,
+    // even none, where a page would be long in the making. A message that is queued all the while
+    // comes once; one that comes or goes between two pages may be seen or not.
+    [[nodiscard]] virtual base::Result<QueuePage> page(QueueCursor from, const store::Rule& filter,
                                                        std::size_t messages_max) = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "app/relay_queue_view.h"
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -76,6 +77,7 @@ QueueMessage queue_message_of(queue::ListedMessage& listed) {
             recipient.next_attempt = one.next_attempt;
         }
         recipient.attempts = one.attempts;
+        recipient.meant = one.meant;
         recipient.last_reply = text_of(one.reply);
         message.recipients.push_back(std::move(recipient));
     }
@@ -87,7 +89,8 @@ void RelayQueueView::stop() {
     const std::unique_lock lock(mutex_);
 }
 
-base::Result<QueuePage> RelayQueueView::page(QueueCursor from, std::size_t messages_max) {
+base::Result<QueuePage> RelayQueueView::page(QueueCursor from, const store::Rule& filter,
+                                             std::size_t messages_max) {
     if (stopped_) {
         return std::unexpected(stopping());
     }
@@ -99,14 +102,17 @@ base::Result<QueuePage> RelayQueueView::page(QueueCursor from, std::size_t messa
     if (from.shard >= relay_.threads().size()) {
         return page;
     }
+    const bool one = filter.only != mail::QueueId();
+    if (one) {
+        from = {.shard = filter.only.partition() % relay_.threads().size()};  // owned by number
+    }
     queue::ListedPage listed;
-    const store::Rule any;
     relay_.threads()
         .run<void>(from.shard,
-                   [this, &from, &listed, &any, messages_max] {
+                   [this, &from, &listed, &filter, messages_max] {
                        const queue::PageLimits limits{.messages = messages_max};
                        return queue::list_messages(relay_.shard(from.shard).scheduler(),
-                                                   from.position, any, limits, stopped_, listed);
+                                                   from.position, filter, limits, stopped_, listed);
                    })
         .get();
     if (stopped_) {
@@ -115,10 +121,17 @@ base::Result<QueuePage> RelayQueueView::page(QueueCursor from, std::size_t messa
     for (queue::ListedMessage& message : listed.messages) {
         page.messages.push_back(queue_message_of(message));
     }
+    const std::uint64_t behind = from.looked_at - from.position;
     if (listed.next_cursor != 0) {
-        page.next = QueueCursor{from.shard, listed.next_cursor};
-    } else if (from.shard + 1 < relay_.threads().size()) {
-        page.next = QueueCursor{from.shard + 1, 0};
+        page.next = QueueCursor{.shard = from.shard, .position = listed.next_cursor};
+    } else if (!one && from.shard + 1 < relay_.threads().size()) {
+        page.next = QueueCursor{.shard = from.shard + 1};
+    }
+    if (page.next) {
+        // The other shards hold as many, about.
+        page.next->looked_at =
+            behind + (listed.next_cursor != 0 ? listed.next_cursor : listed.slots);
+        page.next->of = std::max(listed.slots * relay_.threads().size(), page.next->looked_at);
     }
     return page;
 }

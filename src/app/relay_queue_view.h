@@ -25,7 +25,8 @@ class RelayQueueView final : public QueueView {
     // stops.
     void stop();
 
-    [[nodiscard]] base::Result<QueuePage> page(QueueCursor from, std::size_t messages_max) override;
+    [[nodiscard]] base::Result<QueuePage> page(QueueCursor from, const store::Rule& filter,
+                                               std::size_t messages_max) override;
 
   private:
     Relay& relay_;

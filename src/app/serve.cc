@@ -16,9 +16,11 @@
 #include "app/digest.h"
 #include "app/log.h"
 #include "app/queue_control.h"
+#include "app/queue_rules.h"
 #include "app/queue_show.h"
 #include "app/relay.h"
 #include "app/relay_queue_inspector.h"
+#include "app/relay_queue_operator.h"
 #include "app/relay_queue_view.h"
 #include "app/relay_settings.h"
 #include "app/shard_threads.h"
@@ -94,6 +96,8 @@ int serve(const Config& config, const std::string& fingerprint, bool salvage) {
         add_queue_commands(commands, queue);
         RelayQueueInspector inspector(relay);
         add_inspection_commands(commands, inspector);
+        RelayQueueOperator queue_operator(relay);
+        add_operator_commands(commands, queue_operator, queue);
         const auto control = ControlServer::start(control_path, std::move(commands));
         if (!control) {
             log.flush();
@@ -116,6 +120,7 @@ int serve(const Config& config, const std::string& fingerprint, bool salvage) {
         signals.unblock();
         queue.stop();
         inspector.stop();
+        queue_operator.stop();
     }
     log.notice(mail::Severity::info, "stopped");
     return 0;

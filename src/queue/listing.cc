@@ -138,6 +138,13 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, const s
     page.messages.clear();
     page.next_cursor = 0;
     page.slots = scheduler.slots();
+    if (filter.only != mail::QueueId()) {
+        page.messages.emplace_back();
+        const bool there =
+            co_await read_entry(scheduler, filter.only, filter, stop, page.messages.back());
+        page.messages.resize(there ? 1 : 0);
+        co_return;
+    }
     std::size_t recipients = 0;
     std::size_t reads = 0;
     for (std::uint64_t at = cursor; at < scheduler.slots(); ++at) {

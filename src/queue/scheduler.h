@@ -99,6 +99,8 @@ class Scheduler final : public store::StoreListener {
     [[nodiscard]] rt::Task<void> carry_out_rules(Entry& entry);
     void try_sites_now();
     [[nodiscard]] Rules& rules() { return rules_; }
+    [[nodiscard]] std::size_t sites() const { return sites_.size(); }
+    [[nodiscard]] const Site& site(std::size_t number) const { return *sites_[number]; }
 
   private:
     [[nodiscard]] Entry& add(store::Message& message);

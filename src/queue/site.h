@@ -105,6 +105,8 @@ class Site {
     void disengage() { --engaged_; }
     [[nodiscard]] std::size_t engaged() const { return engaged_; }
     [[nodiscard]] std::size_t running() const { return running_; }
+    // Messages that wait for a delivery.
+    [[nodiscard]] std::size_t ready_count() const { return ready_count_ + expired_count_; }
     // For who asks why something waits.
     [[nodiscard]] SiteState state() const;
     // Word of a delay is due to the sender of some recipient.

@@ -51,6 +51,7 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     [[nodiscard]] Message* find(mail::QueueId id) const { return table_.find(id); }
     [[nodiscard]] const MessageTable& table() const { return table_; }
     [[nodiscard]] const RuleTable& rules() const { return rules_; }
+    [[nodiscard]] const SegmentTable& segments() const { return segments_; }
     void record_changes(Message& message, std::span<const RecipientChange> changes,
                         std::uint32_t rules_met);
     void add_rule(Rule rule);

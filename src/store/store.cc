@@ -228,6 +228,22 @@ void Store::end_rule(std::uint32_t number) {
     }
 }
 
+std::uint64_t Store::spool_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        bytes += partition->segments().bytes();
+    }
+    return bytes;
+}
+
+std::uint64_t Store::live_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        bytes += partition->segments().live_bytes();
+    }
+    return bytes;
+}
+
 StoreCounters Store::counters() const {
     StoreCounters counters = shared_->counters();
     for (const std::unique_ptr<Partition>& partition : partitions_) {

@@ -190,6 +190,9 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     [[nodiscard]] rt::Task<void> add_rules(std::vector<Rule> rules);
     void end_rule(std::uint32_t number);
 
+    // Of the segments that are in use, and what of them something needs, about.
+    [[nodiscard]] std::uint64_t spool_bytes() const;
+    [[nodiscard]] std::uint64_t live_bytes() const;
     [[nodiscard]] StoreCounters counters() const;
 
   private:

@@ -103,7 +103,7 @@ class Simulation {
     std::map<EndpointId, Conversation> conversations_;  // of the relay
     Meetings moments_;
     bool calm_ = false;
-    bool released_ = false;  // all that was held, behind the storm
+    bool released_ = false;        // all that was held, behind the storm
     bool disk_is_prompt_ = false;  // no operation takes longer than usual, or fails
     bool restarts_ = true;
     bool write_trap_ = false;

@@ -1,0 +1,170 @@
+#include "app/queue_filter.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "app/config_value.h"
+#include "app/suggest.h"
+
+namespace app {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kIdsMax = 1000;
+
+constexpr std::array kStates = {std::pair("pending", store::RecipientStatus::pending),
+                                std::pair("deferred", store::RecipientStatus::deferred),
+                                std::pair("held", store::RecipientStatus::held)};
+
+constexpr std::array kWords = {
+    std::pair("sender", &store::Rule::sender), std::pair("recipient", &store::Rule::recipient),
+    std::pair("domain", &store::Rule::domain), std::pair("tenant", &store::Rule::tenant),
+    std::pair("reason", &store::Rule::words)};
+
+std::optional<store::RecipientStatus> status_of(const std::string& name) {
+    const auto known = std::ranges::find(kStates, name, [](const auto& one) { return one.first; });
+    return known == kStates.end() ? std::nullopt : std::optional(known->second);
+}
+
+base::Status put_age(Json& request, const char* name, const std::string& text) {
+    if (text.empty()) {
+        return {};
+    }
+    const base::Result<base::Duration> age = parse_duration(text);
+    if (!age) {
+        return base::fail(EINVAL, age.error().text());
+    }
+    request[name] = std::chrono::floor<std::chrono::seconds>(*age).count();
+    return {};
+}
+
+// An address says where its domain is, or is the null path; a domain has no '@'.
+base::Status check_word(const std::string& name, const std::string& word) {
+    if (word.size() > store::Rule::kTextBytesMax) {
+        return base::fail(EINVAL, "\"" + name + "\" is longer than " +
+                                      std::to_string(store::Rule::kTextBytesMax) + " octets");
+    }
+    const bool has_at = word.find('@') != std::string::npos;
+    if ((name == "sender" && !has_at && word != "<>") || (name == "recipient" && !has_at)) {
+        return base::fail(EINVAL, shown(word) + " is no address: give local@domain, @domain" +
+                                      (name == "sender" ? ", or <> for the null path" : ""));
+    }
+    if ((name == "domain" || name == "tenant") && has_at) {
+        return base::fail(EINVAL, shown(word) +
+                                      " is no domain: give example.com, or *.example.com for all "
+                                      "below it");
+    }
+    return {};
+}
+
+base::Status take_words(const Json& request, store::Rule& rule) {
+    for (const auto& [name, member] : kWords) {
+        const auto found = request.find(name);
+        if (found == request.end()) {
+            continue;
+        }
+        if (!found->is_string() || found->get_ref<const std::string&>().empty()) {
+            return base::fail(EINVAL, std::string("\"") + name + "\" is not a text");
+        }
+        rule.*member = found->get<std::string>();
+        if (const base::Status good = check_word(name, rule.*member); !good) {
+            return good;
+        }
+    }
+    return {};
+}
+
+base::Status take_states(const Json& request, store::Rule& rule) {
+    const auto states = request.find("states");
+    if (states == request.end()) {
+        return {};
+    }
+    for (const Json& state : *states) {
+        const auto status = state.is_string() ? status_of(state.get<std::string>()) : std::nullopt;
+        if (!status) {
+            return base::fail(EINVAL, "\"states\" takes pending, deferred and held");
+        }
+        rule.statuses =
+            static_cast<std::uint8_t>(rule.statuses | (1U << static_cast<unsigned>(*status)));
+    }
+    return {};
+}
+
+base::Status take_ages(const Json& request, base::WallTime now, store::Rule& rule) {
+    for (const bool older : {true, false}) {
+        const auto found = request.find(older ? "older_than_s" : "newer_than_s");
+        if (found == request.end()) {
+            continue;
+        }
+        constexpr std::int64_t kMost = 1'000'000'000;
+        if (!found->is_number_integer() || found->get<std::int64_t>() < 0 ||
+            found->get<std::int64_t>() > kMost) {
+            return base::fail(EINVAL, "an age is not a number of seconds");
+        }
+        const std::int64_t at = base::unix_ms(now) - found->get<std::int64_t>() * 1000;
+        (older ? rule.arrived_until_ms : rule.arrived_from_ms) = at;
+    }
+    return {};
+}
+
+}  // namespace
+
+base::Status put_filter(Json& request, const QueueFilterOptions& filter) {
+    for (const auto& [name, text] :
+         {std::pair("sender", &filter.sender), std::pair("recipient", &filter.recipient),
+          std::pair("domain", &filter.domain), std::pair("tenant", &filter.tenant)}) {
+        if (!text->empty()) {
+            if (const base::Status good = check_word(name, *text); !good) {
+                return good;
+            }
+            request[name] = *text;
+        }
+    }
+    if (!filter.ids.empty()) {
+        request["ids"] = filter.ids;
+    }
+    for (const std::string& state : filter.states) {
+        if (!status_of(state)) {
+            return base::fail(EINVAL, shown(state) + " is none of pending, deferred and held");
+        }
+        request["states"].push_back(state);
+    }
+    if (const base::Status good = put_age(request, "older_than_s", filter.older_than); !good) {
+        return good;
+    }
+    return put_age(request, "newer_than_s", filter.newer_than);
+}
+
+base::Result<QueueFilter> filter_of(const Json& request, base::WallTime now) {
+    QueueFilter filter;
+    base::Status good = take_words(request, filter.rule);
+    if (good) {
+        good = take_states(request, filter.rule);
+    }
+    if (good) {
+        good = take_ages(request, now, filter.rule);
+    }
+    if (!good) {
+        return std::unexpected(good.error());
+    }
+    if (const auto ids = request.find("ids"); ids != request.end()) {
+        for (const Json& text : *ids) {
+            const auto id =
+                text.is_string() ? mail::QueueId::parse(text.get<std::string>()) : std::nullopt;
+            if (!id || filter.ids.size() == kIdsMax) {
+                return base::fail(
+                    EINVAL, "\"ids\" takes queue ids, " + std::to_string(kIdsMax) + " at the most");
+            }
+            filter.ids.push_back(*id);
+        }
+    }
+    return filter;
+}
+
+}  // namespace app

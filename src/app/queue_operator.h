@@ -1,0 +1,60 @@
+// QueueOperator: how the control plane gives commands over the queue, and asks how far they are.
+// The wiring implements it by asking the shards.
+//
+// Called on threads of the control plane, several at once, as a QueueView is, and ends as it does
+// when the server stops.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "mail/queue_id.h"
+#include "queue/rules.h"
+#include "queue/scheduler.h"
+#include "store/rule.h"
+
+namespace app {
+
+// Rules that were given by one command; their numbers follow one another.
+struct GivenRules {
+    std::uint32_t first = 0;
+    std::uint32_t count = 0;
+};
+
+// What the queue holds now, without looking at any message.
+struct QueueTotals {
+    struct Site {
+        std::string name;
+        std::size_t ready = 0;        // messages that wait for a connection
+        std::size_t connections = 0;  // over all shards
+        std::size_t connections_max = 0;
+        bool dead = false;  // for some shard
+        std::string last_words;
+    };
+    queue::QueueCounts messages;
+    std::uint64_t spool_bytes = 0;  // of segments
+    std::uint64_t live_bytes = 0;   // … that something needs
+    std::vector<Site> sites;
+    std::vector<queue::RuleProgress> rules;  // under way, over all shards
+};
+
+class QueueOperator {
+  public:
+    QueueOperator() = default;
+    QueueOperator(const QueueOperator&) = delete;
+    QueueOperator& operator=(const QueueOperator&) = delete;
+    virtual ~QueueOperator() = default;
+
+    // One rule for each id, or one for all where there is none; in force and durable when this
+    // returns.
+    [[nodiscard]] virtual base::Result<GivenRules> give(const store::Rule& rule,
+                                                        std::span<const mail::QueueId> ids) = 0;
+    // Of them all together, over all shards.
+    [[nodiscard]] virtual base::Result<queue::RuleProgress> progress(const GivenRules& given) = 0;
+    [[nodiscard]] virtual base::Result<QueueTotals> totals() = 0;
+};
+
+}  // namespace app

@@ -1,0 +1,259 @@
+#include "app/queue_rules.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "app/queue_filter.h"
+#include "app/timestamp.h"
+#include "queue/rule_match.h"
+
+namespace app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// How long a command waits for its rule to be carried out before it answers; and between two words
+// of progress, where the client waits for the end.
+constexpr milliseconds kAnswerMost{60};
+constexpr milliseconds kLookEvery{4};
+constexpr milliseconds kTellEvery{500};
+constexpr std::size_t kPageMessages = 500;
+constexpr std::size_t kGroupsMax = 100'000;
+
+Json progress_json(const GivenRules& given, store::RuleAction action,
+                   const queue::RuleProgress& progress) {
+    return {{"rule", given.first},
+            {"action", name_of(action)},
+            {"done", progress.done},
+            {"messages", progress.messages},
+            {"recipients", progress.recipients},
+            {"looked_at", progress.done ? progress.of : progress.looked_at},
+            {"of", progress.of}};
+}
+
+base::Status give(QueueOperator& queue, store::RuleAction action, const nlohmann::json& request,
+                  ControlReply& reply) {
+    base::Result<QueueFilter> filter = filter_of(request, wall_now());
+    if (!filter) {
+        return std::unexpected(filter.error());
+    }
+    const bool waits = request.value("wait", false);
+    filter->rule.action = action;
+    const base::Result<GivenRules> given = queue.give(filter->rule, filter->ids);
+    if (!given) {
+        return std::unexpected(given.error());
+    }
+    auto until = steady_clock::now() + kAnswerMost;
+    while (true) {
+        const base::Result<queue::RuleProgress> progress = queue.progress(*given);
+        if (!progress) {
+            return std::unexpected(progress.error());
+        }
+        const bool late = steady_clock::now() >= until;
+        if (progress->done || late) {
+            const bool told = reply.item(progress_json(*given, action, *progress));
+            if (progress->done || !waits || !told || !reply.deliver()) {
+                return {};
+            }
+            until = steady_clock::now() + kTellEvery;
+        }
+        std::this_thread::sleep_for(kLookEvery);
+    }
+}
+
+// --- stats ---
+
+Json site_json(const QueueTotals::Site& site) {
+    return {{"next_hop", site.name},
+            {"ready", site.ready},
+            {"connections", site.connections},
+            {"connections_max", site.connections_max},
+            {"serves", !site.dead},
+            {"last_reply", site.last_words}};
+}
+
+Json totals_json(const QueueTotals& totals) {
+    Json sites = Json::array();
+    for (const QueueTotals::Site& site : totals.sites) {
+        sites.push_back(site_json(site));
+    }
+    Json rules = Json::array();
+    for (const queue::RuleProgress& one : totals.rules) {
+        rules.push_back(progress_json({one.rule.number, 1}, one.rule.action, one));
+    }
+    return {{"messages", totals.messages.total()},
+            {"ready", totals.messages.ready},
+            {"in_delivery", totals.messages.in_delivery},
+            {"deferred", totals.messages.deferred},
+            {"held", totals.messages.held},
+            {"spool_bytes", totals.spool_bytes},
+            {"live_bytes", totals.live_bytes},
+            {"next_hops", std::move(sites)},
+            {"rules", std::move(rules)}};
+}
+
+struct Group {
+    std::uint64_t messages = 0;
+    std::uint64_t recipients = 0;
+    std::uint64_t bytes = 0;
+    std::map<RecipientState, std::uint64_t> states;
+    base::WallTime oldest = base::WallTime::max();
+};
+using Groups = std::map<std::string, Group>;
+
+std::string domain_of(const std::string& path) {
+    return path.substr(path.rfind('@') + 1);
+}
+
+std::string key_of(const std::string& by, const QueueMessage& message,
+                   const QueueRecipient& recipient) {
+    if (by == "domain") {
+        return domain_of(recipient.address);
+    }
+    if (by == "sender") {
+        return message.sender.empty() ? "<>" : message.sender;
+    }
+    if (by == "tenant") {
+        return message.sender.empty() ? "<>" : domain_of(message.sender);
+    }
+    return "";
+}
+
+void count(Groups& groups, const std::string& by, const QueueMessage& message) {
+    std::vector<Group*> counted;
+    for (const QueueRecipient& recipient : message.recipients) {
+        if (!recipient.meant || recipient.state > RecipientState::held) {
+            continue;
+        }
+        std::string key = key_of(by, message, recipient);
+        if (groups.size() >= kGroupsMax && !groups.contains(key)) {
+            key = "(others)";
+        }
+        Group& group = groups[key];
+        ++group.recipients;
+        ++group.states[recipient.state];
+        if (std::ranges::find(counted, &group) == counted.end()) {
+            counted.push_back(&group);
+            ++group.messages;
+            group.bytes += message.size_bytes;
+            group.oldest = std::min(group.oldest, message.arrival);
+        }
+    }
+}
+
+Json group_json(const std::string& by, const std::string& key, const Group& group) {
+    Json json;
+    if (!by.empty()) {
+        json[by] = key;
+    }
+    const auto of = [&group](RecipientState state) {
+        const auto at = group.states.find(state);
+        return at == group.states.end() ? 0 : at->second;
+    };
+    json["messages"] = group.messages;
+    json["recipients"] = group.recipients;
+    json["pending"] = of(RecipientState::pending);
+    json["deferred"] = of(RecipientState::deferred);
+    json["held"] = of(RecipientState::held);
+    json["size_bytes"] = group.bytes;
+    json["oldest_age_s"] =
+        group.messages == 0
+            ? 0
+            : std::max<std::int64_t>(
+                  0, std::chrono::floor<std::chrono::seconds>(wall_now() - group.oldest).count());
+    return json;
+}
+
+// Of what the filter means, by looking at it.
+base::Status survey(QueueView& view, const QueueFilter& filter, const std::string& by,
+                    ControlReply& reply) {
+    Groups groups;
+    std::optional<QueueCursor> from = QueueCursor();
+    auto tell = steady_clock::now() + kTellEvery;
+    while (from) {
+        const base::Result<QueuePage> page = view.page(*from, filter.rule, kPageMessages);
+        if (!page) {
+            return std::unexpected(page.error());
+        }
+        for (const QueueMessage& message : page->messages) {
+            count(groups, by, message);
+        }
+        from = page->next;
+        if (from && steady_clock::now() >= tell) {
+            tell = steady_clock::now() + kTellEvery;
+            if (!reply.progress({{"looked_at", from->looked_at}, {"of", from->of}}) ||
+                !reply.deliver()) {
+                return {};
+            }
+        }
+    }
+    if (groups.empty() && by.empty()) {
+        groups.emplace();
+    }
+    std::vector<const Groups::value_type*> sorted;
+    for (const auto& group : groups) {
+        sorted.push_back(&group);
+    }
+    std::ranges::stable_sort(sorted, std::greater(),
+                             [](const auto* group) { return group->second.recipients; });
+    for (const auto* group : sorted) {
+        if (!reply.item(group_json(by, group->first, group->second))) {
+            return {};
+        }
+    }
+    return {};
+}
+
+base::Status stats(QueueOperator& queue, QueueView& view, const nlohmann::json& request,
+                   ControlReply& reply) {
+    const base::Result<QueueFilter> filter = filter_of(request, wall_now());
+    if (!filter) {
+        return std::unexpected(filter.error());
+    }
+    const std::string by = request.value("by", "");
+    if (!by.empty() && by != "domain" && by != "sender" && by != "tenant") {
+        return base::fail(EINVAL, "\"by\" takes domain, sender and tenant");
+    }
+    if (!filter->ids.empty()) {
+        return base::fail(EINVAL, "of single messages there are no counts; see queue show");
+    }
+    const bool any = filter->rule.statuses == 0 && !queue::needs_envelope(filter->rule) &&
+                     filter->rule.arrived_from_ms == store::Rule().arrived_from_ms &&
+                     filter->rule.arrived_until_ms == store::Rule().arrived_until_ms;
+    if (!any || !by.empty()) {
+        return survey(view, *filter, by, reply);
+    }
+    const base::Result<QueueTotals> totals = queue.totals();
+    if (!totals) {
+        return std::unexpected(totals.error());
+    }
+    static_cast<void>(reply.item(totals_json(*totals)));
+    return {};
+}
+
+}  // namespace
+
+void add_operator_commands(ControlCommands& commands, QueueOperator& queue, QueueView& view) {
+    for (const store::RuleAction action :
+         {store::RuleAction::hold, store::RuleAction::release, store::RuleAction::retry,
+          store::RuleAction::bounce, store::RuleAction::erase}) {
+        commands[std::string("queue ") + name_of(action)] =
+            [&queue, action](const nlohmann::json& request, ControlReply& reply) {
+                return give(queue, action, request, reply);
+            };
+    }
+    commands["queue stats"] = [&queue, &view](const nlohmann::json& request, ControlReply& reply) {
+        return stats(queue, view, request, reply);
+    };
+}
+
+}  // namespace app

@@ -1,0 +1,175 @@
+// `ringpost queue hold|release|retry|bounce|delete` and `ringpost queue stats`, on the client's
+// side.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "app/queue_client.h"
+#include "app/queue_command.h"
+#include "app/timestamp.h"
+
+namespace app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string counted(std::int64_t number, std::string_view one, std::string_view many) {
+    return fmt::format("{} {}", number, number == 1 ? one : many);
+}
+
+std::string_view done_word(std::string_view action) {
+    if (action == "hold") {
+        return "held";
+    }
+    if (action == "release") {
+        return "released";
+    }
+    if (action == "retry") {
+        return "to be tried now";
+    }
+    return action == "bounce" ? "bounced" : "deleted";
+}
+
+std::string result_text(const Json& result, const std::string& action) {
+    const std::string sum = counted(number_at(result, "messages"), "message", "messages") + ", " +
+                            counted(number_at(result, "recipients"), "recipient", "recipients");
+    if (flag_at(result, "done")) {
+        return fmt::format("{} {}\n", sum, done_word(action));
+    }
+    return fmt::format(
+        "rule {} is in force, over all that was queued when it was given; {} {} so far, {} of {} "
+        "looked at; `ringpost queue stats` tells how far it is\n",
+        number_at(result, "rule"), sum, done_word(action), number_at(result, "looked_at"),
+        number_at(result, "of"));
+}
+
+std::string totals_text(const Json& totals) {
+    std::string text = counted(number_at(totals, "messages"), "message", "messages") +
+                       fmt::format(": {} ready, {} in delivery, {} deferred, {} held\n",
+                                   number_at(totals, "ready"), number_at(totals, "in_delivery"),
+                                   number_at(totals, "deferred"), number_at(totals, "held"));
+    text += fmt::format("spool: {} in segments, of which {} are needed\n",
+                        print_bytes(number_at(totals, "spool_bytes")),
+                        print_bytes(number_at(totals, "live_bytes")));
+    for (const Json& hop : list_at(totals, "next_hops")) {
+        text += fmt::format("{}: {} ready, {} of {} connections",
+                            cleaned(text_at(hop, "next_hop"), CleanStyle::token),
+                            number_at(hop, "ready"), number_at(hop, "connections"),
+                            number_at(hop, "connections_max"));
+        if (!flag_at(hop, "serves")) {
+            text +=
+                "; it does not serve: " + cleaned(text_at(hop, "last_reply"), CleanStyle::plain);
+        }
+        text += "\n";
+    }
+    for (const Json& rule : list_at(totals, "rules")) {
+        text += fmt::format("rule {}, {}: {} of {} looked at, {} {}\n", number_at(rule, "rule"),
+                            cleaned(text_at(rule, "action"), CleanStyle::token),
+                            number_at(rule, "looked_at"), number_at(rule, "of"),
+                            counted(number_at(rule, "messages"), "message", "messages"),
+                            done_word(text_at(rule, "action")));
+    }
+    return text;
+}
+
+constexpr std::string_view kGroupHeading =
+    "RECIPIENTS   PENDING  DEFERRED      HELD  MESSAGES        SIZE    OLDEST";
+
+std::string group_text(const Json& group, const std::string& by) {
+    return fmt::format(
+        "{:>10}  {:>8}  {:>8}  {:>8}  {:>8}  {:>10}  {:>8}{}\n", number_at(group, "recipients"),
+        number_at(group, "pending"), number_at(group, "deferred"), number_at(group, "held"),
+        number_at(group, "messages"), print_bytes(number_at(group, "size_bytes")),
+        print_age(number_at(group, "oldest_age_s")),
+        by.empty() ? "" : "  " + cleaned(text_at(group, by.c_str()), CleanStyle::token));
+}
+
+std::string upper(std::string text) {
+    for (char& c : text) {
+        c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    }
+    return text;
+}
+
+}  // namespace
+
+int run_queue_rule(const QueueRuleOptions& options, std::FILE* out, std::FILE* err) {
+    if (options.filter.empty() != options.filter.all) {
+        return complain(err, options.filter.all
+                                 ? "--all goes with no other choice of messages"
+                                 : "which messages? Give queue ids, --sender, --recipient, "
+                                   "--domain, --tenant, --state, --older-than, --newer-than, or "
+                                   "--all");
+    }
+    nlohmann::json request{{"command", "queue " + options.action}, {"wait", options.wait}};
+    if (!options.reason.empty()) {
+        request["reason"] = options.reason;
+    }
+    if (const base::Status good = put_filter(request, options.filter); !good) {
+        return complain(err, good.error().text());
+    }
+    std::optional<ControlClient> client = connect_to_server(options.server, err);
+    if (!client) {
+        return 1;
+    }
+    ProgressLine line(err);
+    Json last;
+    const base::Status done = client->request(request, [&](const Json& result) {
+        last = result;
+        if (!flag_at(result, "done")) {
+            line.show(result);
+        }
+        return true;
+    });
+    line.end();
+    if (!done) {
+        return complain(err, done.error().describe());
+    }
+    put(out, options.json ? dump(last, -1) + "\n" : result_text(last, options.action));
+    return std::fflush(out) == 0 && std::ferror(out) == 0 ? 0 : 1;
+}
+
+int run_queue_stats(const QueueStatsOptions& options, std::FILE* out, std::FILE* err) {
+    nlohmann::json request{{"command", "queue stats"}};
+    if (!options.by.empty()) {
+        request["by"] = options.by;
+    }
+    if (const base::Status good = put_filter(request, options.filter); !good) {
+        return complain(err, good.error().text());
+    }
+    std::optional<ControlClient> client = connect_to_server(options.server, err);
+    if (!client) {
+        return 1;
+    }
+    ProgressLine line(err);
+    bool first = true;
+    const auto item = [&](const Json& result) {
+        line.end();
+        if (options.json) {
+            return put(out, dump(result, -1) + "\n");
+        }
+        if (result.contains("next_hops")) {
+            return put(out, totals_text(result));
+        }
+        if (std::exchange(first, false)) {
+            const std::string by = options.by.empty() ? "" : "  " + upper(options.by);
+            put(out, std::string(kGroupHeading) + by + "\n");
+        }
+        return put(out, group_text(result, options.by));
+    };
+    const base::Status done =
+        client->request(request, item, [&line](const Json& progress) { line.show(progress); });
+    line.end();
+    if (!done) {
+        std::fflush(out);
+        return complain(err, done.error().describe());
+    }
+    return std::fflush(out) == 0 && std::ferror(out) == 0 ? 0 : 1;
+}
+
+}  // namespace app
