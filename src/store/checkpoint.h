@@ -41,6 +41,8 @@ struct KeptCheckpoints {
     std::uint64_t newer_start = 0;
     std::uint64_t newer_bytes = 0;
     std::uint64_t highest = 0;  // generation that was ever seen, damaged ones included
+    // Others that a crash, or damage, left; they go when there are two good ones.
+    std::vector<std::uint64_t> stale = {};
 };
 
 class Checkpointer {
