@@ -349,6 +349,9 @@ rt::Task<void> full_disk(StoreProgram& program) {
     }
 }
 
+// Of the last run that came to its end.
+std::uint64_t moved_on_a_full_disk = 0;
+
 // The same, with checkpoints and the cleaner: of every three messages one stays, until those that
 // stay, and their checkpoints, leave no room.
 rt::Task<void> full_disk_relocation(StoreProgram& program) {
@@ -369,6 +372,7 @@ rt::Task<void> full_disk_relocation(StoreProgram& program) {
         }
     }
     co_await program.pause(std::chrono::seconds(2));
+    moved_on_a_full_disk = program.store().counters().messages_moved;
 }
 
 struct FullScenario {

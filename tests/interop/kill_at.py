@@ -64,7 +64,6 @@ def main():
     pid, kind, spool, skip, delay_ms = sys.argv[1:]
     left = int(skip) + 1
     watch = Watch(kind, spool)
-    print("watching", flush=True)
     end = time.monotonic() + WAIT_S
     while left > 0 and time.monotonic() < end:
         left -= watch.begins()

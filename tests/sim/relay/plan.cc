@@ -181,8 +181,9 @@ void draw_relay(Dice& dice, Plan& plan) {
 // What makes checkpoints and cleaning seldom or frequent, and slow.
 void draw_store(Dice& dice, Plan& plan) {
     store::StoreOptions& store = plan.settings.store;
-    store.checkpoint_bytes = dice.one_of({32ULL << 10U, store.segment_bytes, store.segment_bytes,
-                                          2 * store.segment_bytes, 8 * store.segment_bytes});
+    store.checkpoint_bytes =
+        dice.one_of<std::uint64_t>({32ULL << 10U, store.segment_bytes, store.segment_bytes,
+                                    2 * store.segment_bytes, 8 * store.segment_bytes});
     store.cleaner_bytes_per_s =
         dice.one_of({64ULL << 10U, 1ULL << 20U, 32ULL << 20U, 32ULL << 20U});
     store.segments_ahead = dice.one_of({3U, 3U, 5U});
