@@ -129,6 +129,7 @@ class KillNine(unittest.TestCase):
             ledger = kills.ledger
             self.assertEqual(ledger.lost(), [])
             self.assertEqual(ledger.changed, set())
+            self.assertEqual(ledger.bounced, [])
             self.assertEqual(ledger.twice, [])
             self.assertEqual(ledger.refused_yet_arrived(), [])
             self.assertGreater(len(ledger.acknowledged), rounds)

@@ -62,6 +62,7 @@ class Ledger:
         self.expected = {}  # name → what has to arrive
         self.acknowledged = set()  # 250 to the final dot
         self.refused = set()  # any other reply to it
+        self.bounced = []  # whom no next hop refuses, and whose sender was told of
         self.no_room = 0  # replies of 452 to MAIL
         self.waits = {}  # name → [final dot sent, reply or None], time.monotonic_ns()
         self.arrived = collections.Counter()
@@ -79,8 +80,11 @@ class Ledger:
     def arrive(self, message):
         """`message`: of a Recorder."""
         if message.sender.startswith(b"<>"):
-            for path in re.findall(rb"^Final-Recipient: *rfc822; *(no-\S+)\r$", message.content, re.MULTILINE):
-                self._count(path.decode().removeprefix("no-").partition("@")[0], "told")
+            for path in re.findall(rb"^Final-Recipient: *rfc822; *(\S+)\r$", message.content, re.MULTILINE):
+                if path.startswith(b"no-"):
+                    self._count(path.decode().removeprefix("no-").partition("@")[0], "told")
+                else:
+                    self.bounced.append(path.decode())
             return
         content = message.without_trace()
         name = content.split(b"\r\n", 1)[0].removeprefix(b"Subject: ").decode(errors="replace")

@@ -257,6 +257,8 @@ class Rounds:
             faults.append(f"acknowledged and lost: {lost[:20]}")
         if ledger.changed:
             faults.append(f"changed: {sorted(ledger.changed)[:20]}")
+        if ledger.bounced:
+            faults.append(f"bounced: {ledger.bounced[:20]}")
         if ledger.twice:
             faults.append(f"arrived again: {ledger.twice[:20]}")
         if self.relay.ends_when_a_sync_fails and ledger.refused_yet_arrived():
