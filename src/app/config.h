@@ -100,6 +100,13 @@ struct LimitsConfig {
     friend bool operator==(const LimitsConfig&, const LimitsConfig&) = default;
 };
 
+// The log of the spool, in each of its partitions.
+struct StoreConfig {
+    std::uint64_t segment_bytes = std::uint64_t{64} << 20U;
+    std::uint64_t checkpoint_bytes = std::uint64_t{64} << 20U;  // of log between two checkpoints
+    friend bool operator==(const StoreConfig&, const StoreConfig&) = default;
+};
+
 enum class LogFormat : std::uint8_t { text, json };
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 
@@ -119,6 +126,7 @@ struct Config {
     QueueConfig queue;
     std::vector<RouteConfig> routes;
     LimitsConfig limits;
+    StoreConfig store;
     LogConfig log;
     friend bool operator==(const Config&, const Config&) = default;
 

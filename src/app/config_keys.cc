@@ -307,6 +307,27 @@ std::span<const KeySpec> limits_keys() {
     return keys;
 }
 
+std::span<const KeySpec> store_keys() {
+    static const auto keys = std::to_array<KeySpec>({
+        key<SizeType<64 * 1024, 1024 * kMiB>, &StoreConfig::segment_bytes>(
+            {.name = "segment_size",
+             .description =
+                 "How large the files are that the mail is kept in; a size is rounded up to whole "
+                 "blocks of 4 KiB. Each shard has some ready ahead of need, so smaller ones suit a "
+                 "small disk: besides twice the size of what is queued, at most five of them are "
+                 "taken. Files of another size, from before a change, are used up.",
+             .example = R"("16MiB")"}),
+        key<SizeType<64 * 1024, 1024 * kMiB>, &StoreConfig::checkpoint_bytes>(
+            {.name = "checkpoint_every",
+             .description =
+                 "After so much new log, what is queued is noted in a file of its own (or after "
+                 "twice as much as that note takes, if that is more). A start reads the note and "
+                 "the log behind it: less means a faster start after a crash, and more writing.",
+             .example = R"("16MiB")"}),
+    });
+    return keys;
+}
+
 std::span<const KeySpec> log_keys() {
     static const auto keys = std::to_array<KeySpec>({
         key<ChoiceType<LogFormat, kLogFormats>, &LogConfig::format>(
@@ -357,6 +378,11 @@ std::span<const SectionSpec> config_sections() {
              "Each limit has an answer to whoever meets it; nothing grows without bound.",
          .keys = limits_keys(),
          .enter = [](Config& config) -> void* { return &config.limits; }},
+        {.name = "store",
+         .description = "How the spool is laid out on the disk. The defaults suit servers with "
+                        "some gigabytes to spare.",
+         .keys = store_keys(),
+         .enter = [](Config& config) -> void* { return &config.store; }},
         {.name = "log",
          .description = "What is written about the mail that passes.",
          .keys = log_keys(),

@@ -8,6 +8,8 @@
 
 #include <netdb.h>
 
+#include "store/format.h"
+
 namespace app {
 namespace {
 
@@ -157,6 +159,9 @@ base::Result<RelaySettings> RelaySettings::from(const Config& config, std::uint3
     settings.store.spool = config.spool;
     settings.store.shards = shards;
     settings.store.commit_delay = config.limits.commit_delay;
+    settings.store.segment_bytes =
+        base::round_up(config.store.segment_bytes, store::format::kBlock);
+    settings.store.checkpoint_bytes = config.store.checkpoint_bytes;
     return settings;
 }
 

@@ -62,6 +62,7 @@ rt::Task<void> Checkpointer::write_last() {
 rt::Task<void> Checkpointer::write() {
     writing_ = true;
     requested_ = false;
+    ++links_.counters.checkpoints_begun;
     log_bytes_ = links_.committer.durable_bytes();
     kept_.behind_bytes = 0;
     start_ = links_.committer.position();
@@ -92,6 +93,7 @@ rt::Task<void> Checkpointer::write() {
                                     written.error().describe() +
                                     "; the next start takes longer, and space is given back later");
     }
+    ++links_.counters.checkpoints_ended;
     writing_ = false;
 }
 
@@ -265,14 +267,18 @@ rt::Task<base::Status> Checkpointer::put_in_place() {
     co_return result < 0 ? base::fail(-result) : base::Status();
 }
 
-// A name that comes back after a crash does no harm: a start takes the newest.
+// All but the new one and the one before it. A name that comes back after a crash does no harm: a
+// start takes the newest.
 rt::Task<void> Checkpointer::remove_old() {
-    if (kept_.older == 0) {
-        co_return;
+    if (kept_.older != 0) {
+        kept_.stale.push_back(kept_.older);
     }
-    name_ = format::checkpoint_name(kept_.older);
-    op_.prepare_unlink(links_.files.directory, name_.c_str());
-    static_cast<void>(co_await op_.submit(links_.files.shard));
+    while (!kept_.stale.empty()) {
+        name_ = format::checkpoint_name(kept_.stale.back());
+        kept_.stale.pop_back();
+        op_.prepare_unlink(links_.files.directory, name_.c_str());
+        static_cast<void>(co_await op_.submit(links_.files.shard));
+    }
 }
 
 }  // namespace store

@@ -45,6 +45,8 @@ struct KeptCheckpoints {
     // Of the log behind the newer one (of all of it, where there is none), as a start read it: what
     // one kill after another leaves adds up.
     std::uint64_t behind_bytes = 0;
+    // Others that a crash, or damage, left; they go when there are two good ones.
+    std::vector<std::uint64_t> stale = {};
 };
 
 class Checkpointer {

@@ -112,6 +112,7 @@ Segment* Cleaner::choose() const {
 rt::Task<void> Cleaner::clean(Segment& victim) {
     victim.cleaning = true;
     no_room_ = false;
+    ++links_.counters.cleanings_begun;
     ++victim.pins;
     // It may have been freed since; and what is older than the first alive counts as dead, and must
     // stay so.
@@ -156,6 +157,7 @@ void Cleaner::end_pass(Segment& victim) {
     content_bytes_ = 0;
     record_bytes_ = 0;
     links_.segments.unpin(victim);
+    ++links_.counters.cleanings_ended;
     if (no_room_) {
         victim.cleaning = false;  // another time
     } else {

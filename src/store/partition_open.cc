@@ -80,6 +80,7 @@ rt::Task<base::Status> Partition::recover(const std::vector<std::string>& names,
         status = co_await establish();
     }
     checkpointer_.set_kept(recovery->checkpoints());
+    links_.counters.relocations_replayed += recovery->relocations();
     co_return status;
 }
 

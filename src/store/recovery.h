@@ -58,6 +58,7 @@ class Recovery {
     [[nodiscard]] const std::vector<std::string>& damages() const { return damages_; }
     [[nodiscard]] std::uint64_t unreadable() const { return walk_.unreadable(); }
     [[nodiscard]] std::uint64_t watermark() const { return watermark_; }
+    [[nodiscard]] std::uint64_t relocations() const { return replay_.relocations(); }
     // Damage in batches before it was accepted by a person.
     [[nodiscard]] std::uint64_t salvaged_below() const { return salvaged_below_; }
 

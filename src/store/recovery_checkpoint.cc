@@ -25,6 +25,11 @@ rt::Task<void> Recovery::load_checkpoint(const std::vector<std::string>& names) 
             checkpoints_.newer_start = checkpoint_.start().segment;
             checkpoints_.newer_bytes = checkpoint_.bytes();
             checkpoints_.older = i + 1 < generations.size() ? generations[i + 1] : 0;
+            for (const std::uint64_t generation : generations) {
+                if (generation != checkpoints_.newer && generation != checkpoints_.older) {
+                    checkpoints_.stale.push_back(generation);
+                }
+            }
         } else if (!files_.shard.driver().dead()) {
             files_.log.notice(
                 mail::Severity::error,

@@ -145,6 +145,7 @@ bool Replay::apply_relocation(const Record& record, Location location) {
     if (fixed.recipient == format::Relocation::kMessage) {
         if (message->location() == Location(fixed.from)) {
             table_.move(*message, Location(fixed.to), fixed.units, stored->others);
+            ++relocations_;
         }
         return true;
     }
@@ -154,6 +155,7 @@ bool Replay::apply_relocation(const Record& record, Location location) {
     RecipientState& state = message->recipients()[fixed.recipient];
     if (state.outcome == Location(fixed.from)) {
         state.outcome = Location(fixed.to);
+        ++relocations_;
     }
     return true;
 }

@@ -22,6 +22,8 @@ class Replay {
 
     // Segments as Segment::until_covered says.
     [[nodiscard]] const std::set<std::uint64_t>& until_covered() const { return until_covered_; }
+    // How many relocations found what they moved.
+    [[nodiscard]] std::uint64_t relocations() const { return relocations_; }
 
   private:
     [[nodiscard]] bool apply_commit(const Record& record, Location location);
@@ -34,6 +36,7 @@ class Replay {
     RuleTable& rules_;
     StoredMessage spread_;  // a message that lies in several segments
     std::set<std::uint64_t> until_covered_;
+    std::uint64_t relocations_ = 0;
 };
 
 }  // namespace store

@@ -117,11 +117,16 @@ struct StoreCounters {
     std::uint64_t segments_created = 0;
     std::uint64_t segments_recycled = 0;
     std::uint64_t checkpoints = 0;
+    std::uint64_t checkpoints_begun = 0;  // ended or not, and …
+    std::uint64_t checkpoints_ended = 0;  // … those that are, in place or not
     std::uint64_t checkpoint_bytes = 0;
     std::uint64_t segments_cleaned = 0;
+    std::uint64_t cleanings_begun = 0;  // as of checkpoints
+    std::uint64_t cleanings_ended = 0;
     std::uint64_t messages_moved = 0;
     std::uint64_t cleaner_batches = 0;
     std::uint64_t cleaner_bytes = 0;
+    std::uint64_t relocations_replayed = 0;  // that the start applied
     std::uint64_t cache_hits = 0;
     std::uint64_t cache_misses = 0;
 };

@@ -1,6 +1,7 @@
 // Crashes after every event of small scenarios, with what was not durable lost, torn or kept as
 // each seed says; a restart; and often a second crash in the midst of that. The oracle judges.
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 
 #include <gtest/gtest.h>
@@ -16,6 +17,8 @@ constexpr std::uint64_t kSecondCrashes = 3;
 
 // Every event, or, where a sanitizer makes each run ten times as slow, each of that many.
 constexpr std::uint32_t kStride = RINGPOST_CRASH_STRIDE;
+// With this in the environment, long scenarios too are cut at every event.
+constexpr const char* kEvery = "CRASH_EVERY_EVENT";
 
 Letter letter(std::uint64_t number, std::size_t bytes, std::size_t recipients = 1) {
     Letter made;
@@ -201,6 +204,10 @@ StoreWorldOptions options_for(const Scenario& scenario, bool to_the_end) {
     return options;
 }
 
+std::uint32_t stride_of(const Scenario& scenario) {
+    return std::getenv(kEvery) != nullptr ? 1 : kStride * scenario.stride;
+}
+
 std::string described(StoreWorld& world) {
     std::string text;
     for (const std::string& fault : world.oracle().faults()) {
@@ -223,7 +230,7 @@ TEST_P(CrashTest, AfterEveryEvent) {
 
     std::uint64_t runs = 0;
     std::uint64_t torn = 0;
-    for (std::uint64_t event = 0; event < first_events; event += kStride * GetParam().stride) {
+    for (std::uint64_t event = 0; event < first_events; event += stride_of(GetParam())) {
         for (std::uint64_t seed = 1; seed <= kCrashSeeds; ++seed) {
             StoreWorld world(options_for(GetParam(), seed == 1));
             world.world().crash_at_event(world.host(), event, seed);
@@ -246,7 +253,7 @@ TEST_P(CrashTest, TwiceInARow) {
     ASSERT_TRUE(clean.run());
     const std::uint64_t first_events = clean.starts().at(1);
     base::Prng prng(7);
-    for (std::uint64_t event = 0; event < first_events; event += kStride * GetParam().stride) {
+    for (std::uint64_t event = 0; event < first_events; event += stride_of(GetParam())) {
         StoreWorld once(options_for(GetParam(), false));
         once.world().crash_at_event(once.host(), event, event);
         ASSERT_TRUE(once.run());
@@ -272,7 +279,7 @@ TEST_P(CrashTest, KilledAtEveryEventThenCrashed) {
     ASSERT_TRUE(clean.run());
     const std::uint64_t first_events = clean.starts().at(1);
     base::Prng prng(9);
-    for (std::uint64_t event = 0; event < first_events; event += kStride * GetParam().stride) {
+    for (std::uint64_t event = 0; event < first_events; event += stride_of(GetParam())) {
         StoreWorld world(options_for(GetParam(), false));
         world.kill_at_event(event);
         const std::uint64_t second = world.world().events() + prng.below(first_events);
@@ -287,11 +294,11 @@ TEST_P(CrashTest, KilledAtEveryEventThenCrashed) {
 // what it wanted; and is started again.
 TEST_P(CrashTest, EveryWriteAndSyncFailsOnce) {
     const std::pair<io::OpCode, int> kinds[] = {
-        {io::OpCode::write_vector, EIO}, {io::OpCode::sync, EIO},
-        {io::OpCode::write, EIO},        {io::OpCode::rename, EIO},
-        {io::OpCode::open, EMFILE},      {io::OpCode::allocate, ENOSPC}};
+        {io::OpCode::write_vector, EIO}, {io::OpCode::sync, EIO},    {io::OpCode::write, EIO},
+        {io::OpCode::rename, EIO},       {io::OpCode::open, EMFILE}, {io::OpCode::allocate, ENOSPC},
+        {io::OpCode::write, ENOSPC}};
     for (const auto& [code, error] : kinds) {
-        for (std::uint32_t skip = 0;; skip += kStride * GetParam().stride) {
+        for (std::uint32_t skip = 0;; skip += stride_of(GetParam())) {
             StoreWorld world(options_for(GetParam(), false));
             world.host().inject({.code = code, .skip = skip, .error = error});
             // The script runs once; what the failed operation dropped may be in the cache until the
@@ -321,8 +328,6 @@ TEST_P(CrashTest, EveryWriteAndSyncFailsOnce) {
     }
 }
 
-constexpr std::uint64_t kSmallDisk = 420U << 10U;
-
 // Fills the disk; the next time it is started someone has made room.
 rt::Task<void> full_disk(StoreProgram& program) {
     if (program.oracle().acknowledged_count() > 0) {
@@ -344,16 +349,54 @@ rt::Task<void> full_disk(StoreProgram& program) {
     }
 }
 
-TEST(FullDisk, AfterEveryEvent) {
-    const Scenario scenario{"full_disk", full_disk};
+// Of the last run that came to its end.
+std::uint64_t moved_on_a_full_disk = 0;
+
+// The same, with checkpoints and the cleaner: of every three messages one stays, until those that
+// stay, and their checkpoints, leave no room.
+rt::Task<void> full_disk_relocation(StoreProgram& program) {
+    if (program.oracle().acknowledged_count() > 0) {
+        program.disk().set_capacity_bytes(std::uint64_t{1} << 40U);
+    }
+    const std::uint64_t before = program.refusals();
+    for (std::uint64_t i = 1; i <= 40 && program.refusals() < before + 2; ++i) {
+        co_await program.put(letter(i, i % 3 == 0 ? 20'000 : 28'000), 28'000);
+        if (program.dead()) {
+            co_return;
+        }
+        const std::vector<mail::QueueId> alive = program.oracle().alive();
+        if (i % 3 == 0 && !alive.empty()) {
+            program.record(alive.back(), 0, store::RecipientStatus::deferred);
+        } else if (!alive.empty()) {
+            co_await program.finish(alive.back());
+        }
+    }
+    co_await program.pause(std::chrono::seconds(2));
+    moved_on_a_full_disk = program.store().counters().messages_moved;
+}
+
+struct FullScenario {
+    Scenario scenario;
+    std::uint64_t disk_bytes;
+};
+
+void PrintTo(const FullScenario& full, std::ostream* out) {
+    *out << full.scenario.name;
+}
+
+class FullDisk : public testing::TestWithParam<FullScenario> {};
+
+TEST_P(FullDisk, AfterEveryEvent) {
+    const Scenario& scenario = GetParam().scenario;
     StoreWorldOptions options = options_for(scenario, false);
-    options.sim.disk.capacity_bytes = kSmallDisk;
+    options.sim.disk.capacity_bytes = GetParam().disk_bytes;
     StoreWorld clean(options);
-    ASSERT_EQ(clean.run_once(full_disk), "");
+    ASSERT_EQ(clean.run_once(scenario.script), "");
     ASSERT_TRUE(clean.oracle().faults().empty()) << described(clean);
-    ASSERT_LT(clean.oracle().acknowledged_count(), 12U);
+    const std::string log = described(clean);
+    ASSERT_NE(log.find("no new mail is taken until there is room"), log.npos) << log;
     ASSERT_GT(clean.oracle().acknowledged_count(), 2U);
-    for (std::uint64_t event = 0; event < clean.world().events(); event += kStride) {
+    for (std::uint64_t event = 0; event < clean.world().events(); event += stride_of(scenario)) {
         StoreWorld world(options);
         world.world().crash_at_event(world.host(), event, event);
         ASSERT_TRUE(world.run()) << "event " << event;
@@ -361,6 +404,21 @@ TEST(FullDisk, AfterEveryEvent) {
                                                      << described(world);
     }
 }
+
+constexpr std::uint64_t kSmallCheckpoints = 64U << 10U;
+
+INSTANTIATE_TEST_SUITE_P(
+    Store, FullDisk,
+    testing::Values(FullScenario{{"full_disk", full_disk}, 420U << 10U},
+                    FullScenario{{"full_disk_relocation", full_disk_relocation, true, 512,
+                                  sim::NameOrder::prefix, false, kSmallCheckpoints, 7},
+                                 900U << 10U},
+                    FullScenario{{"full_disk_relocation_names", full_disk_relocation, false, 4096,
+                                  sim::NameOrder::independent, true, kSmallCheckpoints, 15},
+                                 900U << 10U}),
+    [](const testing::TestParamInfo<FullScenario>& full) {
+        return std::string(full.param.scenario.name);
+    });
 
 INSTANTIATE_TEST_SUITE_P(
     Store, CrashTest,

@@ -55,6 +55,15 @@ notifications_per_domain = 1000000
 """
 
 
+# Segments and checkpoints that come and go many times a second under load; what is stuck is tried now and then.
+SMALL_SPOOL = """
+[store]
+segment_size = "512KiB"
+checkpoint_every = "256KiB"
+"""
+STUCK_RETRY = {"retry": '["1s", "5s", "15s"]'}
+
+
 class Relay:
     """A ringpost of its own: configuration, spool, log. Start it with start(), end it with stop() or kill()."""
 

@@ -29,15 +29,23 @@ Message-ID: <{name}@src.test>\r
 
 
 class FussyHop(Recorder):
-    """A next hop that defers each recipient later-… once, and refuses each no-…."""
+    """A next hop that defers each recipient later-… once, each stuck-ROUND-… until let_go(), and refuses each no-…."""
 
     def __init__(self):
         super().__init__()
         self.seen = set()
+        self.free_below = 0
+
+    def let_go(self, below):
+        """Takes what is stuck of the loads whose names begin with a lower number."""
+        self.free_below = below
 
     def _recipient(self, path):
         if path.startswith(b"<no-"):
             return b"550 5.1.1 Nobody of that name"
+        if path.startswith(b"<stuck-"):
+            free = int(path.split(b"-")[1]) < self.free_below
+            return super()._recipient(path) if free else b"450 4.2.1 Much later"
         with self.lock:
             first = path not in self.seen
             self.seen.add(path)
@@ -54,6 +62,8 @@ class Ledger:
         self.expected = {}  # name → what has to arrive
         self.acknowledged = set()  # 250 to the final dot
         self.refused = set()  # any other reply to it
+        self.bounced = []  # whom no next hop refuses, and whose sender was told of
+        self.no_room = 0  # replies of 452 to MAIL
         self.waits = {}  # name → [final dot sent, reply or None], time.monotonic_ns()
         self.arrived = collections.Counter()
         self.changed = set()
@@ -70,8 +80,11 @@ class Ledger:
     def arrive(self, message):
         """`message`: of a Recorder."""
         if message.sender.startswith(b"<>"):
-            for path in re.findall(rb"^Final-Recipient: *rfc822; *(no-\S+)\r$", message.content, re.MULTILINE):
-                self._count(path.decode().removeprefix("no-").partition("@")[0], "told")
+            for path in re.findall(rb"^Final-Recipient: *rfc822; *(\S+)\r$", message.content, re.MULTILINE):
+                if path.startswith(b"no-"):
+                    self._count(path.decode().removeprefix("no-").partition("@")[0], "told")
+                else:
+                    self.bounced.append(path.decode())
             return
         content = message.without_trace()
         name = content.split(b"\r\n", 1)[0].removeprefix(b"Subject: ").decode(errors="replace")
@@ -117,12 +130,14 @@ class Ledger:
 class Load:
     """Sessions of 1 to 10 messages, `senders` at a time, from start() to stop(). `name` begins the messages' names.
     `rate`: at most so many messages a second, at random times; None: as fast as it goes. `fussy`: one in four messages
-    has a recipient that a FussyHop defers, and one in eight one that it refuses."""
+    has a recipient that a FussyHop defers, and one in eight one that it refuses. `stuck`: one in twelve has one that it
+    defers for long; `name` is a number then."""
 
-    def __init__(self, ledger, port, name, senders=8, sizes=None, rate=None, fussy=False):
+    def __init__(self, ledger, port, name, senders=8, sizes=None, rate=None, fussy=False, stuck=False):
         self.ledger = ledger
         self.port = port
         self.fussy = fussy
+        self.stuck = stuck
         self.sizes = sizes or SIZES
         self.rate_each = rate and rate / senders
         self.stopping = threading.Event()
@@ -166,7 +181,12 @@ class Load:
             accepted.append(f"later-{name}@dst.test")
         if self.fussy and rng.randrange(8) == 0:
             refused.append(f"no-{name}@dst.test")
-        client.mail("a@src.test")
+        if self.stuck and rng.randrange(12) == 0:
+            accepted.append(f"stuck-{name}@dst.test")
+        if client.mail("a@src.test")[0] == 452:
+            ledger.no_room += 1
+            self.stopping.wait(0.05)
+            return
         for recipient in accepted + refused:
             client.rcpt(recipient)
         if client.docmd("DATA")[0] != 354:

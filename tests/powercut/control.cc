@@ -31,6 +31,9 @@ std::optional<Moment> moment_of(std::string_view word) {
     if (word == "write") return Moment::write;
     if (word == "sync") return Moment::sync;
     if (word == "commit") return Moment::commit;
+    if (word == "checkpoint") return Moment::checkpoint;
+    if (word == "cleaning") return Moment::cleaning;
+    if (word == "rotation") return Moment::rotation;
     return std::nullopt;
 }
 
@@ -45,6 +48,7 @@ std::optional<CutOrder> cut_order(std::istringstream& words) {
         if (!(words >> order.count >> within_ms) || !moment_of(moment)) return std::nullopt;
         order.moment = *moment_of(moment);
         order.within = std::chrono::milliseconds(within_ms);
+        if (!(words >> order.behind)) order.behind = 0;
     }
     return order;
 }
@@ -60,8 +64,9 @@ std::string json(const VolatileDisk::Status& status) {
 std::string json(const Cut& cut) {
     return fmt::format(
         R"({{"time_ns": {}, "kept": {}, "dropped": {}, "torn": {}, "syncs_in_progress": {}, )"
-        R"("commits": {}}})",
-        cut.time_ns, cut.kept, cut.dropped, cut.torn, cut.syncs_in_progress, cut.commits);
+        R"("commits": {}, "checkpoints": {}, "cleanings": {}, "rotations": {}}})",
+        cut.time_ns, cut.kept, cut.dropped, cut.torn, cut.syncs_in_progress, cut.commits,
+        cut.checkpoints, cut.cleanings, cut.rotations);
 }
 
 [[noreturn]] void give_up(const std::string& path) {
@@ -129,7 +134,9 @@ std::string Control::answer(const std::string& line) {
         disk_.delay_syncs(std::chrono::nanoseconds(static_cast<std::int64_t>(delay_ms * 1e6)));
         return json(disk_.status());
     } else if (verb == "fail" && words >> count) {
-        disk_.fail_syncs(count);
+        std::string forget;
+        words >> forget;
+        disk_.fail_syncs(count, forget == "forget");
         return json(disk_.status());
     } else if (verb == "spoil") {
         std::string text;

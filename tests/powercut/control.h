@@ -2,13 +2,14 @@
 // of JSON back, then the connection is closed; one connection at a time.
 //
 //   status
-//   cut FATE SEED [MOMENT COUNT WITHIN_MS]
+//   cut FATE SEED [MOMENT COUNT WITHIN_MS [BEHIND]]
 //   restart
 //   delay MS     each sync takes so long (a decimal)
-//   fail COUNT   so many syncs fail
+//   fail COUNT [forget]   so many syncs fail; or all, and what the first should have saved is gone
 //   spoil TEXT   blocks that hold this word cannot be read; without a word: all can again
 //
-// FATE: drop, mixed, mostly, any; MOMENT: now, write, sync, commit.
+// FATE: drop, mixed, mostly, any; MOMENT: now, write, sync, commit, checkpoint, cleaning, rotation;
+// BEHIND: so many writes and syncs more.
 //
 // A thread of its own serves it, from the constructor to the destructor. `cut` is answered when the
 // power has failed. What is not understood gets {"error": …}. Fatal (exit 1): no socket there.

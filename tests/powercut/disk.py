@@ -192,12 +192,13 @@ class VolatileDisk:
         subprocess.run(["losetup", "--detach", self.loop], capture_output=True)
         return False
 
-    def cut(self, seed, fate="any", moment="now", count=1, within_ms=500):
-        """The power fails: now, or at the count-th "write", "sync" or "commit" (a write with one of ringpost's log) from
-        now, but within `within_ms`. `fate` of what is not durable: "drop", "mixed", "mostly" (kept), "any" of these.
-        Gives when (time_ns, CLOCK_MONOTONIC), what became of the blocks (kept, dropped, torn), how many of them held
-        commits, and syncs_in_progress."""
-        return self.command("cut", fate, seed, moment, count, within_ms)
+    def cut(self, seed, fate="any", moment="now", count=1, within_ms=500, behind=0):
+        """The power fails: now, or at the count-th "write" or "sync" from now, or write of a "commit" of ringpost's log, a
+        page of a "checkpoint", mail that was moved or word of it ("cleaning"), or a segment's header ("rotation"), and
+        `behind` more writes and syncs; but within `within_ms`. `fate` of what is not durable: "drop", "mixed", "mostly"
+        (kept), "any" of these. Gives when (time_ns, CLOCK_MONOTONIC), what became of the blocks (kept, dropped, torn), how
+        many of them held commits, checkpoints, cleanings, rotations, and syncs_in_progress."""
+        return self.command("cut", fate, seed, moment, count, within_ms, behind)
 
     def restart(self):
         """After a cut, when nothing has files open there any more."""
@@ -209,8 +210,10 @@ class VolatileDisk:
         self.sync_delay_ms = milliseconds
         self.command("delay", milliseconds)
 
-    def fail_syncs(self, count):
-        self.command("fail", count)
+    def fail_syncs(self, count, forget=False):
+        """`forget`: what the first should have saved is dropped, and no sync succeeds until a restart; else a later sync may
+        save it."""
+        self.command("fail", count, *["forget"] * forget)
 
     def spoil(self, text=""):
         """Blocks that hold this word cannot be read (EIO) from now on; "" mends them."""

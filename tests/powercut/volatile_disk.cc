@@ -42,25 +42,58 @@ void tear(std::byte* durable, const std::vector<const std::byte*>& versions, bas
     }
 }
 
+void add(Holds& to, const Holds& more) {
+    to.commit = to.commit || more.commit;
+    to.checkpoint = to.checkpoint || more.checkpoint;
+    to.cleaning = to.cleaning || more.cleaning;
+    to.rotation = to.rotation || more.rotation;
+}
+
+// Whether what happens, a write or a sync, is what is waited for.
+bool meets(Moment wanted, Moment happens, const Holds& holds) {
+    switch (wanted) {
+        case Moment::commit:
+            return holds.commit;
+        case Moment::checkpoint:
+            return holds.checkpoint;
+        case Moment::cleaning:
+            return holds.cleaning;
+        case Moment::rotation:
+            return holds.rotation;
+        case Moment::now:
+        case Moment::write:
+        case Moment::sync:
+            break;
+    }
+    return wanted == happens;
+}
+
 }  // namespace
 
-bool holds_commit(std::span<const std::byte, kBlockBytes> block) {
+Holds look_at(std::span<const std::byte, kBlockBytes> block) {
     namespace format = store::format;
+    std::uint64_t magic = 0;
+    std::memcpy(&magic, block.data(), sizeof magic);
+    Holds holds;
+    holds.checkpoint = magic == format::CheckpointPage::kMagic;
+    holds.rotation = magic == format::SegmentHeader::kMagic;
     format::BatchHeader batch;
     std::memcpy(&batch, block.data(), sizeof batch);
     if (batch.magic != format::BatchHeader::kMagic) {
-        return false;
+        return holds;
     }
+    holds.cleaning = (batch.flags & format::BatchHeader::kMoved) != 0;
     const std::size_t end = std::min(kBlockBytes, sizeof batch + batch.record_bytes);
     for (std::size_t at = sizeof batch; at + sizeof(format::RecordHeader) <= end;) {
         format::RecordHeader record;
         std::memcpy(&record, block.data() + at, sizeof record);
-        if (record.type == format::RecordType::commit) {
-            return true;
-        }
+        holds.commit = holds.commit || record.type == format::RecordType::commit;
+        holds.cleaning = holds.cleaning || record.type == format::RecordType::relocation;
         at += format::record_bytes(record.bytes);
     }
-    return false;
+    // Mail that was moved has its commit record with it, and is none that anybody waits for.
+    holds.commit = holds.commit && (batch.flags & format::BatchHeader::kMoved) == 0;
+    return holds;
 }
 
 VolatileDisk::VolatileDisk(std::uint64_t bytes, std::uint64_t cache_blocks_max)
@@ -124,18 +157,19 @@ int VolatileDisk::write(std::uint64_t offset, std::span<const std::byte> from) {
     const std::scoped_lock lock(lock_);
     if (!status_.power) return EIO;
     ++status_.writes;
-    bool commit = false;
+    Holds holds;
     while (!from.empty()) {
         const std::uint64_t within = offset % kBlockBytes;
         const std::size_t size = std::min<std::size_t>(from.size(), kBlockBytes - within);
         std::memcpy(writable(offset / kBlockBytes, size == kBlockBytes) + within, from.data(),
                     size);
-        commit = commit || (size == kBlockBytes && holds_commit(from.first<kBlockBytes>()));
+        if (size == kBlockBytes) {
+            add(holds, look_at(from.first<kBlockBytes>()));
+        }
         offset += size;
         from = from.subspan(size);
     }
-    count_down(Moment::write);
-    if (commit) count_down(Moment::commit);
+    count_down(Moment::write, holds);
     if (!status_.power) return EIO;
     if (status_.volatile_blocks > cache_blocks_max_) {
         ++status_.full_caches;
@@ -149,7 +183,7 @@ int VolatileDisk::sync() {
     if (!status_.power) return EIO;
     ++status_.syncs;
     ++status_.syncs_in_progress;
-    count_down(Moment::sync);
+    count_down(Moment::sync, {});
     const std::uint64_t life = life_;
     const std::uint64_t sealed = seal();
     if (delay_.count() > 0 && status_.power) {
@@ -160,6 +194,10 @@ int VolatileDisk::sync() {
     if (fail_ > 0) {
         --fail_;
         ++status_.syncs_failed;
+        if (forget_) {
+            fail_ = UINT64_MAX;
+            forget(sealed);
+        }
         return EIO;
     }
     write_back(sealed);
@@ -184,10 +222,27 @@ void VolatileDisk::write_back(std::uint64_t number) {
     }
 }
 
-void VolatileDisk::count_down(Moment moment) {
-    if (armed_ && armed_->order.moment == moment && --armed_->left == 0) {
-        fail_power(armed_->order);
+// As if they had never been written; a later sync may have made some durable.
+void VolatileDisk::forget(std::uint64_t number) {
+    while (layers_.size() > 1 && layers_.front().number <= number) {
+        status_.volatile_blocks -= layers_.front().blocks.size();
+        layers_.pop_front();
     }
+}
+
+void VolatileDisk::count_down(Moment moment, const Holds& holds) {
+    if (!armed_) {
+        return;
+    }
+    if (armed_->left > 0) {
+        armed_->left -= meets(armed_->order.moment, moment, holds) ? 1 : 0;
+        if (armed_->left > 0 || armed_->behind > 0) {
+            return;
+        }
+    } else if (--armed_->behind > 0) {
+        return;
+    }
+    fail_power(CutOrder(armed_->order));
 }
 
 void VolatileDisk::fail_power(const CutOrder& order) {
@@ -203,9 +258,14 @@ void VolatileDisk::fail_power(const CutOrder& order) {
         }
     }
     for (const auto& [block, versions] : blocks) {
-        cut_.commits += std::ranges::any_of(versions, [](const std::byte* content) {
-            return holds_commit(std::span<const std::byte, kBlockBytes>(content, kBlockBytes));
-        });
+        Holds holds;
+        for (const std::byte* content : versions) {
+            add(holds, look_at(std::span<const std::byte, kBlockBytes>(content, kBlockBytes)));
+        }
+        cut_.commits += holds.commit;
+        cut_.checkpoints += holds.checkpoint;
+        cut_.cleanings += holds.cleaning;
+        cut_.rotations += holds.rotation;
         std::byte* durable = durable_ + block * kBlockBytes;
         switch (draw(fate, prng)) {
             case Outcome::kept:
@@ -233,7 +293,7 @@ void VolatileDisk::fail_power(const CutOrder& order) {
 Cut VolatileDisk::cut(const CutOrder& order) {
     std::unique_lock lock(lock_);
     if (status_.power && order.moment != Moment::now && order.count > 0) {
-        armed_ = Armed{.order = order, .left = order.count};
+        armed_ = Armed{.order = order, .left = order.count, .behind = order.behind};
         failed_.wait_for(lock, order.within, [&] { return !status_.power; });
     }
     if (status_.power) {
@@ -246,6 +306,7 @@ void VolatileDisk::restart() {
     const std::scoped_lock lock(lock_);
     status_.power = true;
     fail_ = 0;
+    forget_ = false;
 }
 
 void VolatileDisk::delay_syncs(std::chrono::nanoseconds delay) {
@@ -253,9 +314,10 @@ void VolatileDisk::delay_syncs(std::chrono::nanoseconds delay) {
     delay_ = delay;
 }
 
-void VolatileDisk::fail_syncs(std::uint64_t count) {
+void VolatileDisk::fail_syncs(std::uint64_t count, bool forget) {
     const std::scoped_lock lock(lock_);
     fail_ = count;
+    forget_ = forget;
 }
 
 void VolatileDisk::spoil(std::string text) {

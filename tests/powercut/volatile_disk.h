@@ -42,9 +42,21 @@ enum class Fate : std::uint8_t {
 
 enum class Moment : std::uint8_t {
     now,
-    write,   // when a write has reached the cache, before it is answered
-    sync,    // when a sync arrives, before it makes anything durable
-    commit,  // as write, of one that holds a commit of ringpost's log
+    write,  // when a write has reached the cache, before it is answered
+    sync,   // when a sync arrives, before it makes anything durable
+    // As write, of one that holds …
+    commit,      // a commit of ringpost's log
+    checkpoint,  // a page of a checkpoint
+    cleaning,    // mail that the cleaner has moved, or word in the log of that
+    rotation,    // the header of a segment, new or recycled
+};
+
+// What of ringpost's spool begins with a block.
+struct Holds {
+    bool commit = false;
+    bool checkpoint = false;
+    bool cleaning = false;
+    bool rotation = false;
 };
 
 struct CutOrder {
@@ -53,6 +65,7 @@ struct CutOrder {
     Moment moment = Moment::now;
     std::uint64_t count = 1;                // the how-manieth write or sync from now on
     std::chrono::milliseconds within{500};  // then at the latest, without any
+    std::uint64_t behind = 0;               // so many more writes and syncs are waited for
 };
 
 struct Cut {
@@ -61,12 +74,15 @@ struct Cut {
     std::uint64_t dropped = 0;
     std::uint64_t torn = 0;
     std::uint64_t syncs_in_progress = 0;
-    std::uint64_t commits = 0;  // blocks that were not durable and hold a commit of ringpost's log
+    // Blocks that were not durable, and hold such a thing; see Moment.
+    std::uint64_t commits = 0;
+    std::uint64_t checkpoints = 0;
+    std::uint64_t cleanings = 0;
+    std::uint64_t rotations = 0;
 };
 
-// Whether a batch of ringpost's log begins with this block and has a commit record in it (those
-// behind the block's end are not seen).
-[[nodiscard]] bool holds_commit(std::span<const std::byte, kBlockBytes> block);
+// Records behind the block's end are not seen.
+[[nodiscard]] Holds look_at(std::span<const std::byte, kBlockBytes> block);
 
 class VolatileDisk {
   public:
@@ -99,8 +115,11 @@ class VolatileDisk {
 
     // Every sync takes so long from now on.
     void delay_syncs(std::chrono::nanoseconds delay);
-    // The next `count` syncs fail with EIO. What they should have made durable stays volatile.
-    void fail_syncs(std::uint64_t count);
+    // The next `count` syncs fail with EIO. What they should have made durable stays volatile. With
+    // `forget` the first of them drops it instead (reading gives what was durable before), and no
+    // sync succeeds until the machine restarts: who shared the cache could not know else that his
+    // writes are gone.
+    void fail_syncs(std::uint64_t count, bool forget = false);
     // From now on reading a block that holds this text fails with EIO, as of a disk with bad
     // sectors; "" mends it.
     void spoil(std::string text);
@@ -116,6 +135,7 @@ class VolatileDisk {
     struct Armed {
         CutOrder order;
         std::uint64_t left;
+        std::uint64_t behind;
     };
 
     // All with the lock held.
@@ -123,7 +143,8 @@ class VolatileDisk {
     std::byte* writable(std::uint64_t block, bool whole);
     [[nodiscard]] std::uint64_t seal();
     void write_back(std::uint64_t number);
-    void count_down(Moment moment);
+    void forget(std::uint64_t number);
+    void count_down(Moment moment, const Holds& holds);
     void fail_power(const CutOrder& order);
 
     const std::uint64_t bytes_;
@@ -138,6 +159,7 @@ class VolatileDisk {
     Cut cut_;
     std::chrono::nanoseconds delay_{0};
     std::uint64_t fail_ = 0;
+    bool forget_ = false;
     std::string spoilt_;
     Status status_;
 };

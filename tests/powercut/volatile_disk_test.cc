@@ -60,6 +60,23 @@ TEST(VolatileDisk, ALaterSyncSavesWhatAFailedOneDidNot) {
     EXPECT_EQ(content(disk), filled('a'));
 }
 
+TEST(VolatileDisk, AFailedSyncMayForgetWhatItShouldHaveSaved) {
+    VolatileDisk disk(kBytes, 1024);
+    ASSERT_EQ(disk.write(0, filled('a')), 0);
+    ASSERT_EQ(disk.sync(), 0);
+    ASSERT_EQ(disk.write(0, filled('b')), 0);
+    disk.fail_syncs(1, true);
+    EXPECT_EQ(disk.sync(), EIO);
+    EXPECT_EQ(content(disk), filled('a'));
+    EXPECT_EQ(disk.status().volatile_blocks, 0U);
+    EXPECT_EQ(disk.sync(), EIO);
+    disk.cut(kDropAll);
+    disk.restart();
+    ASSERT_EQ(disk.write(kBlockBytes, filled('c')), 0);
+    EXPECT_EQ(disk.sync(), 0);
+    EXPECT_EQ(content(disk), filled('a'));
+}
+
 TEST(VolatileDisk, WritesOfPartsOfBlocks) {
     VolatileDisk disk(kBytes, 1024);
     ASSERT_EQ(disk.write(0, filled('a', 2 * kBlockBytes)), 0);
@@ -106,6 +123,47 @@ TEST(VolatileDisk, ACommitThatIsNotDurableIsSeen) {
     }
     cutter.join();
     EXPECT_EQ(cut.commits, 1U);
+}
+
+TEST(VolatileDisk, WhatIsUnderWayAtACutIsSeen) {
+    namespace format = store::format;
+    std::vector<std::byte> page = filled('\0');
+    std::memcpy(page.data(), &format::CheckpointPage::kMagic, sizeof(std::uint64_t));
+    std::vector<std::byte> header = filled('\0');
+    std::memcpy(header.data(), &format::SegmentHeader::kMagic, sizeof(std::uint64_t));
+    std::vector<std::byte> moved = batch(format::RecordType::commit);
+    const std::uint32_t flags = format::BatchHeader::kMoved;
+    std::memcpy(moved.data() + offsetof(format::BatchHeader, flags), &flags, sizeof flags);
+    const std::vector<std::byte> word = batch(format::RecordType::relocation);
+
+    VolatileDisk disk(kBytes, 1024);
+    std::uint64_t offset = 0;
+    for (const std::vector<std::byte>& block : {page, header, moved, word, word}) {
+        ASSERT_EQ(disk.write(offset, block), 0);
+        offset += kBlockBytes;
+    }
+    const Cut cut = disk.cut(kDropAll);
+    EXPECT_EQ(cut.commits, 0U);
+    EXPECT_EQ(cut.checkpoints, 1U);
+    EXPECT_EQ(cut.rotations, 1U);
+    EXPECT_EQ(cut.cleanings, 3U);
+}
+
+// The page itself, a write, and a sync: that one is cut off.
+TEST(VolatileDisk, ACutMayComeSomewhatBehindItsMoment) {
+    std::vector<std::byte> page = filled('\0');
+    std::memcpy(page.data(), &store::format::CheckpointPage::kMagic, sizeof(std::uint64_t));
+    VolatileDisk disk(kBytes, 1024);
+    Cut cut;
+    std::thread cutter([&] { cut = disk.cut({Fate::drop, 1, Moment::checkpoint, 1, 10s, 2}); });
+    std::uint64_t rounds = 0;
+    while (disk.write(0, page) == 0 && disk.write(kBlockBytes, filled('a')) == 0 &&
+           disk.sync() == 0) {
+        ++rounds;  // the cut may not have been ordered yet
+    }
+    cutter.join();
+    EXPECT_EQ(cut.syncs_in_progress, 1U) << rounds;
+    EXPECT_EQ(cut.checkpoints, 1U);
 }
 
 TEST(VolatileDisk, OneCutAtATime) {

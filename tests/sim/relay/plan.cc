@@ -157,7 +157,6 @@ void draw_relay(Dice& dice, Plan& plan) {
     store.shards = dice.one_of({2U, 2U, 3U});
     plan.shards_change = dice.chance(1, 4);
     store.segment_bytes = dice.one_of({64ULL, 128ULL, 256ULL}) << 10U;
-    store.checkpoint_bytes = store.segment_bytes;
     store.chunk_bytes_max = dice.one_of({1ULL, 8ULL}) << 20U;
     store.cache_bytes_max = dice.one_of({0ULL, 64ULL << 10U, 1ULL << 20U});
     store.transactions_max = dice.one_of({3U, 100U});
@@ -177,6 +176,18 @@ void draw_relay(Dice& dice, Plan& plan) {
     }
     queue.routes.push_back(std::move(route));
     plan.may_be_short = plan.disk_may_be_full() || plan.store_may_be_busy();
+}
+
+// What makes checkpoints and cleaning seldom or frequent, and slow.
+void draw_store(Dice& dice, Plan& plan) {
+    store::StoreOptions& store = plan.settings.store;
+    store.checkpoint_bytes =
+        dice.one_of<std::uint64_t>({32ULL << 10U, store.segment_bytes, store.segment_bytes,
+                                    2 * store.segment_bytes, 8 * store.segment_bytes});
+    store.cleaner_bytes_per_s =
+        dice.one_of({64ULL << 10U, 1ULL << 20U, 32ULL << 20U, 32ULL << 20U});
+    store.segments_ahead = dice.one_of({3U, 3U, 5U});
+    plan.checkpoints_rot = dice.chance(1, 4);
 }
 
 void draw_clients(Dice& dice, Plan& plan) {
@@ -254,6 +265,16 @@ void draw_ends(Dice& dice, Plan& plan) {
     }
 }
 
+// Some ends wait for what the store does by itself.
+void draw_store_ends(Dice& dice, Plan& plan) {
+    for (PlannedEnd& end : plan.ends) {
+        if (dice.chance(1, 4)) {
+            end.kind = dice.one_of({EndKind::power_at_checkpoint, EndKind::power_at_cleaning,
+                                    EndKind::power_at_cleaning});
+        }
+    }
+}
+
 void draw_calm(Dice& dice, Plan& plan) {
     plan.first_hop_stays_down = plan.hops.size() > 1 && dice.chance(1, 2);
     if (plan.first_hop_stays_down && plan.hops.front().away == Silence::no_answer) {
@@ -279,6 +300,10 @@ std::string name_of(EndKind kind) {
             return "power at a next hop's 250";
         case EndKind::power_at_name:
             return "power at a rename";
+        case EndKind::power_at_checkpoint:
+            return "power at a checkpoint";
+        case EndKind::power_at_cleaning:
+            return "power at the cleaning";
         case EndKind::kill:
             return "kill";
         case EndKind::kill_at_write:
@@ -313,6 +338,7 @@ Plan Plan::of(std::uint64_t seed) {
               .expiry = {},
               .delay_notice = {},
               .shards_change = false,
+              .checkpoints_rot = false,
               .sessions = 0,
               .client = {},
               .content_bytes_max = 0,
@@ -330,6 +356,10 @@ Plan Plan::of(std::uint64_t seed) {
     draw_ends(dice, plan);
     draw_calm(dice, plan);
     draw_rules(dice, plan);
+    base::Prng store_prng(seed ^ 0x73746f7265U);
+    Dice store_dice(store_prng);
+    draw_store(store_dice, plan);
+    draw_store_ends(store_dice, plan);
     return plan;
 }
 
@@ -348,8 +378,11 @@ std::string Plan::text() const {
         (shards_change ? " shards at first, " : " shards, ") + std::to_string(sessions) +
         " sessions, " + std::to_string(hops.size()) + " next hops, storm of " +
         seconds_text(storm) + ", segments of " + std::to_string(settings.store.segment_bytes) +
-        ", " + (settings.store.direct_io ? "direct" : "buffered") + ", expiry " +
-        seconds_text(expiry) + ", disk of " + std::to_string(world.disk.capacity_bytes) +
+        ", a checkpoint every " + std::to_string(settings.store.checkpoint_bytes) +
+        (checkpoints_rot ? " (which rot)" : "") + ", cleaning " +
+        std::to_string(settings.store.cleaner_bytes_per_s) + " a second, " +
+        (settings.store.direct_io ? "direct" : "buffered") + ", expiry " + seconds_text(expiry) +
+        ", disk of " + std::to_string(world.disk.capacity_bytes) +
         (rules > base::Duration::zero() ? ", a rule each " + seconds_text(rules) : "") +
         "; faults:";
     for (std::size_t i = 0; i < kFaults; ++i) {

@@ -69,14 +69,16 @@ struct HopPlan {
 };
 
 enum class EndKind : std::uint8_t {
-    power,           // the host loses power
-    power_at_write,  // … within a few events of a write to the log
-    power_at_ack,    // … of a 250 that leaves
-    power_at_taken,  // … of a next hop's 250
-    power_at_name,   // … of a rename or an unlink
-    kill,            // kill -9
-    kill_at_write,   // … while a write to the log is slow, so that it still goes on at the restart
-    stop,            // SIGTERM, and a start; sometimes the power fails meanwhile
+    power,                // the host loses power
+    power_at_write,       // … within a few events of a write to the log
+    power_at_ack,         // … of a 250 that leaves
+    power_at_taken,       // … of a next hop's 250
+    power_at_name,        // … of a rename or an unlink
+    power_at_checkpoint,  // … while a checkpoint is written
+    power_at_cleaning,    // … while mail is moved
+    kill,                 // kill -9
+    kill_at_write,  // … while a write to the log is slow, so that it still goes on at the restart
+    stop,           // SIGTERM, and a start; sometimes the power fails meanwhile
 };
 
 struct PlannedEnd {
@@ -103,6 +105,8 @@ struct Plan {
     }
     // Each start has another number of shards, so that partitions change hands.
     bool shards_change = false;
+    // Now and then the newest checkpoint is found damaged at a start; the one before it never is.
+    bool checkpoints_rot = false;
 
     std::uint32_t sessions = 0;  // of clients
     ClientOdds client;

@@ -41,6 +41,9 @@ class Program::Log final : public mail::EventLog {
         if (text.find("not even in the reserve") != text.npos) {
             program_.oracle_.gave_up_outcomes(shard_);
         }
+        if (text.find("the start goes on with the one before it") != text.npos) {
+            program_.took_older_checkpoint_ = true;
+        }
         if (text.find("report this as a fault") != text.npos ||
             (unreadable && !program_.plan_.on(Fault::read_error))) {
             program_.journal_.fault(std::string(text));
@@ -87,6 +90,7 @@ void Program::build() {
     journal_.note("the relay starts");
     stage_ = Stage::opening;
     spool_open_ = false;
+    took_older_checkpoint_ = false;
     if (plan_.shards_change && host_.starts() > 1) {
         settings_.store.shards = static_cast<std::uint32_t>(1 + prng_.below(3));
         journal_.note("with " + std::to_string(settings_.store.shards) + " shards");
@@ -253,6 +257,22 @@ std::vector<std::uint64_t> Program::durable_outcomes() {
         counts.push_back(shard->opened ? shard->relay->store().counters().outcomes : 0);
     }
     return counts;
+}
+
+store::StoreCounters Program::store_counters() {
+    store::StoreCounters sum;
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        if (!shard->opened) {
+            continue;
+        }
+        const store::StoreCounters one = shard->relay->store().counters();
+        sum.checkpoints_begun += one.checkpoints_begun;
+        sum.checkpoints_ended += one.checkpoints_ended;
+        sum.cleanings_begun += one.cleanings_begun;
+        sum.cleanings_ended += one.cleanings_ended;
+        sum.relocations_replayed += one.relocations_replayed;
+    }
+    return sum;
 }
 
 // The world calls it: the program is dead, or has closed.

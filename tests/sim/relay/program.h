@@ -52,6 +52,10 @@ class Program {
     [[nodiscard]] std::size_t queue_size();
     // The store's count of durable outcomes, by shard.
     [[nodiscard]] std::vector<std::uint64_t> durable_outcomes();
+    // Of all shards of this start.
+    [[nodiscard]] store::StoreCounters store_counters();
+    // Some partition's newest one was void at this start.
+    [[nodiscard]] bool took_older_checkpoint() const { return took_older_checkpoint_; }
     // Programs that have ended, one way or the other, and starts of an orderly end: what breaks at
     // its clients is its own doing.
     [[nodiscard]] const std::uint64_t& disturbances() const { return disturbances_; }
@@ -107,6 +111,7 @@ class Program {
     base::Status spool_;
     store::SpoolIdentity identity_;
     bool spool_open_ = false;
+    bool took_older_checkpoint_ = false;
     std::size_t waits_for_ = 0;
     std::uint64_t disturbances_ = 0;
     std::uint32_t newest_rule_ = 0;

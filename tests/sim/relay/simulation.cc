@@ -1,9 +1,12 @@
 #include "sim/relay/simulation.h"
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 
 #include "base/assert.h"
 #include "sim/network.h"
+#include "store/format.h"
 
 namespace sim::relay {
 namespace {
@@ -24,6 +27,28 @@ Plan calmed(Plan plan) {
     plan.content_bytes_max = 2000;
     plan.may_be_short = false;
     return plan;
+}
+
+bool is_checkpoint_page(const io::Op& op) {
+    using store::format::CheckpointPage;
+    const io::Op::Parameters& parameters = op.parameters();
+    CheckpointPage page;
+    if (parameters.size < sizeof page) {
+        return false;
+    }
+    std::memcpy(&page, parameters.memory, sizeof page);
+    return page.magic == CheckpointPage::kMagic;
+}
+
+bool is_moved_mail(const io::Op& op) {
+    using store::format::BatchHeader;
+    const auto* pieces = static_cast<const iovec*>(op.parameters().memory);
+    BatchHeader batch;
+    if (pieces[0].iov_len < sizeof batch) {
+        return false;
+    }
+    std::memcpy(&batch, pieces[0].iov_base, sizeof batch);
+    return batch.magic == BatchHeader::kMagic && (batch.flags & BatchHeader::kMoved) != 0;
 }
 
 bool is_of_disk(Fault fault) {
@@ -65,7 +90,15 @@ Simulation::Simulation(std::uint64_t seed, std::FILE* notes, std::FILE* events)
         follow(endpoint, sent, bytes);
     };
     program_.on_start = [this] { starts(); };
-    program_.on_up = [this] { oracle_.check_queue(program_.queued()); };
+    program_.on_up = [this] {
+        oracle_.check_queue(program_.queued());
+        if (program_.store_counters().relocations_replayed > 0) {
+            moments_.add(Fault::crash, "the next start applies relocations");
+        }
+        if (program_.took_older_checkpoint()) {
+            moments_.add(Fault::crash, "the next start takes the older checkpoint");
+        }
+    };
     program_.on_stopped = [this] {
         if (restarts_) {
             world_.after(world_.draw(world_.options().restart_delay), "start again", [this] {
@@ -217,6 +250,12 @@ void Simulation::end_program(const PlannedEnd& end) {
         case EndKind::power_at_name:
             name_trap_ = true;
             return;
+        case EndKind::power_at_checkpoint:
+            checkpoint_trap_ = true;
+            return;
+        case EndKind::power_at_cleaning:
+            cleaning_trap_ = true;
+            return;
         case EndKind::kill:
             host_.kill();
             return;
@@ -236,8 +275,38 @@ void Simulation::end_program(const PlannedEnd& end) {
 
 // A crash inside of a recovery, or soon after.
 void Simulation::starts() {
+    rot_a_checkpoint();
     if (again_after_events_ > 0 && !calm_) {
         world_.crash_at_event(host_, world_.events() + std::exchange(again_after_events_, 0));
+    }
+}
+
+// The newest one of some partition, where the one before it is as good.
+void Simulation::rot_a_checkpoint() {
+    if (!plan_.checkpoints_rot || calm_ || !prng_.chance(1, 2)) {
+        return;
+    }
+    Disk& disk = host_.disk();
+    for (std::uint32_t number = 0; number < program_.partitions(); ++number) {
+        const std::string folder =
+            plan_.settings.store.spool + "/" + store::format::partition_name(number);
+        std::vector<std::uint64_t> found;
+        for (const std::string& name : disk.names_in(folder)) {
+            if (const auto generation = store::format::parse_checkpoint_name(name)) {
+                found.push_back(*generation);
+            }
+        }
+        std::ranges::sort(found, std::greater());
+        std::uint64_t& last = rotten_[number];
+        if (found.size() < 2 || found[0] == last || found[1] == last) {
+            continue;
+        }
+        last = found[0];
+        const std::string path = folder + "/" + store::format::checkpoint_name(last);
+        const std::byte octet{0xff};
+        disk.overwrite(path, 100, base::Bytes(&octet, 1));
+        journal_.note(path + " rots");
+        return;
     }
 }
 
@@ -255,6 +324,11 @@ void Simulation::tick() {
 }
 
 void Simulation::look_at(const io::Op& op) {
+    if (op.code() == io::OpCode::write_vector && is_moved_mail(op) && program_.up() &&
+        std::exchange(cleaning_trap_, false)) {
+        world_.crash_at_event(host_, world_.events() + 1 + prng_.below(40));
+        return;
+    }
     if (op.code() == io::OpCode::send || op.code() == io::OpCode::send_vector) {
         look_for_ack(op);
         look_for_refusal(op);
@@ -266,6 +340,10 @@ void Simulation::look_at(const io::Op& op) {
                std::exchange(kill_trap_, false)) {
         host_.inject({.code = op.code(), .delay = world_.draw({milliseconds(10), seconds(2)})});
         world_.after(world_.draw({{}, milliseconds(1)}), "kill", [this] { host_.kill(); });
+    } else if (op.code() == io::OpCode::write && program_.up() && checkpoint_trap_ &&
+               is_checkpoint_page(op)) {
+        checkpoint_trap_ = false;
+        world_.crash_at_event(host_, world_.events() + 1 + prng_.below(20));
     } else if ((op.code() == io::OpCode::rename || op.code() == io::OpCode::unlink) &&
                program_.up() && std::exchange(name_trap_, false)) {
         world_.crash_at_event(host_, world_.events() + 1 + prng_.below(12));
@@ -371,6 +449,13 @@ void Simulation::count_moment(Fault fault) {
     }
     if (std::ranges::any_of(hops_, [](const auto& hop) { return hop->answer_due(); })) {
         moments_.add(fault, "a next hop has answered");
+    }
+    const store::StoreCounters store = program_.store_counters();
+    if (store.checkpoints_begun > store.checkpoints_ended) {
+        moments_.add(fault, "a checkpoint is being written");
+    }
+    if (store.cleanings_begun > store.cleanings_ended) {
+        moments_.add(fault, "mail is being moved");
     }
     if (oracle_.outcome_waits()) {
         moments_.add(fault, "an outcome is not recorded");

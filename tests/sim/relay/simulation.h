@@ -63,6 +63,7 @@ class Simulation {
     void give(const store::Rule& rule);
     void end_program(const PlannedEnd& end);
     void starts();
+    void rot_a_checkpoint();
     void look_at(const io::Op& op);
     void look_for_ack(const io::Op& op);
     void follow(EndpointId endpoint, bool sent, base::Bytes bytes);
@@ -112,6 +113,9 @@ class Simulation {
     bool stop_trap_ = false;
     bool name_trap_ = false;
     bool kill_trap_ = false;
+    bool checkpoint_trap_ = false;
+    bool cleaning_trap_ = false;
+    std::map<std::uint32_t, std::uint64_t> rotten_;  // by partition the last generation that is
     std::uint64_t again_after_events_ = 0;
 };
 

@@ -35,6 +35,7 @@ void Simulation::calm_down() {
     journal_.note("the faults stop");
     calm_ = true;
     write_trap_ = ack_trap_ = taken_trap_ = name_trap_ = kill_trap_ = false;
+    checkpoint_trap_ = cleaning_trap_ = false;
     again_after_events_ = 0;
     world_.set_faults(Faults::none());
     host_.disk().set_capacity_bytes(kMuchDiskBytes);

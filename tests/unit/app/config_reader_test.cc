@@ -156,6 +156,9 @@ message_size = "50MB"
 recipients = 2000
 errors = 5
 commit_delay = "3ms"
+[store]
+segment_size = "1MiB"
+checkpoint_every = "100KB"
 [log]
 format = "json"
 level = "warning"
@@ -169,6 +172,8 @@ level = "warning"
     EXPECT_EQ(result.config->limits.recipients, 2000U);
     EXPECT_EQ(result.config->limits.errors, 5U);
     EXPECT_EQ(result.config->limits.commit_delay, std::chrono::milliseconds(3));
+    EXPECT_EQ(result.config->store.segment_bytes, 1U << 20U);
+    EXPECT_EQ(result.config->store.checkpoint_bytes, 100'000U);
     EXPECT_EQ(result.config->log.format, LogFormat::json);
     EXPECT_EQ(result.config->log.level, LogLevel::warning);
 }

@@ -37,6 +37,22 @@ TEST(RelaySettings, EveryShardMayConnect) {
     }
 }
 
+TEST(RelaySettings, SegmentsAreWholeBlocks) {
+    Config config;
+    config.hostname = "relay.test";
+    config.routes.push_back({.hosts = {{.host = "192.0.2.1", .port = 25}}});
+    const store::StoreOptions defaults;
+    auto settings = RelaySettings::from(config, 1);
+    ASSERT_TRUE(settings) << settings.error().describe();
+    EXPECT_EQ(settings->store.segment_bytes, defaults.segment_bytes);
+    EXPECT_EQ(settings->store.checkpoint_bytes, defaults.checkpoint_bytes);
+    config.store = {.segment_bytes = 100'000, .checkpoint_bytes = 70'000};
+    settings = RelaySettings::from(config, 1);
+    ASSERT_TRUE(settings) << settings.error().describe();
+    EXPECT_EQ(settings->store.segment_bytes, 102'400U);
+    EXPECT_EQ(settings->store.checkpoint_bytes, 70'000U);
+}
+
 TEST(Descriptors, SessionsLeaveAReserve) {
     const DescriptorNeeds needs{.shards = 2, .listeners = 1, .connections = 20, .sessions = 1000};
     const std::uint64_t all = descriptors_for(needs);

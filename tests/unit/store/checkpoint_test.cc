@@ -72,6 +72,19 @@ TEST_F(CheckpointTest, OneThatIsDamagedIsVoidAndTold) {
     EXPECT_GT(checkpoints().back(), newest);
 }
 
+// What a crash left between the new name and the end of an old one, or damage.
+TEST_F(CheckpointTest, ThereAreTwoAgainWhateverWasLeft) {
+    run(some_stay);
+    const std::string old = disk().content_of(checkpoints().front()).value_or("");
+    disk().put_file("/spool/p000/00000001.ckpt", old);
+    disk().put_file("/spool/p000/00000002.ckpt", old);
+    damage_file(checkpoints().back(), 100);
+    run(some_stay);
+    EXPECT_EQ(checkpoints().size(), 2U);
+    run(nothing);
+    EXPECT_EQ(world().oracle().alive().size(), 4U);
+}
+
 TEST_F(CheckpointTest, OneThatIsCutShortIsVoid) {
     run(some_stay);
     const std::string whole = disk().content_of(checkpoints().back()).value_or("");
