@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/timestamp.h"
 #include "base/time.h"
 
 namespace app {

@@ -66,6 +66,22 @@ Outcome run(std::vector<const char*> arguments) {
                          std::to_string(options.limit);
                 return 6;
             },
+        .queue_rule =
+            [](const QueueRuleOptions& options) {
+                called = "rule " + options.action + (options.wait ? " wait" : "") +
+                         (options.filter.all ? " all" : "") + " " + options.filter.sender + "|" +
+                         options.filter.domain + "|" + options.filter.older_than + "|" +
+                         options.reason;
+                for (const std::string& id : options.filter.ids) {
+                    called += " " + id;
+                }
+                return 13;
+            },
+        .queue_stats =
+            [](const QueueStatsOptions& options) {
+                called = "stats " + options.by + (options.json ? " json" : "");
+                return 14;
+            },
         .queue_show =
             [](const QueueShowOptions& options) {
                 called = "show " + options.id + (options.json ? " json" : "") +
@@ -105,6 +121,20 @@ Outcome run(std::vector<const char*> arguments) {
     std::fflush(stdout);
     return {code, called, testing::internal::GetCapturedStdout(),
             testing::internal::GetCapturedStderr()};
+}
+
+TEST(CommandLine, RunsTheCommandsOverTheQueue) {
+    EXPECT_EQ(run({"queue", "hold", "--domain", "dst.test", "--wait"}).called,
+              "rule hold wait |dst.test||");
+    EXPECT_EQ(run({"queue", "flush", "--all"}).called, "rule retry all |||");
+    EXPECT_EQ(run({"queue", "delete", "000002000000G", "000002000000H"}).called,
+              "rule delete ||| 000002000000G 000002000000H");
+    EXPECT_EQ(
+        run({"queue", "bounce", "--sender", "<>", "--older-than", "2d", "--reason", "x"}).called,
+        "rule bounce <>||2d|x");
+    EXPECT_EQ(run({"queue", "stats", "--by", "domain", "--json"}).called, "stats domain json");
+    EXPECT_EQ(run({"queue", "stats", "--by", "age"}).code, 2);
+    EXPECT_EQ(run({"queue", "hold", "nonsense"}).code, 2);
 }
 
 TEST(CommandLine, RunsEachCommand) {

@@ -34,9 +34,12 @@ class FakeQueue final : public QueueView {
   public:
     std::vector<QueueMessage> messages;
     std::size_t pages = 0;
+    store::Rule last_filter;
 
-    base::Result<QueuePage> page(QueueCursor from, std::size_t messages_max) override {
+    base::Result<QueuePage> page(QueueCursor from, const store::Rule& filter,
+                                 std::size_t messages_max) override {
         ++pages;
+        last_filter = filter;
         QueuePage page;
         const std::size_t end = std::min(messages.size(), from.position + messages_max);
         for (std::size_t i = from.position; i < end; ++i) {

@@ -1,0 +1,116 @@
+"""The operator's commands over the queue: hold, release, retry, bounce, delete, stats, with every kind of filter."""
+
+import json
+import smtplib
+import subprocess
+import unittest
+
+from harness import RINGPOST, WAIT_S, Recorder, Relay, free_port, wait_until
+
+BODY = b"Subject: control\r\n\r\nHello.\r\n"
+
+
+def send(relay, sender, recipients):
+    with smtplib.SMTP("127.0.0.1", relay.port, "client.test", timeout=WAIT_S) as client:
+        client.sendmail(sender, recipients, BODY)
+
+
+def command(relay, *words, code=0):
+    done = subprocess.run([RINGPOST, "queue", *words, "--config", str(relay.config)],
+                          capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert done.returncode == code, f"{words}: {done.returncode} {done.stdout} {done.stderr}"
+    return done.stdout + done.stderr
+
+
+def carried_out(relay, *words):
+    return json.loads(command(relay, *words, "--wait", "--json"))
+
+
+class Control(unittest.TestCase):
+    def waiting(self, relay):
+        """Six messages, of two senders to three domains each, of which nobody takes any."""
+        for sender in ("a@one.test", "b@two.test"):
+            for domain in ("x.test", "y.test", "sub.x.test"):
+                send(relay, sender, [f"r@{domain}"])
+        wait_until(lambda: all(m["recipients"][0]["attempts"] > 0 for m in relay.queue()) and len(relay.queue()) == 6,
+                   "six that were tried")
+
+    def setUp(self):
+        self.port = free_port()
+        self.relay = Relay([f"127.0.0.1:{self.port}"], queue={"retry": '["1h"]'},
+                           domains='["x.test", "y.test", "sub.x.test"]')
+        self.addCleanup(self.relay.close)
+        self.relay.start()
+        self.waiting(self.relay)
+
+    def states(self, **words):
+        options = [item for key, value in words.items() for item in (f"--{key}", value)]
+        listing = command(self.relay, "list", "--json", *options)
+        return sorted((m["sender"], m["recipients"][0]["address"], m["state"])
+                      for m in map(json.loads, listing.splitlines()))
+
+    def test_hold_survives_kill_and_release_lets_go(self):
+        done = carried_out(self.relay, "hold", "--domain", "*.x.test")
+        self.assertTrue(done["done"])
+        self.assertEqual((done["messages"], done["recipients"]), (2, 2))
+        self.relay.kill()
+        self.relay.start()
+        self.assertEqual(self.states(state="held"), [("a@one.test", "r@sub.x.test", "held"),
+                                                     ("b@two.test", "r@sub.x.test", "held")])
+        with Recorder(port=self.port) as recorder:
+            self.assertIn("4 messages", command(self.relay, "retry", "--state", "deferred", "--wait"))
+            recorder.wait_for(4)
+            self.assertEqual(carried_out(self.relay, "release", "--sender", "@one.test")["messages"], 1)
+            recorder.wait_for(5)
+            self.assertEqual(len(self.relay.queue()), 1)
+            command(self.relay, "release", "--all")
+            recorder.wait_for(6)
+            wait_until(lambda: not self.relay.queue(), "an empty queue")
+            self.assertEqual(len(recorder.messages), 6)
+
+    def test_delete_and_bounce(self):
+        ids = [json.loads(line)["id"] for line in command(self.relay, "list", "--json", "--tenant", "one.test").splitlines()]
+        self.assertEqual(len(ids), 3)
+        self.assertEqual(carried_out(self.relay, "delete", *ids[:2])["messages"], 2)
+        self.assertEqual(len(self.relay.queue()), 4)
+        wait_until(lambda: "deleted=1" in self.relay.log(), "a line about it")
+        with Recorder(port=self.port) as recorder:
+            done = carried_out(self.relay, "bounce", "--recipient", "r@y.test", "--reason", "the site has closed")
+            bounces = recorder.wait_for(done["messages"])
+            self.assertIn(b"<b@two.test>", [b.recipients[0] for b in bounces])
+            self.assertIn(b"the site has closed", bounces[0].content)
+            self.assertIn(b"Status: 5.7.1", bounces[0].content)
+
+    def test_later_mail_is_not_meant(self):
+        carried_out(self.relay, "delete", "--all")
+        self.assertEqual(self.relay.queue(), [])
+        send(self.relay, "late@one.test", ["r@x.test"])
+        self.assertEqual(len(self.relay.queue()), 1)
+
+    def test_lists_and_counts_by_filter(self):
+        self.assertEqual([s[1] for s in self.states(sender="a@ONE.test", domain="x.test")], ["r@x.test"])
+        self.assertEqual(len(self.states(tenant="two.test")), 3)
+        self.assertEqual(self.states(state="held"), [])
+        self.assertEqual(len(self.states(**{"newer-than": "1h"})), 6)
+        self.assertEqual(len(self.states(**{"older-than": "1h"})), 0)
+        totals = json.loads(command(self.relay, "stats", "--json"))
+        self.assertEqual(totals["messages"], 6)
+        self.assertEqual(totals["rules"], [])
+        self.assertFalse(totals["next_hops"][0]["serves"])
+        by = {one["domain"]: one["recipients"]
+              for one in map(json.loads, command(self.relay, "stats", "--by", "domain", "--json").splitlines())}
+        self.assertEqual(by, {"x.test": 2, "y.test": 2, "sub.x.test": 2})
+        self.assertIn("6 messages", command(self.relay, "stats"))
+        self.assertIn("sub.x.test", command(self.relay, "stats", "--by", "domain"))
+
+    def test_what_is_wrong_is_a_sentence(self):
+        self.assertIn("which messages?", command(self.relay, "hold", code=1))
+        self.assertIn("is no address", command(self.relay, "hold", "--sender", "one.test", code=1))
+        self.assertIn("is no domain", command(self.relay, "hold", "--domain", "a@one.test", code=1))
+        self.assertIn("none of pending", command(self.relay, "list", "--state", "lost", code=1))
+        self.assertIn("--all goes with no other", command(self.relay, "hold", "--all", "--domain", "x.test", code=1))
+        self.assertEqual(len(self.relay.queue()), 6)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

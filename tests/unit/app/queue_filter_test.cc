@@ -1,0 +1,74 @@
+// The filter of the commands over the queue, from the command line into the store's rule.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "app/queue_filter.h"
+
+namespace app {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr base::WallTime kNow = base::wall_from_unix_ms(1'000'000'000'000);
+
+base::Result<QueueFilter> through(const QueueFilterOptions& options) {
+    nlohmann::json request;
+    if (const base::Status good = put_filter(request, options); !good) {
+        return std::unexpected(good.error());
+    }
+    return filter_of(request, kNow);
+}
+
+TEST(QueueFilter, CarriesAllOfIt) {
+    const auto filter = through({.ids = {"000002000000G"},
+                                 .sender = "@src.test",
+                                 .recipient = "b@dst.test",
+                                 .domain = "*.dst.test",
+                                 .tenant = "src.test",
+                                 .states = {"deferred", "held"},
+                                 .older_than = "2h",
+                                 .newer_than = "1d"});
+    ASSERT_TRUE(filter.has_value()) << filter.error().text();
+    EXPECT_EQ(filter->rule.sender, "@src.test");
+    EXPECT_EQ(filter->rule.recipient, "b@dst.test");
+    EXPECT_EQ(filter->rule.domain, "*.dst.test");
+    EXPECT_EQ(filter->rule.tenant, "src.test");
+    EXPECT_EQ(filter->rule.statuses, (1U << 1U) | (1U << 5U));
+    EXPECT_EQ(filter->rule.arrived_until_ms, 1'000'000'000'000 - 2 * 3'600'000);
+    EXPECT_EQ(filter->rule.arrived_from_ms, 1'000'000'000'000 - 24 * 3'600'000);
+    ASSERT_EQ(filter->ids.size(), 1U);
+}
+
+TEST(QueueFilter, WithoutAnyItMeansAll) {
+    const auto filter = through({});
+    ASSERT_TRUE(filter.has_value());
+    EXPECT_TRUE(filter->ids.empty());
+    EXPECT_EQ(filter->rule.statuses, 0U);
+    EXPECT_EQ(filter->rule.arrived_until_ms, store::Rule().arrived_until_ms);
+}
+
+TEST(QueueFilter, SaysWhatIsWrong) {
+    const auto fault = [](const QueueFilterOptions& options) {
+        const auto filter = through(options);
+        return filter ? std::string("none") : filter.error().text();
+    };
+    EXPECT_THAT(fault({.sender = "src.test"}), HasSubstr("is no address"));
+    EXPECT_THAT(fault({.recipient = "<>"}), HasSubstr("is no address"));
+    EXPECT_THAT(fault({.domain = "a@dst.test"}), HasSubstr("is no domain"));
+    EXPECT_THAT(fault({.states = {"lost"}}), HasSubstr("none of pending, deferred and held"));
+    EXPECT_THAT(fault({.older_than = "soon"}), testing::Not("none"));
+    EXPECT_THAT(fault({.sender = std::string(600, 'a') + "@b"}), HasSubstr("longer than"));
+}
+
+TEST(QueueFilter, TrustsNoRequest) {
+    for (const char* text :
+         {R"({"sender": 1})", R"({"sender": ""})", R"({"states": ["gone"]})", R"({"states": [1]})",
+          R"({"older_than_s": -1})", R"({"older_than_s": 1e30})", R"({"ids": ["x"]})",
+          R"({"ids": [7]})", R"({"newer_than_s": "1"})"}) {
+        EXPECT_FALSE(filter_of(nlohmann::json::parse(text), kNow).has_value()) << text;
+    }
+}
+
+}  // namespace
+}  // namespace app
