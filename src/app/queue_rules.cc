@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -203,8 +204,9 @@ base::Status survey(QueueView& view, const QueueFilter& filter, const std::strin
     for (const auto& group : groups) {
         sorted.push_back(&group);
     }
-    std::ranges::stable_sort(sorted, std::greater(),
-                             [](const auto* group) { return group->second.recipients; });
+    std::ranges::sort(sorted, [](const auto* a, const auto* b) {
+        return std::tie(b->second.recipients, a->first) < std::tie(a->second.recipients, b->first);
+    });
     for (const auto* group : sorted) {
         if (!reply.item(group_json(by, group->first, group->second))) {
             return {};

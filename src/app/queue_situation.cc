@@ -1,6 +1,7 @@
 #include "app/queue_situation.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/assert.h"
@@ -118,7 +119,9 @@ std::vector<RecipientGroup> groups_of(const Explanation& all) {
             group.next = recipient.next_attempt;
         }
     }
-    std::ranges::stable_sort(groups, {}, &RecipientGroup::situation);
+    std::ranges::sort(groups, {}, [](const RecipientGroup& group) {
+        return std::tie(group.situation, group.addresses, group.reply);
+    });
     return groups;
 }
 
