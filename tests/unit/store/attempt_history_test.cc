@@ -77,7 +77,8 @@ TEST(AttemptHistory, AttemptsAlikeInARowAreOneRun) {
 TEST(AttemptHistory, WhatIsTooMuchGoesFromTheMiddle) {
     AttemptHistory history;
     for (int i = 0; i < 1000; ++i) {
-        history.add(attempt(i, "reply " + std::to_string(i)));
+        const std::string reply = "reply " + std::to_string(i);
+        history.add(attempt(i, reply));
         std::vector<std::byte> bytes = encoded(history);  // keeps the texts that it views
         AttemptHistory read;
         ASSERT_TRUE(read.decode(bytes));
@@ -118,7 +119,8 @@ TEST(AttemptHistory, LongTextsAreCutAndBoundTheWhole) {
 
 TEST(AttemptHistory, TakesARecordsOwnAttemptBehindThoseBefore) {
     AttemptHistory history;
-    history.take(outcome(1, 10, "first"));
+    const StoredOutcome first = outcome(1, 10, "first");
+    history.take(first);
     StoredOutcome second = outcome(2, 20, "second");
     set_history(second, history);
     history.take(second);
