@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import json
 import re
 import signal
 import subprocess
@@ -135,6 +136,22 @@ hosts = ["127.0.0.1:{sink.port}"]
         wait_for(lambda: self.removed() >= before + messages, "the sink to have them all", 120)
         time.sleep(0.5)
         return {"accepted_per_s": messages / took, "cpu_ms_each": 1000 * (self.cpu_s() - cpu) / messages}
+
+    def command(self, *words):
+        """`ringpost queue …`: how long its answer takes, how long until it is carried out, and what it says then."""
+        begin = time.monotonic()
+        told = self._ask(*words)
+        answer = time.monotonic() - begin
+        while words[0] != "stats" and not told["done"]:
+            time.sleep(0.2)
+            rules = {one["rule"]: one for one in self._ask("stats")["rules"]}
+            told = rules.get(told["rule"], told | {"done": True})
+        return {"answer_s": answer, "done_s": time.monotonic() - begin, "told": told}
+
+    def _ask(self, *words):
+        told = subprocess.run([self.binary, "queue", *words, "--json", "--config", self.config], check=True,
+                              capture_output=True, text=True)
+        return json.loads(told.stdout.splitlines()[-1])
 
     def checkpoints(self):
         """Generations begun in all partitions, and the bytes of the newest one of each."""

@@ -32,7 +32,8 @@ from tables import heading, provenance  # noqa: E402
 MESSAGE_BYTES = 4700  # of the log for each message, its outcome included, and the checkpoints beside it
 CHECKPOINT_LEAST = 64 << 20  # StoreOptions::checkpoint_bytes
 VERIFIED_MOST = 100_000  # messages: it reads every byte
-BYTES_GOAL, CLEAN_GOAL_S, KILL_GOAL_S = 150, 5, 15
+BYTES_GOAL, CLEAN_GOAL_S, KILL_GOAL_S, ANSWER_GOAL_S = 150, 5, 15, 0.1
+COMMANDED = "d7.example.test"  # one of the domains
 
 
 def fill(options, spool, *arguments):
@@ -112,6 +113,8 @@ def measure(options, folder, sink, relays):
     # The fill's own start and stop come before the relay's.
     if options.messages <= VERIFIED_MOST:
         verify(options, spool)
+    if options.commands:
+        figures["commands"] = commands(queued)
     if not options.wakes:
         return figures
     figures["wakes"] = wakes(options, queued, int(20 + 4 * figures["killed_late"]["start_s"]))
@@ -119,6 +122,17 @@ def measure(options, folder, sink, relays):
     relays.append(few)
     fill(options, few.spool, "--messages", options.wakes, "--domains", options.domains)
     figures["wakes_few"] = wakes(options, few, int(20 + 4 * figures["killed_late"]["start_s"]))
+    return figures
+
+
+def commands(relay):
+    """Over the whole queue, and nothing of it changed in the end but what `retry` does: all of it lies far ahead."""
+    relay.start()
+    figures = {" ".join(words): relay.command(*words)
+               for words in (("stats",), ("hold", "--domain", COMMANDED), ("release", "--domain", "nobody.test"),
+                             ("hold", "--all"), ("stats", "--state", "held"))}
+    # Not those of the sink: what is held stays so.
+    figures["turn"] = relay.stop()["longest_turn_s"]
     return figures
 
 
@@ -162,6 +176,11 @@ def text(options, figures):
                   f"{many['longest_turn_s']:.3f} ({few['longest_turn_s']:.3f})", ""),
                  ("CPU at rest, share of a core (in a queue of no more)",
                   f"{many['idle_cpu']:.4f} ({few['idle_cpu']:.4f})", "")]
+    if told := figures.get("commands"):
+        rows += [(f"`queue {words}`: answer, s (carried out, s)", f"{one['answer_s']:.3f} ({one['done_s']:.1f})",
+                  goal(one["answer_s"], ANSWER_GOAL_S) if "--state" not in words else "looks at each")
+                 for words, one in told.items() if words != "turn"]
+        rows += [("longest turn of a shard meanwhile, s", f"{told['turn']:.3f}", "")]
     if accept := figures.get("accept"):
         rows[6:6] = [("accepted with them / with none, by rounds", f"{accept['ratio']['accepted_per_s']:.3f}",
                       f"{options.rounds} rounds of {options.load}; {accept['checkpoints']} checkpoints meanwhile"),
@@ -182,12 +201,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--load", type=int, default=20_000, help="messages of a round; 0: none are sent")
     parser.add_argument("--wakes", type=int, default=20_000, help="retries that come due; 0: none")
+    parser.add_argument("--commands", action="store_true", help="hold all of it, and count; no retries come due then")
     parser.add_argument("--binary", default=str(TOP / "build/release/ringpost"))
     parser.add_argument("--fill", default=str(TOP / "build/release/bench/scale/fill_bench"))
     parser.add_argument("--json")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    options.wakes = min(options.wakes, options.messages)
+    options.wakes = 0 if options.commands else min(options.wakes, options.messages)
     if options.load and not POSTFIX.is_dir():
         subprocess.run([str(TOP / "tools/dev"), "peer", "postfix"], check=True, stdout=subprocess.DEVNULL)
     wanted = options.messages * MESSAGE_BYTES * 11 // 10 + (4 << 30)

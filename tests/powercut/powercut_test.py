@@ -265,7 +265,7 @@ class Rounds:
             faults.append(f"refused, yet arrived: {ledger.refused_yet_arrived()[:20]}")
         if len(ledger.acknowledged) < len(self.cuts):
             faults.append("too few acknowledged to say anything")
-        if self.under_way < self.options.rounds:
+        if self.under_way < self.options.least:
             faults.append(f"it was under way at {self.under_way} cuts only")
         return faults
 
@@ -274,6 +274,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=KINDS, default="commit", help="what is under way when the power fails")
     parser.add_argument("--rounds", type=int, default=50, help="in which it is")
+    parser.add_argument("--least", type=int, help="of them with what is asked for under way (default: all); more follow until then")
     parser.add_argument("--relay", choices=("ringpost", "postfix"), default="ringpost")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, help="messages per second, to load two relays alike (default: all they take)")
@@ -282,6 +283,7 @@ def main():
     parser.add_argument("--expect-losses", action="store_true")
     parser.add_argument("--size-mib", type=int, help="of the disk; memory is used for what is written")
     options = parser.parse_args()
+    options.least = options.least or options.rounds
     if missing := why_not():
         print(f"skipped: {missing}")
         return 77
@@ -299,7 +301,7 @@ def main():
             relay.ends_when_a_sync_fails = False
         rounds = Rounds(options, disk, relay, recorder)
         number = 0
-        while rounds.under_way < options.rounds and number < 4 * options.rounds:
+        while (number < options.rounds or rounds.under_way < options.least) and number < 12 * options.rounds:
             rounds.one(number)
             number += 1
         rounds.drain(number)
