@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-SEEDS = 300
+SEEDS = 600
 FAILURES = 20
 CLEAN_SEEDS = 40
 # What the simulation is built from. Without debug information and little optimized: the building is most of the time.
