@@ -40,7 +40,8 @@ void visit_fields(Event& event, Visitor& visit) {
         visit.text(event.tls, kNameBytesMax);
     } else if constexpr (std::is_same_v<Plain, mail::RemovalEvent>) {
         visit.value(event.id), visit.value(event.size_bytes), visit.value(event.delay);
-        visit.value(event.delivered), visit.value(event.failed);
+        visit.value(event.delivered), visit.value(event.failed), visit.value(event.deleted);
+        visit.value(event.known);
         visit.text(event.from, kPathBytesMax);
     } else {
         static_assert(std::is_same_v<Plain, NoticeEvent>);

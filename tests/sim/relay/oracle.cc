@@ -470,12 +470,14 @@ void Oracle::offered(const std::string& path, base::MonoTime sent) {
 }
 
 // A wall clock that jumps shortens no wait of a running program. Where a message has several
-// recipients, those that it makes due go along; a released message is tried by the wall clock.
+// recipients, those that it makes due go along; a released message is tried by the wall clock, and
+// so is one whose sender was told of the delay between the attempt and its place on the wheel.
 void Oracle::check_steady_wait(const Message& message, const std::string& path,
                                base::MonoTime sent) {
     const Outcome* last = certain(recipient(path));
     if (last == nullptr || last->at > sent || last->at < started_ ||
         message.letter.recipients.size() > 1 || plan_.on(Fault::read_error) ||
+        (last->status == Status::delayed && plan_.on(Fault::wall_step)) ||
         may_mean(store::RuleAction::retry, message, path) ||
         may_mean(store::RuleAction::release, message, path)) {
         return;
