@@ -48,8 +48,8 @@ class LiveMessages {
     // Durable: the message exists. It takes over what the transaction holds.
     virtual void committed(Transaction& transaction, Location location) = 0;
     virtual void outcome_durable(Message& message, std::uint32_t recipient, Location location) = 0;
-    // Durable: the message is dead.
-    virtual void finished(Message& message) = 0;
+    // Durable, in a record of that segment: the message is dead.
+    virtual void finished(Message& message, std::uint64_t segment) = 0;
     // Durable, in a record of that segment: the message, or the outcome, is elsewhere, unless it
     // has ended or moved on meanwhile.
     virtual void relocated(const StoredRelocation& relocation, std::uint64_t segment) = 0;

@@ -79,7 +79,7 @@ void Committer::apply_outcomes() {
             case OutcomeBuffer::Kind::finish:
                 ++summary_.finishes;
                 ++links_.counters.finished;
-                links_.live.finished(*entry.message);
+                links_.live.finished(*entry.message, location.segment());
                 break;
             case OutcomeBuffer::Kind::outcome:
                 ++summary_.outcomes;

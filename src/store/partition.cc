@@ -97,7 +97,12 @@ void Partition::outcome_durable(Message& message, std::uint32_t recipient, Locat
     segments_.hold(location.segment(), kOutcomeUnits);
 }
 
-void Partition::finished(Message& message) {
+void Partition::finished(Message& message, std::uint64_t segment) {
+    if (message.location().segment() > segment) {
+        // It was moved: the segment with this record would go before the one that the message is
+        // in, and an older checkpoint would bring it back.
+        keep_until_covered(segment);
+    }
     segments_.drop(message.location().segment(), message.units());
     for (const format::SegmentShare& other : table_.other_segments(message)) {
         segments_.drop(other.segment, other.units);

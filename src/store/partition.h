@@ -65,7 +65,7 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     // LiveMessages.
     void committed(Transaction& transaction, Location location) override;
     void outcome_durable(Message& message, std::uint32_t recipient, Location location) override;
-    void finished(Message& message) override;
+    void finished(Message& message, std::uint64_t segment) override;
     void relocated(const StoredRelocation& relocation, std::uint64_t segment) override;
     void changed(const Record& record, std::uint64_t segment) override;
     void free_segments() override;

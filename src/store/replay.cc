@@ -16,7 +16,13 @@ bool Replay::apply(const Record& record, Location location) {
             if (!finish) {
                 return false;
             }
-            if (Message* message = table_.find(mail::QueueId(finish->id))) {
+            Message* message = table_.find(mail::QueueId(finish->id));
+            const Location was =
+                message == nullptr ? Location(finish->commit) : message->location();
+            if (was.segment() > location.segment()) {
+                until_covered_.insert(location.segment());  // as Partition::finished()
+            }
+            if (message != nullptr) {
                 table_.remove(*message);
             }
             return true;
