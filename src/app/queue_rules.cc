@@ -47,7 +47,11 @@ base::Status give(QueueOperator& queue, store::RuleAction action, const nlohmann
     if (!filter) {
         return std::unexpected(filter.error());
     }
-    const bool waits = request.value("wait", false);
+    const auto wait = request.find("wait");
+    if (wait != request.end() && !wait->is_boolean()) {
+        return base::fail(EINVAL, "\"wait\" is neither true nor false");
+    }
+    const bool waits = wait != request.end() && wait->get<bool>();
     filter->rule.action = action;
     const base::Result<GivenRules> given = queue.give(filter->rule, filter->ids);
     if (!given) {
@@ -221,7 +225,11 @@ base::Status stats(QueueOperator& queue, QueueView& view, const nlohmann::json& 
     if (!filter) {
         return std::unexpected(filter.error());
     }
-    const std::string by = request.value("by", "");
+    const auto given = request.find("by");
+    if (given != request.end() && !given->is_string()) {
+        return base::fail(EINVAL, "\"by\" takes domain, sender and tenant");
+    }
+    const std::string by = given == request.end() ? std::string() : given->get<std::string>();
     if (!by.empty() && by != "domain" && by != "sender" && by != "tenant") {
         return base::fail(EINVAL, "\"by\" takes domain, sender and tenant");
     }

@@ -2,6 +2,7 @@
 
 import json
 import smtplib
+import socket
 import subprocess
 import unittest
 
@@ -109,6 +110,18 @@ class Control(unittest.TestCase):
         self.assertIn("is no domain", command(self.relay, "hold", "--domain", "a@one.test", code=1))
         self.assertIn("none of pending", command(self.relay, "list", "--state", "lost", code=1))
         self.assertIn("--all goes with no other", command(self.relay, "hold", "--all", "--domain", "x.test", code=1))
+        self.assertEqual(len(self.relay.queue()), 6)
+
+    def test_a_request_that_is_nonsense_costs_nothing_else(self):
+        """As one could send it who speaks to the socket without `ringpost queue`."""
+        for request in ({"command": "queue hold", "wait": "x"}, {"command": "queue stats", "by": 7},
+                        {"command": "queue delete", "states": 5}, {"command": "queue delete", "ids": {"a": 1}},
+                        {"command": "queue delete", "older_than_s": "soon"}):
+            with socket.socket(socket.AF_UNIX) as control:
+                control.settimeout(WAIT_S)
+                control.connect(str(self.relay.control))
+                control.sendall(json.dumps(request).encode() + b"\n")
+                self.assertIn("error", json.loads(control.makefile().readline()), request)
         self.assertEqual(len(self.relay.queue()), 6)
 
 
