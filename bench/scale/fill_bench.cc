@@ -96,6 +96,7 @@ class Partition final : public store::StoreListener, public mail::EventLog {
                    const mail::ContentFacts& /*facts*/) override {
         defer(message, 1);
     }
+    void rule_durable() override {}
     void reception(const mail::ReceptionEvent& /*event*/) override {}
     void attempt(const mail::AttemptEvent& /*event*/) override {}
     void removal(const mail::RemovalEvent& /*event*/) override {}

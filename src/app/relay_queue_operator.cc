@@ -42,6 +42,10 @@ void add_progress(queue::RuleProgress& sum, const queue::RuleProgress& one) {
 
 void RelayQueueOperator::stop() {
     stopped_ = true;
+    for (std::uint32_t i = 0; i < relay_.threads().size(); ++i) {
+        relay_.threads().run_now(i,
+                                 [this, i] { relay_.shard(i).scheduler().rules().take_no_more(); });
+    }
     const std::unique_lock lock(mutex_);
 }
 

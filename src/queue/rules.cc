@@ -41,6 +41,7 @@ void Rules::start() {
 }
 
 rt::Task<void> Rules::stop() {
+    take_no_more();
     wake();
     co_await scope_.join();
 }
@@ -55,12 +56,25 @@ rt::Task<base::Status> Rules::add(std::vector<Rule> rules) {
                                         " commands over the queue are under way, which is the "
                                         "most; wait until some have ended");
     }
-    if (!scheduler_.store().takes_outcomes() || scheduler_.stopping()) {
-        co_return base::fail(ENOSPC, scheduler_.stopping()
-                                         ? "the server is stopping"
-                                         : "the spool takes no records now: is the disk full?");
+    if (!takes_more_) {
+        co_return base::fail(ESHUTDOWN, "the server is stopping");
     }
-    co_await scheduler_.store().add_rules(rules);
+    if (!scheduler_.store().takes_outcomes()) {
+        co_return base::fail(ENOSPC, "the spool takes no records now: is the disk full?");
+    }
+    scheduler_.store().add_rules(rules);
+    rt::Wakeup wakeup;
+    givers_.push_back(&wakeup);
+    const std::uint32_t last = rules.back().number;
+    while (takes_more_ && !scheduler_.store().rule_durable(last)) {
+        co_await wakeup.woken("rules to be durable");
+    }
+    std::erase(givers_, &wakeup);
+    if (!scheduler_.store().rule_durable(last)) {
+        co_return base::fail(ESHUTDOWN,
+                             "the server is stopping, and the spool has not taken the command yet; "
+                             "give it again after the start");
+    }
     // Whatever was accepted before is in the queue by now.
     for (const Rule& rule : rules) {
         begin(rule);
@@ -70,6 +84,17 @@ rt::Task<base::Status> Rules::add(std::vector<Rule> rules) {
     }
     wake();
     co_return base::Status();
+}
+
+void Rules::take_no_more() {
+    takes_more_ = false;
+    durable();
+}
+
+void Rules::durable() {
+    for (rt::Wakeup* giver : givers_) {
+        giver->wake();
+    }
 }
 
 void Rules::begin(const Rule& rule) {

@@ -62,8 +62,14 @@ class Rules {
 
     [[nodiscard]] std::uint32_t newest() const;
     // In force, and durable when the task ends. Errors: too many are under way (EBUSY); the spool
-    // takes no records now (ENOSPC). REQUIRES: ascending numbers, above newest().
+    // takes no records now (ENOSPC); the server is stopping (ESHUTDOWN). REQUIRES: ascending
+    // numbers, above newest().
     [[nodiscard]] rt::Task<base::Status> add(std::vector<store::Rule> rules);
+    // From now on: whoever waits for the log is told that the server is stopping. A log that has no
+    // room might take theirs never.
+    void take_no_more();
+    // The store says so of some of them.
+    void durable();
     // Of that rule; done, with zeros, where nothing is known of it any more.
     [[nodiscard]] RuleProgress progress(std::uint32_t number) const;
     [[nodiscard]] std::vector<RuleProgress> under_way() const;
@@ -136,6 +142,8 @@ class Rules {
     rt::Wakeup wakeup_;
     rt::Sleep sleep_;
     rt::Wakeup written_;
+    bool takes_more_ = true;
+    std::vector<rt::Wakeup*> givers_;  // who waits in add()
 
     // Of one judgement; they keep their memory.
     struct Meant {

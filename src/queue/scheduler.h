@@ -65,6 +65,7 @@ class Scheduler final : public store::StoreListener {
     void recovered(store::Message& message) override;
     void committed(store::Message& message, const mail::Envelope& envelope,
                    const mail::ContentFacts& facts) override;
+    void rule_durable() override { rules_.durable(); }
 
     [[nodiscard]] const QueueCounts& counts() const { return counts_; }
     [[nodiscard]] std::size_t bytes() const { return slab_.bytes(); }

@@ -25,6 +25,8 @@ class StoreListener {
     // and the facts hold during the call only.
     virtual void committed(Message& message, const mail::Envelope& envelope,
                            const mail::ContentFacts& facts) = 0;
+    // A rule has become durable in one of the partitions: Store::rule_durable() may say so now.
+    virtual void rule_durable() = 0;
 };
 
 }  // namespace store

@@ -152,6 +152,7 @@ void Partition::changed(const Record& record, std::uint64_t segment) {
     keep_until_covered(segment);
     if (const auto rule = decode_rule(record)) {
         rules_.became_durable(rule->number);
+        links_.listener.rule_durable();
     }
 }
 

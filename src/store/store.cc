@@ -205,18 +205,18 @@ std::span<const Rule> Store::rules(std::uint32_t partition) const {
     return at == partitions_.end() ? std::span<const Rule>() : (*at)->rules().all();
 }
 
-rt::Task<void> Store::add_rules(std::vector<Rule> rules) {
+void Store::add_rules(std::span<const Rule> rules) {
     for (const std::unique_ptr<Partition>& partition : partitions_) {
         for (const Rule& rule : rules) {
             partition->add_rule(rule);
         }
     }
-    rt::Wakeup durable;
-    for (const std::unique_ptr<Partition>& partition : partitions_) {
-        if (partition->committer().wait_for_outcomes(durable)) {
-            co_await durable.woken("rules to be durable");
-        }
-    }
+}
+
+bool Store::rule_durable(std::uint32_t number) const {
+    return std::ranges::all_of(partitions_, [number](const auto& partition) {
+        return partition->rules().newest_durable() >= number;
+    });
 }
 
 void Store::end_rule(std::uint32_t number) {

@@ -190,9 +190,11 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     // Those that are not ended, of one partition, ascending. Views hold until the next of these
     // calls.
     [[nodiscard]] std::span<const Rule> rules(std::uint32_t partition) const;
-    // In force at once, over what each partition has accepted so far; durable when the task ends
-    // (or the driver is dead). REQUIRES: the numbers ascend, above newest_rule().
-    [[nodiscard]] rt::Task<void> add_rules(std::vector<Rule> rules);
+    // In force at once, over what each partition has accepted so far; the listener hears when they
+    // are durable. REQUIRES: the numbers ascend, above newest_rule().
+    void add_rules(std::span<const Rule> rules);
+    // That one, and all before it, in every partition.
+    [[nodiscard]] bool rule_durable(std::uint32_t number) const;
     void end_rule(std::uint32_t number);
 
     // Of the segments that are in use, and what of them something needs, about.

@@ -77,6 +77,7 @@ class StoreProgram final : private store::StoreListener, private mail::EventLog 
     void recovered(store::Message& message) override;
     void committed(store::Message& message, const mail::Envelope& envelope,
                    const mail::ContentFacts& facts) override;
+    void rule_durable() override {}
     void reception(const mail::ReceptionEvent&) override {}
     void attempt(const mail::AttemptEvent&) override {}
     void removal(const mail::RemovalEvent&) override {}

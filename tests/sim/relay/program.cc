@@ -306,6 +306,11 @@ void Program::tear_down() {
 
 // All tasks come to their end: first those that open, since close() needs that; then close().
 void Program::unwind() {
+    for (const std::unique_ptr<Shard>& shard : shards_) {
+        if (shard->opened && !shard->closed) {
+            shard->relay->scheduler().rules().take_no_more();
+        }
+    }
     const auto turn_until_quiet = [this] {
         for (int turn = 0;; ++turn) {
             const bool quiet = std::ranges::all_of(

@@ -259,9 +259,13 @@ rt::Task<void> Relay::ruling(Relay& relay, store::Rule rule, base::Status& statu
     status = co_await relay.scheduler().rules().add(std::move(rules));
 }
 
+void Relay::give(store::Rule rule, base::Status& status) {
+    spawn(ruling(*this, std::move(rule), status));
+}
+
 bool Relay::rule(store::Rule rule) {
     base::Status status = base::fail(EAGAIN);
-    spawn(ruling(*this, std::move(rule), status));
+    give(std::move(rule), status);
     EXPECT_TRUE(
         world_.run_until([this] { return program_->scope->size() == 0; }, std::chrono::minutes(1)));
     return status.has_value();

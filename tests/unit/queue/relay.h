@@ -105,6 +105,8 @@ class Relay {
                                   const store::Rule& filter = {});
     [[nodiscard]] bool show(mail::QueueId id, ListedMessage& message);
     // Gives a rule, of the next number; true when it is durable.
+    // `status` hears later, and must live until then.
+    void give(store::Rule rule, base::Status& status);
     [[nodiscard]] bool rule(store::Rule rule);
     // These give what there is of a message that may be gone.
     [[nodiscard]] MessageDetail detail(mail::QueueId id);

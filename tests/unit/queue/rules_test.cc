@@ -266,6 +266,23 @@ TEST_F(RulesTest, ABounceThatCannotBeToldWaits) {
     EXPECT_EQ(server_.taken.size(), 3U);  // the notifications
 }
 
+TEST_F(RulesTest, AStopWaitsForNoRule) {
+    base::Status waits = base::fail(EAGAIN);
+    relay_.give({.action = RuleAction::hold}, waits);
+    ASSERT_TRUE(world_.run_until([this] { return relay_.scheduler().rules().newest() == 1; },
+                                 seconds(1)));  // in force, and not on the disk yet
+    relay_.scheduler().rules().take_no_more();
+    relay_.run_for(seconds(1));
+    ASSERT_FALSE(waits.has_value());
+    EXPECT_EQ(waits.error().number(), ESHUTDOWN);
+    EXPECT_THAT(waits.error().describe(), HasSubstr("has not taken the command yet"));
+    base::Status late = base::fail(EAGAIN);
+    relay_.give({.action = RuleAction::hold}, late);
+    relay_.run_for(seconds(1));
+    ASSERT_FALSE(late.has_value());
+    EXPECT_EQ(late.error().describe(), "the server is stopping");
+}
+
 TEST_F(RulesTest, TooManyAtOnceAreRefused) {
     six_wait();
     relay_.fill_up(true);

@@ -25,6 +25,7 @@ class Queue final : public StoreListener, public mail::EventLog {
     void committed(Message& message, const mail::Envelope&, const mail::ContentFacts&) override {
         alive.push_back(message.id());
     }
+    void rule_durable() override {}
     void reception(const mail::ReceptionEvent&) override {}
     void attempt(const mail::AttemptEvent&) override {}
     void removal(const mail::RemovalEvent&) override {}
