@@ -65,7 +65,10 @@ class Checkpointer {
     Checkpointer& operator=(const Checkpointer&) = delete;
 
     // What recovery found. Before run().
-    void set_kept(const KeptCheckpoints& kept) { kept_ = kept; }
+    void set_kept(const KeptCheckpoints& kept) {
+        kept_ = kept;
+        requested_ = kept.newer != 0 && kept.older == 0;  // one alone is soon one of two
+    }
     // Writes them as they are due, until stop(), or until the driver is dead.
     [[nodiscard]] rt::Task<void> run();
     void stop();
@@ -75,6 +78,8 @@ class Checkpointer {
     void request() { requested_ = true; }
     // There is one.
     [[nodiscard]] bool any() const { return kept_.newer != 0; }
+    // … and another: losing one of them loses nothing, whatever segments were freed.
+    [[nodiscard]] bool two() const { return kept_.older != 0; }
     // One more, when there is log behind the last one. REQUIRES: run() has ended, and nothing waits
     // to be written to the log.
     [[nodiscard]] rt::Task<void> write_last();

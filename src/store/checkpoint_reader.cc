@@ -21,6 +21,7 @@ rt::Task<bool> CheckpointReader::read(std::uint64_t generation) {
     RP_ASSERT(table_.size() == 0);
     segments_.clear();
     bytes_ = 0;
+    unread_ = true;
     name_ = format::checkpoint_name(generation);
     const base::Result<io::Handle> opened = co_await open_file();
     fault_ = "it cannot be opened";
@@ -28,6 +29,7 @@ rt::Task<bool> CheckpointReader::read(std::uint64_t generation) {
         co_return false;
     }
     const io::OwnedHandle file(files_.shard.driver(), *opened);
+    unread_ = false;
     const bool good = co_await read_pages(*opened, generation);
     if (!good) {
         table_.clear();
@@ -93,6 +95,7 @@ bool CheckpointReader::take_piece(const Piece& piece, std::uint64_t generation,
     constexpr std::size_t kPage = format::CheckpointPage::kBytes;
     if (!piece.status.has_value()) {
         fault_ = "it cannot be read";
+        unread_ = true;
         return false;
     }
     const format::PlaceSeed seed = checkpoint_seed(files_, generation);

@@ -41,6 +41,9 @@ class CheckpointReader {
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
     // Why the last one was void.
     [[nodiscard]] const char* fault() const { return fault_; }
+    // … and that the disk, or want of memory or descriptors, kept it from being read; whether it is
+    // whole is not known.
+    [[nodiscard]] bool unread() const { return unread_; }
 
   private:
     static constexpr std::size_t kPagesPerRead = 16;
@@ -79,6 +82,7 @@ class CheckpointReader {
     std::uint64_t bytes_ = 0;
     std::string name_;
     const char* fault_ = "";
+    bool unread_ = false;
 };
 
 }  // namespace store

@@ -52,8 +52,10 @@ rt::Task<void> Cleaner::run() {
     while (!ending()) {
         // What holds nothing goes once the checkpoints are newer; cleaning more would not help.
         const Dead dead = count_dead();
-        // Before a checkpoint tells of the messages, none may be moved.
-        const bool may_move = links_.checkpointer.any();
+        // While no checkpoint tells of the messages, none may be moved; and one alone may be lost.
+        // A full disk may have no room for a second.
+        const bool may_move =
+            links_.checkpointer.two() || (links_.pool.starved() && links_.checkpointer.any());
         const bool moves = links_.options.cleaner_bytes_per_s > 0;
         Segment* const victim =
             moves && may_move && wanted(kSlack, dead.bytes) ? choose() : nullptr;

@@ -91,7 +91,10 @@ rt::Task<base::Status> Recovery::run(const std::vector<std::string>& names) {
             }
         }
     }
-    check_moved();
+    status = check_moved();
+    if (!status.has_value()) {
+        co_return status;
+    }
     check_messages();
     status = verdict();
     if (status.has_value()) {

@@ -117,7 +117,7 @@ class Recovery {
     // For salvage without a checkpoint: messages that were moved are taken from where they are now.
     // What the log behind says of their end still counts.
     [[nodiscard]] rt::Task<base::Status> take_moved();
-    void check_moved();
+    [[nodiscard]] base::Status check_moved();
     void note_torn(const Found& found);
     void damage(Segment* segment, std::uint64_t sequence, const std::string& what);
     void judge_file(Found& found);
@@ -161,6 +161,7 @@ class Recovery {
     SegmentTable& segments_;
     CheckpointReader checkpoint_;
     bool checkpointed_ = false;
+    bool unread_ = false;  // a checkpoint could not be read
     KeptCheckpoints checkpoints_;
     Replay replay_;
     std::vector<Segment*> by_id_;  // those that are kept, from base_ on

@@ -31,6 +31,7 @@ rt::Task<void> Recovery::load_checkpoint(const std::vector<std::string>& names) 
                 }
             }
         } else if (!files_.shard.driver().dead()) {
+            unread_ = unread_ || checkpoint_.unread();
             files_.log.notice(
                 mail::Severity::error,
                 files_.path + "/" + format::checkpoint_name(generations[i]) +
@@ -102,13 +103,18 @@ rt::Task<base::Status> Recovery::take_moved() {
 }
 
 // A log out of which messages were moved says nothing of those, once their segments are freed: the
-// cleaner does nothing before there is a checkpoint.
-void Recovery::check_moved() {
+// cleaner does nothing before there are two checkpoints.
+base::Status Recovery::check_moved() {
     const bool moved =
         std::ranges::any_of(found_, [](const Found& found) { return found.segment->moved; });
-    if (moved && !checkpointed_) {
-        damage(nullptr, expected_, "no checkpoint is left of those that tell where mail was moved");
+    if (!moved || checkpointed_) {
+        return {};
     }
+    if (unread_ && !options_.salvage) {
+        return refuse(EIO, "no checkpoint can be read, and they tell where mail was moved");
+    }
+    damage(nullptr, expected_, "no checkpoint is left of those that tell where mail was moved");
+    return {};
 }
 
 }  // namespace store

@@ -44,6 +44,18 @@ rt::Task<void> churn(StoreProgram& program) {
     EXPECT_GT(program.store().counters().segments_cleaned, 0U);
 }
 
+// Until something was moved, which is not before one checkpoint may be lost.
+rt::Task<void> churn_until_moved(StoreProgram& program) {
+    for (std::uint64_t i = 1; i <= 1200 && program.store().counters().messages_moved == 0; ++i) {
+        co_await program.put(letter_of(i, 4'000), 25'000);
+        if (i % 20 != 0) {
+            co_await program.finish(program.oracle().alive().back());
+        }
+    }
+    EXPECT_GT(program.store().counters().messages_moved, 0U);
+    EXPECT_GE(program.store().counters().checkpoints, 2U);
+}
+
 rt::Task<void> verify_all(StoreProgram& program) {
     co_await program.verify();
 }
@@ -62,6 +74,10 @@ TEST_F(CleanerTest, SpaceStaysUnderTwiceTheLiveBytesAndFiveSegments) {
         EXPECT_LE(used, 2 * live + 5 * options_.store.segment_bytes) << "live " << live;
     }
     run(verify_all);
+}
+
+TEST_F(CleanerTest, NothingIsMovedBeforeThereAreTwoCheckpoints) {
+    run(churn_until_moved);
 }
 
 TEST_F(CleanerTest, WhatWasMovedComesBackWithoutTheNewestCheckpoint) {
