@@ -83,8 +83,9 @@ base::Status list(QueueView& view, const store::Rule& filter, std::uint64_t left
     std::optional<QueueCursor> from = QueueCursor();
     auto tell = steady_clock::now() + kTellEvery;
     while (left > 0 && from) {
-        const base::Result<QueuePage> page = view.page(
-            *from, filter, static_cast<std::size_t>(std::min<std::uint64_t>(left, kPageMessages)));
+        const QueuePageWish wish{
+            static_cast<std::size_t>(std::min<std::uint64_t>(left, kPageMessages))};
+        const base::Result<QueuePage> page = view.page(*from, filter, wish);
         if (!page) {
             return std::unexpected(page.error());
         }

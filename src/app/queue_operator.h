@@ -11,10 +11,12 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "mail/queue_id.h"
 #include "queue/rules.h"
 #include "queue/scheduler.h"
 #include "store/rule.h"
+#include "store/store.h"
 
 namespace app {
 
@@ -37,6 +39,8 @@ struct QueueTotals {
     queue::QueueCounts messages;
     std::uint64_t spool_bytes = 0;  // of segments
     std::uint64_t live_bytes = 0;   // … that something needs
+    base::Duration up{};            // since the start, from when …
+    store::StoreCounters store;     // … these count
     std::vector<Site> sites;
     std::vector<queue::RuleProgress> rules;  // under way, over all shards
 };

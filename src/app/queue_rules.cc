@@ -24,7 +24,7 @@ using std::chrono::steady_clock;
 
 // How long a command waits for its rule to be carried out before it answers; and between two words
 // of progress, where the client waits for the end.
-constexpr milliseconds kAnswerMost{60};
+constexpr milliseconds kAnswerMost{30};
 constexpr milliseconds kLookEvery{4};
 constexpr milliseconds kTellEvery{500};
 constexpr std::size_t kPageMessages = 500;
@@ -86,6 +86,26 @@ Json site_json(const QueueTotals::Site& site) {
             {"last_reply", site.last_words}};
 }
 
+double in_seconds(base::Duration time) {
+    return std::chrono::duration<double>(time).count();
+}
+
+Json store_json(const store::StoreCounters& store) {
+    return {{"log_bytes", store.batch_bytes},
+            {"log_batches", store.batches},
+            {"segments_created", store.segments_created},
+            {"segments_recycled", store.segments_recycled},
+            {"checkpoints", store.checkpoints},
+            {"checkpoint_bytes", store.checkpoint_bytes},
+            {"checkpoint_busy_s", in_seconds(store.checkpointing.busy)},
+            {"checkpoint_longest_s", in_seconds(store.checkpointing.longest)},
+            {"segments_cleaned", store.segments_cleaned},
+            {"messages_moved", store.messages_moved},
+            {"cleaner_bytes", store.cleaner_bytes},
+            {"cleaner_busy_s", in_seconds(store.cleaning.busy)},
+            {"cleaner_longest_s", in_seconds(store.cleaning.longest)}};
+}
+
 Json totals_json(const QueueTotals& totals) {
     Json sites = Json::array();
     for (const QueueTotals::Site& site : totals.sites) {
@@ -102,6 +122,8 @@ Json totals_json(const QueueTotals& totals) {
             {"held", totals.messages.held},
             {"spool_bytes", totals.spool_bytes},
             {"live_bytes", totals.live_bytes},
+            {"up_s", in_seconds(totals.up)},
+            {"store", store_json(totals.store)},
             {"next_hops", std::move(sites)},
             {"rules", std::move(rules)}};
 }
@@ -184,8 +206,9 @@ base::Status survey(QueueView& view, const QueueFilter& filter, const std::strin
     Groups groups;
     std::optional<QueueCursor> from = QueueCursor();
     auto tell = steady_clock::now() + kTellEvery;
+    const QueuePageWish wish{.messages_max = kPageMessages, .replies = false};
     while (from) {
-        const base::Result<QueuePage> page = view.page(*from, filter.rule, kPageMessages);
+        const base::Result<QueuePage> page = view.page(*from, filter.rule, wish);
         if (!page) {
             return std::unexpected(page.error());
         }

@@ -48,6 +48,29 @@ std::string result_text(const Json& result, const std::string& action) {
         number_at(result, "of"));
 }
 
+double seconds_at(const Json& json, const char* name) {
+    const auto at = json.find(name);
+    return at != json.end() && at->is_number() ? at->get<double>() : 0;
+}
+
+// What runs beside the mail, and what that costs.
+std::string store_text(const Json& store, std::int64_t up_s) {
+    const auto cost = [&store](const char* busy, const char* longest) {
+        return fmt::format("{:.2f} s of a core, {:.1f} ms at a time at most",
+                           seconds_at(store, busy), 1000 * seconds_at(store, longest));
+    };
+    return fmt::format(
+        "since the start, {} ago: {} of log; {}, {} ({}); cleaner: {} moved, {}, out of {} ({})\n",
+        print_age(up_s), print_bytes(number_at(store, "log_bytes")),
+        counted(number_at(store, "checkpoints"), "checkpoint", "checkpoints"),
+        print_bytes(number_at(store, "checkpoint_bytes")),
+        cost("checkpoint_busy_s", "checkpoint_longest_s"),
+        counted(number_at(store, "messages_moved"), "message", "messages"),
+        print_bytes(number_at(store, "cleaner_bytes")),
+        counted(number_at(store, "segments_cleaned"), "segment", "segments"),
+        cost("cleaner_busy_s", "cleaner_longest_s"));
+}
+
 std::string totals_text(const Json& totals) {
     std::string text = counted(number_at(totals, "messages"), "message", "messages") +
                        fmt::format(": {} ready, {} in delivery, {} deferred, {} held\n",
@@ -56,6 +79,9 @@ std::string totals_text(const Json& totals) {
     text += fmt::format("spool: {} in segments, of which {} are needed\n",
                         print_bytes(number_at(totals, "spool_bytes")),
                         print_bytes(number_at(totals, "live_bytes")));
+    if (const auto store = totals.find("store"); store != totals.end() && store->is_object()) {
+        text += store_text(*store, static_cast<std::int64_t>(seconds_at(totals, "up_s")));
+    }
     for (const Json& hop : list_at(totals, "next_hops")) {
         text += fmt::format("{}: {} ready, {} of {} connections",
                             cleaned(text_at(hop, "next_hop"), CleanStyle::token),

@@ -60,6 +60,11 @@ struct QueueCursor {
     std::uint64_t of = 0;
 };
 
+struct QueuePageWish {
+    std::size_t messages_max = 200;
+    bool replies = true;  // the last one of each recipient; without, a page takes far less time
+};
+
 struct QueuePage {
     std::vector<QueueMessage> messages;
     std::optional<QueueCursor> next;  // absent behind the last page
@@ -73,11 +78,11 @@ class QueueView {
     virtual ~QueueView() = default;
 
     // Messages in the queue with a recipient that the filter means, from the cursor on
-    // (QueueCursor() is the beginning), in no order of time; at most `messages_max`, and fewer,
+    // (QueueCursor() is the beginning), in no order of time; at most as many as wished, and fewer,
     // even none, where a page would be long in the making. A message that is queued all the while
     // comes once; one that comes or goes between two pages may be seen or not.
     [[nodiscard]] virtual base::Result<QueuePage> page(QueueCursor from, const store::Rule& filter,
-                                                       std::size_t messages_max) = 0;
+                                                       const QueuePageWish& wish) = 0;
 };
 
 }  // namespace app

@@ -128,6 +128,7 @@ base::Result<queue::RuleProgress> RelayQueueOperator::progress(const GivenRules&
 
 base::Result<QueueTotals> RelayQueueOperator::totals() {
     QueueTotals totals;
+    totals.up = std::chrono::steady_clock::now() - started_;
     const base::Status asked = on_each([&totals](RelayShard& shard) {
         queue::Scheduler& scheduler = shard.scheduler();
         const queue::QueueCounts& counts = scheduler.counts();
@@ -137,6 +138,7 @@ base::Result<QueueTotals> RelayQueueOperator::totals() {
         totals.messages.held += counts.held;
         totals.spool_bytes += scheduler.store().spool_bytes();
         totals.live_bytes += scheduler.store().live_bytes();
+        totals.store += scheduler.store().counters();
         for (std::size_t i = 0; i < scheduler.sites(); ++i) {
             add_site(totals.sites, scheduler.site(i));
         }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <shared_mutex>
@@ -30,6 +31,7 @@ class RelayQueueOperator final : public QueueOperator {
     [[nodiscard]] base::Status on_each(const std::function<void(RelayShard&)>& work);
 
     Relay& relay_;
+    const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::atomic<bool> stopped_ = false;  // before stop() asks for the lock
     std::shared_mutex mutex_;            // shared by calls
     std::mutex giving_;                  // commands come one behind another: numbers ascend

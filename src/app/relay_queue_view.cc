@@ -90,7 +90,7 @@ void RelayQueueView::stop() {
 }
 
 base::Result<QueuePage> RelayQueueView::page(QueueCursor from, const store::Rule& filter,
-                                             std::size_t messages_max) {
+                                             const QueuePageWish& wish) {
     if (stopped_) {
         return std::unexpected(stopping());
     }
@@ -109,8 +109,9 @@ base::Result<QueuePage> RelayQueueView::page(QueueCursor from, const store::Rule
     queue::ListedPage listed;
     relay_.threads()
         .run<void>(from.shard,
-                   [this, &from, &listed, &filter, messages_max] {
-                       const queue::PageLimits limits{.messages = messages_max};
+                   [this, &from, &listed, &filter, &wish] {
+                       const queue::PageLimits limits{.messages = wish.messages_max,
+                                                      .replies = wish.replies};
                        return queue::list_messages(relay_.shard(from.shard).scheduler(),
                                                    from.position, filter, limits, stopped_, listed);
                    })

@@ -26,7 +26,7 @@ class RelayQueueView final : public QueueView {
     void stop();
 
     [[nodiscard]] base::Result<QueuePage> page(QueueCursor from, const store::Rule& filter,
-                                               std::size_t messages_max) override;
+                                               const QueuePageWish& wish) override;
 
   private:
     Relay& relay_;

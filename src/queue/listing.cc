@@ -75,7 +75,7 @@ rt::Task<void> read_outcomes(Scheduler& scheduler, const std::atomic<bool>& stop
 // False: the message has gone meanwhile, or is not meant. One that cannot be read is listed by what
 // is resident.
 rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const store::Rule& filter,
-                          const std::atomic<bool>& stop, ListedMessage& message) {
+                          bool replies, const std::atomic<bool>& stop, ListedMessage& message) {
     const Entry* entry = scheduler.find(id);
     if (entry == nullptr) {
         co_return false;
@@ -102,7 +102,9 @@ rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const store::R
     if (!apply_filter(filter, message)) {
         co_return false;
     }
-    co_await read_outcomes(scheduler, stop, message);
+    if (replies) {
+        co_await read_outcomes(scheduler, stop, message);
+    }
     co_return std::ranges::any_of(message.recipients, [](const ListedRecipient& recipient) {
         return recipient.status != store::RecipientStatus::deleted;
     });
@@ -140,8 +142,8 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, const s
     page.slots = scheduler.slots();
     if (filter.only != mail::QueueId()) {
         page.messages.emplace_back();
-        const bool there =
-            co_await read_entry(scheduler, filter.only, filter, stop, page.messages.back());
+        const bool there = co_await read_entry(scheduler, filter.only, filter, limits.replies, stop,
+                                               page.messages.back());
         page.messages.resize(there ? 1 : 0);
         co_return;
     }
@@ -163,8 +165,8 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, const s
         }
         ++reads;
         page.messages.emplace_back();
-        const bool there =
-            co_await read_entry(scheduler, entry->id(), filter, stop, page.messages.back());
+        const bool there = co_await read_entry(scheduler, entry->id(), filter, limits.replies, stop,
+                                               page.messages.back());
         if (there) {
             recipients += page.messages.back().recipients.size();
         } else {
@@ -177,7 +179,7 @@ rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id, const std::a
                             ListedMessage& message) {
     message = ListedMessage();
     const store::Rule any;
-    const bool there = co_await read_entry(scheduler, id, any, stop, message);
+    const bool there = co_await read_entry(scheduler, id, any, true, stop, message);
     co_return there;
 }
 

@@ -57,12 +57,13 @@ struct ListedPage {
     std::uint64_t slots = 0;        // of the queue: cursors are below
 };
 
-// A page ends when it has one of these. Each recipient may cost a read.
+// A page ends when it has one of these.
 struct PageLimits {
     std::size_t messages = 200;
     std::size_t recipients = 500;
     std::size_t reads = 2000;  // of messages, those that the filter leaves out with them
     std::size_t slots = 1U << 17U;
+    bool replies = true;  // with the last one of each recipient, which may cost a read each
 };
 
 // Messages with a recipient that `filter` means, from `cursor` on (0: from the beginning); a page

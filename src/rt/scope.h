@@ -13,7 +13,8 @@ namespace rt {
 // Lives on its shard. `name` is for the listing of tasks; it must be a literal.
 class Scope : public base::ListNode<Scope> {
   public:
-    Scope(Shard& shard, const char* name);
+    // `meter`: for all tasks of the scope, and those they await; borrowed.
+    Scope(Shard& shard, const char* name, Meter* meter = nullptr);
     // REQUIRES: no task is left (join() first).
     ~Scope();
 
@@ -42,6 +43,7 @@ class Scope : public base::ListNode<Scope> {
 
     Shard& shard_;
     const char* name_;
+    Meter* meter_;
     std::size_t size_ = 0;
     Promise* first_ = nullptr;
     Promise* joiner_ = nullptr;

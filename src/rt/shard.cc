@@ -127,7 +127,13 @@ void Shard::run_ready() {
     for (std::uint32_t count = 0; ready_.first != nullptr && count < kTasksPerTurn; ++count) {
         Promise& promise = ready_.pop_front();
         promise.waits_for_ = nullptr;
-        promise.self_.resume();
+        if (Meter* const meter = promise.meter_; meter != nullptr) {
+            const base::MonoTime begin = driver_.now();
+            promise.self_.resume();
+            meter->add(driver_.now() - begin);
+        } else {
+            promise.self_.resume();
+        }
     }
     if (next_turn_.first != nullptr) {
         ready_.append(next_turn_);

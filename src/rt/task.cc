@@ -9,6 +9,7 @@ void Promise::start(Promise& child, std::coroutine_handle<> self, Promise& paren
     child.self_ = self;
     child.parent_ = &parent;
     child.shard_ = parent.shard_;
+    child.meter_ = parent.meter_;
     parent.set_waits_for("task");
     child.shard_->make_ready(child);
 }
@@ -22,7 +23,8 @@ void Promise::finished(Promise& promise) noexcept {
     }
 }
 
-Scope::Scope(Shard& shard, const char* name) : shard_(shard), name_(name) {
+Scope::Scope(Shard& shard, const char* name, Meter* meter)
+    : shard_(shard), name_(name), meter_(meter) {
     shard.scopes().push_back(*this);
 }
 
@@ -37,6 +39,7 @@ void Scope::spawn(Task<void> task) {
     promise.self_ = handle;
     promise.shard_ = &shard_;
     promise.scope_ = this;
+    promise.meter_ = meter_;
     promise.scope_next_ = first_;
     if (first_ != nullptr) {
         first_->scope_prev_ = &promise;

@@ -7,18 +7,36 @@
 // capturing lambda; parameters by value, or references to what outlives the task.
 #pragma once
 
+#include <algorithm>
 #include <coroutine>
 #include <exception>
 #include <optional>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/time.h"
 #include "rt/frame_pool.h"
 
 namespace rt {
 
 class Shard;
 class Scope;
+
+// How long tasks have run, by the driver's clock, and the longest of their stretches between two
+// waits. For those that must not hold up others.
+struct Meter {
+    base::Duration busy = base::Duration::zero();
+    base::Duration longest = base::Duration::zero();
+    void add(base::Duration stretch) {
+        busy += stretch;
+        longest = std::max(longest, stretch);
+    }
+    Meter& operator+=(const Meter& other) {
+        busy += other.busy;
+        longest = std::max(longest, other.longest);
+        return *this;
+    }
+};
 
 // The part of every coroutine's promise that the runtime knows.
 class Promise {
@@ -65,6 +83,7 @@ class Promise {
     Promise* parent_ = nullptr;
     Scope* scope_ = nullptr;
     Shard* shard_ = nullptr;
+    Meter* meter_ = nullptr;  // its scope's
     const char* waits_for_ = nullptr;
     std::coroutine_handle<> self_;
     bool ready_ = false;

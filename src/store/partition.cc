@@ -23,7 +23,8 @@ Partition::Partition(const PartitionLinks& links, std::uint32_t number)
                      links.options.checkpoint_bytes}),
       cleaner_({files_, table_, segments_, pool_, committer_, checkpointer_, links.buffers,
                 links.counters, links.options}),
-      cleaning_(links.shard, "cleaner"),
+      checkpointing_(links.shard, "checkpoints", &links.counters.checkpointing),
+      cleaning_(links.shard, "cleaner", &links.counters.cleaning),
       scope_(links.shard, "store") {}
 
 Partition::~Partition() {
@@ -59,6 +60,7 @@ rt::Task<void> Partition::close() {
     }
     pool_.stop();
     checkpointer_.stop();
+    co_await checkpointing_.join();
     co_await scope_.join();
     if (started) {
         co_await checkpointer_.write_last();

@@ -109,6 +109,7 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     Committer committer_;
     Checkpointer checkpointer_;
     Cleaner cleaner_;
+    rt::Scope checkpointing_;
     rt::Scope cleaning_;
     rt::Scope scope_;
     rt::AwaitableOp op_;

@@ -59,7 +59,7 @@ rt::Task<base::Status> Partition::open() {
     }
     announce();
     scope_.spawn(pool_.run());
-    scope_.spawn(checkpointer_.run());
+    checkpointing_.spawn(checkpointer_.run());
     cleaning_.spawn(cleaner_.run());
     co_return status;
 }

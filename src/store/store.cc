@@ -9,6 +9,35 @@
 
 namespace store {
 
+StoreCounters& StoreCounters::operator+=(const StoreCounters& other) {
+    for (std::uint64_t StoreCounters::* const count : {&StoreCounters::batches,
+                                                       &StoreCounters::batch_bytes,
+                                                       &StoreCounters::commits,
+                                                       &StoreCounters::outcomes,
+                                                       &StoreCounters::finished,
+                                                       &StoreCounters::rotations,
+                                                       &StoreCounters::segments_created,
+                                                       &StoreCounters::segments_recycled,
+                                                       &StoreCounters::checkpoints,
+                                                       &StoreCounters::checkpoints_begun,
+                                                       &StoreCounters::checkpoints_ended,
+                                                       &StoreCounters::checkpoint_bytes,
+                                                       &StoreCounters::segments_cleaned,
+                                                       &StoreCounters::cleanings_begun,
+                                                       &StoreCounters::cleanings_ended,
+                                                       &StoreCounters::messages_moved,
+                                                       &StoreCounters::cleaner_batches,
+                                                       &StoreCounters::cleaner_bytes,
+                                                       &StoreCounters::relocations_replayed,
+                                                       &StoreCounters::cache_hits,
+                                                       &StoreCounters::cache_misses}) {
+        this->*count += other.*count;
+    }
+    checkpointing += other.checkpointing;
+    cleaning += other.cleaning;
+    return *this;
+}
+
 // What the partitions and transactions of the shard share.
 class Store::Shared final : public TransactionHome {
   public:

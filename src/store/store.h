@@ -129,6 +129,10 @@ struct StoreCounters {
     std::uint64_t relocations_replayed = 0;  // that the start applied
     std::uint64_t cache_hits = 0;
     std::uint64_t cache_misses = 0;
+    rt::Meter checkpointing;
+    rt::Meter cleaning;
+
+    StoreCounters& operator+=(const StoreCounters& other);
 };
 
 class Store final : public mail::MessageSink, private rt::TurnHook {

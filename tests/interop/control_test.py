@@ -95,6 +95,7 @@ class Control(unittest.TestCase):
         self.assertEqual(len(self.states(**{"newer-than": "1h"})), 6)
         self.assertEqual(len(self.states(**{"older-than": "1h"})), 0)
         totals = json.loads(command(self.relay, "stats", "--json"))
+        self.assertGreater(totals["store"]["log_bytes"], 0)
         self.assertEqual(totals["messages"], 6)
         self.assertEqual(totals["rules"], [])
         self.assertFalse(totals["next_hops"][0]["serves"])

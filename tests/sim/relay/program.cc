@@ -262,15 +262,9 @@ std::vector<std::uint64_t> Program::durable_outcomes() {
 store::StoreCounters Program::store_counters() {
     store::StoreCounters sum;
     for (const std::unique_ptr<Shard>& shard : shards_) {
-        if (!shard->opened) {
-            continue;
+        if (shard->opened) {
+            sum += shard->relay->store().counters();
         }
-        const store::StoreCounters one = shard->relay->store().counters();
-        sum.checkpoints_begun += one.checkpoints_begun;
-        sum.checkpoints_ended += one.checkpoints_ended;
-        sum.cleanings_begun += one.cleanings_begun;
-        sum.cleanings_ended += one.cleanings_ended;
-        sum.relocations_replayed += one.relocations_replayed;
     }
     return sum;
 }

@@ -37,11 +37,11 @@ class FakeQueue final : public QueueView {
     store::Rule last_filter;
 
     base::Result<QueuePage> page(QueueCursor from, const store::Rule& filter,
-                                 std::size_t messages_max) override {
+                                 const QueuePageWish& wish) override {
         ++pages;
         last_filter = filter;
         QueuePage page;
-        const std::size_t end = std::min(messages.size(), from.position + messages_max);
+        const std::size_t end = std::min(messages.size(), from.position + wish.messages_max);
         for (std::size_t i = from.position; i < end; ++i) {
             page.messages.push_back(messages[i]);
         }

@@ -69,6 +69,35 @@ TEST_F(Loop, NestedTasksGiveTheirValues) {
     EXPECT_EQ(shard_->frames().frames_in_use(), 0U);
 }
 
+Task<void> spin(base::Duration time) {
+    const auto until = std::chrono::steady_clock::now() + time;
+    while (std::chrono::steady_clock::now() < until) {
+    }
+    co_return;
+}
+
+Task<void> spin_twice(base::Duration time) {
+    co_await spin(time);
+    co_await spin(time);
+}
+
+TEST_F(Loop, AMeterCountsItsScopesTasksAndThoseTheyAwait) {
+    Meter meter;
+    {
+        Scope metered(*shard_, "metered", &meter);
+        scope_->spawn(spin(1ms));
+        run();
+        EXPECT_EQ(meter.busy, 0ms);
+        metered.spawn(spin_twice(1ms));
+        while (metered.size() > 0) {
+            shard_->turn();
+        }
+    }
+    EXPECT_GE(meter.busy, 2ms);
+    EXPECT_GE(meter.longest, 1ms);
+    EXPECT_LT(meter.longest, meter.busy);
+}
+
 Task<void> count_up(int& count, int times) {
     for (int i = 0; i < times; ++i) {
         co_await Yield();
