@@ -148,6 +148,10 @@ hosts = ["127.0.0.1:{sink.port}"]
             told = rules.get(told["rule"], told | {"done": True})
         return {"answer_s": answer, "done_s": time.monotonic() - begin, "told": told}
 
+    def store(self):
+        """What checkpoints and the cleaner did since the start, and took."""
+        return self._ask("stats")["store"]
+
     def _ask(self, *words):
         told = subprocess.run([self.binary, "queue", *words, "--json", "--config", self.config], check=True,
                               capture_output=True, text=True)

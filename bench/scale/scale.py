@@ -97,6 +97,7 @@ def measure(options, folder, sink, relays):
     figures["bytes_each"] = (figures["queued_bytes"] - figures["empty_bytes"]) / options.messages
     if options.load:
         figures["accept"] = accept_rounds(options, empty, queued)
+    figures["store"] = queued.store()
     empty.stop()
     figures["stop"] = queued.stop()
     figures["checkpoint_bytes"] = queued.checkpoints()["bytes"]
@@ -168,6 +169,10 @@ def text(options, figures):
             ("checkpoints, MiB in all partitions", f"{figures['checkpoint_bytes'] / 2**20:.0f}", ""),
             ("longest turn of a shard up to there, s", f"{figures['stop']['longest_turn_s']:.3f}", ""),
             ("fill, s", f"{figures['fill_s']:.0f}", "")]
+    if (store := figures["store"])["checkpoints"]:
+        rows.append(("checkpoints while mail was accepted: s of a core (ms at a time at most)",
+                     f"{store['checkpoint_busy_s']:.3f} ({1000 * store['checkpoint_longest_s']:.2f})",
+                     f"{store['checkpoints']}, {store['checkpoint_bytes'] / 2**20:.0f} MiB"))
     if many := figures.get("wakes"):
         few = figures["wakes_few"]
         rows += [(f"CPU of a retry that comes due, ms ({options.wakes}; in a queue of no more)",
