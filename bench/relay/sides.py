@@ -103,12 +103,15 @@ class Side(abc.ABC):
 
     def start(self):
         self.spool.mkdir()
-        self.sink = Sink(self.sink_port, self.load)
+        self.sink = self.make_sink()
         with open(pathlib.Path(self.scratch.name) / "log", "wb") as log:
             self.process = subprocess.Popen(list(map(str, self.command())), stdout=log, stderr=log,
                                             preexec_fn=self.group.join)
         self.sink.wait()
         wait_for(lambda: answers(self.port), f"{self.name} on port {self.port}")
+
+    def make_sink(self):
+        return Sink(self.sink_port, self.load)
 
     @abc.abstractmethod
     def command(self):

@@ -86,7 +86,7 @@ struct Parsed {
     ServeOptions serve{.config_path = std::string(kDefaultConfigPath),
                        .use_default = false,
                        .default_spool = kDefaultSpool};
-    SinkOptions sink{.listen = "127.0.0.1:2626"};
+    SinkOptions sink{.listen = "127.0.0.1:2626", .defer_percent = 0};
     CheckOptions check{.config_path = std::string(kDefaultConfigPath)};
     QueueListOptions list;
     QueueShowOptions show;
@@ -370,9 +370,16 @@ CLI::App* add_sink(CLI::App& app, Parsed& parsed) {
         ->type_name("ADDR:PORT")
         ->check(check_listen, "")
         ->capture_default_str();
+    command
+        ->add_option("--defer", parsed.sink.defer_percent,
+                     "Put off so many of a hundred messages, with 451 behind their content")
+        ->type_name("PERCENT")
+        ->check(CLI::Range(0U, 100U), "")
+        ->capture_default_str();
     command->footer(
         "Prints messages, bytes and rate each second, and a total at the end (SIGINT, SIGTERM).\n\n"
-        "  ringpost sink --listen 127.0.0.1:2626\n");
+        "  ringpost sink --listen 127.0.0.1:2626\n"
+        "  ringpost sink --defer 5\n");
     return command;
 }
 

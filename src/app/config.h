@@ -103,7 +103,8 @@ struct LimitsConfig {
 // The log of the spool, in each of its partitions.
 struct StoreConfig {
     std::uint64_t segment_bytes = std::uint64_t{64} << 20U;
-    std::uint64_t checkpoint_bytes = std::uint64_t{64} << 20U;  // of log between two checkpoints
+    std::uint64_t checkpoint_bytes = std::uint64_t{64} << 20U;     // of log between two checkpoints
+    std::uint64_t cleaner_bytes_per_s = std::uint64_t{32} << 20U;  // 0: nothing is moved
     friend bool operator==(const StoreConfig&, const StoreConfig&) = default;
 };
 

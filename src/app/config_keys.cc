@@ -324,6 +324,14 @@ std::span<const KeySpec> store_keys() {
                  "twice as much as that note takes, if that is more). A start reads the note and "
                  "the log behind it: less means a faster start after a crash, and more writing.",
              .example = R"("16MiB")"}),
+        key<SizeType<0, 1024 * kMiB>, &StoreConfig::cleaner_bytes_per_s>(
+            {.name = "cleaner_rate",
+             .description =
+                 "How much of what is still queued each partition moves out of files that hold "
+                 "little else, in a second, so that they can be used anew. Where the files would "
+                 "take more than twice the size of what is queued, nothing holds it back. With 0 "
+                 "nothing is ever moved, and a file stays as long as anything in it does.",
+             .example = R"("8MiB")"}),
     });
     return keys;
 }

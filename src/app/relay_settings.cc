@@ -162,6 +162,7 @@ base::Result<RelaySettings> RelaySettings::from(const Config& config, std::uint3
     settings.store.segment_bytes =
         base::round_up(config.store.segment_bytes, store::format::kBlock);
     settings.store.checkpoint_bytes = config.store.checkpoint_bytes;
+    settings.store.cleaner_bytes_per_s = config.store.cleaner_bytes_per_s;
     return settings;
 }
 

@@ -41,10 +41,12 @@ struct alignas(64) SharedTotals {
     std::atomic<std::uint64_t> bytes{0};
 };
 
-// Counts messages and keeps nothing. Lives on its shard.
+// Counts messages and keeps nothing. Of those that end here some are put off, spread evenly. Lives
+// on its shard.
 class DiscardingSink final : public mail::MessageSink, private rt::TurnHook {
   public:
-    DiscardingSink(rt::Shard& shard, SharedTotals& totals) : shard_(shard), totals_(totals) {
+    DiscardingSink(rt::Shard& shard, SharedTotals& totals, std::uint32_t defer_percent)
+        : shard_(shard), totals_(totals), defer_percent_(defer_percent) {
         shard.add_hook(*this);
     }
     ~DiscardingSink() override { RP_ASSERT(waiting_.empty()); }
@@ -67,23 +69,31 @@ class DiscardingSink final : public mail::MessageSink, private rt::TurnHook {
     class Message final : public mail::IncomingMessage {
       public:
         explicit Message(DiscardingSink& sink) : sink_(sink) {}
-        void start(mail::QueueId id) { id_ = id; }
+        void start(mail::QueueId id) {
+            id_ = id;
+            state_ = mail::SinkState::ready;
+        }
         mail::QueueId id() const override { return id_; }
         mail::SinkState append(std::string_view, base::Waiter&) override {
             return mail::SinkState::ready;
         }
         void commit(const mail::Envelope& envelope, const mail::ContentFacts& facts,
                     std::string_view, base::Waiter& waiter) override {
-            sink_.count(envelope, facts);
+            if (sink_.defers()) {
+                state_ = mail::SinkState::failed;
+            } else {
+                sink_.count(envelope, facts);
+            }
             sink_.waiting_.push_back(waiter);
         }
-        mail::SinkState state() const override { return mail::SinkState::ready; }
+        mail::SinkState state() const override { return state_; }
 
       private:
         void release() override { sink_.free_.push_back(this); }
 
         DiscardingSink& sink_;
         mail::QueueId id_;
+        mail::SinkState state_ = mail::SinkState::ready;
     };
 
     base::MonoTime end_of_turn(base::MonoTime) override {
@@ -91,6 +101,13 @@ class DiscardingSink final : public mail::MessageSink, private rt::TurnHook {
             waiting_.pop_front().wake();
         }
         return base::kNever;
+    }
+
+    [[nodiscard]] bool defers() {
+        owed_percent_ += defer_percent_;
+        const bool due = owed_percent_ >= 100;
+        owed_percent_ -= due ? 100 : 0;
+        return due;
     }
 
     void count(const mail::Envelope& envelope, const mail::ContentFacts& facts) {
@@ -104,6 +121,8 @@ class DiscardingSink final : public mail::MessageSink, private rt::TurnHook {
 
     rt::Shard& shard_;
     SharedTotals& totals_;
+    std::uint32_t defer_percent_;
+    std::uint32_t owed_percent_ = 0;
     base::WaiterList waiting_;
     std::vector<std::unique_ptr<Message>> messages_;
     std::vector<Message*> free_;
@@ -124,8 +143,8 @@ class Notices final : public mail::EventLog {
 // One shard's part of the sink. Made, used and destroyed there; totals() from anywhere.
 class SinkShard {
   public:
-    SinkShard(rt::Shard& shard, const policy::Access& access)
-        : shard_(shard), sink_(shard, totals_), access_(access) {}
+    SinkShard(rt::Shard& shard, const policy::Access& access, std::uint32_t defer_percent)
+        : shard_(shard), sink_(shard, totals_, defer_percent), access_(access) {}
 
     base::Status listen(const io::SocketAddress& address, const smtp::SessionConfig& config) {
         base::Result<std::unique_ptr<net::ShardNet>> net = net::ShardNet::create(shard_, {});
@@ -183,11 +202,12 @@ class SinkShards {
     }
 
     base::Status listen(const io::SocketAddress& address, const smtp::SessionConfig& config,
-                        const policy::Access& access) {
+                        const policy::Access& access, std::uint32_t defer_percent) {
         base::Status status = wait_until_free(address);
         for (std::uint32_t i = 0; status && i < threads_.size(); ++i) {
             threads_.run_now(i, [&] {
-                shards_.push_back(std::make_unique<SinkShard>(threads_.shard(i), access));
+                shards_.push_back(
+                    std::make_unique<SinkShard>(threads_.shard(i), access, defer_percent));
                 status = shards_.back()->listen(address, config);
             });
         }
@@ -281,7 +301,8 @@ int run_sink(const SinkOptions& options) {
     double busy_s = 0;
     {
         SinkShards shards(**threads);
-        const base::Status listening = shards.listen(*address, config, access);
+        const base::Status listening =
+            shards.listen(*address, config, access, options.defer_percent);
         if (!listening) {
             return fail(listening.error());
         }

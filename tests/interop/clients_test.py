@@ -101,11 +101,28 @@ class Clients(unittest.TestCase):
                 sink.terminate()
                 sink.wait(60)
 
-    def test_our_sink_takes_it_and_says_so(self):
+    def start_our_sink(self, *arguments):
         port = free_port()
-        sink = subprocess.Popen([RINGPOST, "sink", "--listen", f"127.0.0.1:{port}"], stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT)
+        sink = subprocess.Popen([RINGPOST, "sink", "--listen", f"127.0.0.1:{port}", *arguments],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         wait_until(lambda: connects(port), "the sink's port")
+        return sink, port
+
+    def test_our_sink_puts_off_what_it_is_told_to(self):
+        sink, port = self.start_our_sink("--defer", "100")
+        with Relay([f"127.0.0.1:{port}"]) as relay:
+            relay.start()
+            with smtplib.SMTP("127.0.0.1", relay.port, "client.test", timeout=60) as client:
+                client.sendmail("a@src.test", ["b@dst.test"], BODY)
+            wait_until(lambda: relay.queue()[0]["state"] == "deferred", "an attempt")
+            self.assertRegex(relay.queue()[0]["recipients"][0]["last_reply"], "^451 ")
+            self.assertEqual(relay.stop(), 0)
+        sink.send_signal(signal.SIGINT)
+        out, _ = sink.communicate(timeout=60)
+        self.assertRegex(out.splitlines()[-1], rb"\b0 messages")
+
+    def test_our_sink_takes_it_and_says_so(self):
+        sink, port = self.start_our_sink()
         with Relay([f"127.0.0.1:{port}"]) as relay:
             relay.start()
             with smtplib.SMTP("127.0.0.1", relay.port, "client.test", timeout=60) as client:

@@ -159,6 +159,7 @@ commit_delay = "3ms"
 [store]
 segment_size = "1MiB"
 checkpoint_every = "100KB"
+cleaner_rate = 0
 [log]
 format = "json"
 level = "warning"
@@ -173,6 +174,7 @@ level = "warning"
     EXPECT_EQ(result.config->limits.errors, 5U);
     EXPECT_EQ(result.config->limits.commit_delay, std::chrono::milliseconds(3));
     EXPECT_EQ(result.config->store.segment_bytes, 1U << 20U);
+    EXPECT_EQ(result.config->store.cleaner_bytes_per_s, 0U);
     EXPECT_EQ(result.config->store.checkpoint_bytes, 100'000U);
     EXPECT_EQ(result.config->log.format, LogFormat::json);
     EXPECT_EQ(result.config->log.level, LogLevel::warning);
