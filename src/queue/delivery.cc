@@ -93,6 +93,7 @@ rt::Task<void> Delivery::attempt(Entry& entry, bool tries) {
     }
     reader_ = std::move(*opened);
     bounce_.clear();
+    untold_ = false;
     ask_rules(entry);
     if (tries) {
         collect_due(entry);
@@ -102,6 +103,9 @@ rt::Task<void> Delivery::attempt(Entry& entry, bool tries) {
     const store::StoredMessage& message = reader_->message();
     if (std::exchange(content_bad_, false)) {
         scheduler_.hold_damaged(entry, HoldReason::content_bad);
+    } else if (untold_) {
+        scheduler_.put_off(entry);
+        scheduler_.rules().no_room();
     } else {
         scheduler_.attempted(entry, message.envelope.reverse_path(), message.facts.content_bytes());
     }

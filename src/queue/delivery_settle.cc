@@ -137,6 +137,7 @@ rt::Task<bool> Delivery::settle_failed(Entry& entry) {
     const bool told = co_await bounce_.send(DsnKind::failed, *reader_);
     for (const Bounce::Fate& fate : bounce_.fates(DsnKind::failed)) {
         if (!told) {
+            untold_ = untold_ || fate.by_rule;
             if (!fate.by_rule) {
                 postponed(entry, fate);
             }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "base/assert.h"
 #include "queue/rule_match.h"
@@ -110,7 +111,7 @@ void Rules::begin(const Rule& rule) {
     one.until = looked_at_ + (one.walks ? end_ : 0);
     if (!one.walks) {
         busy_.push_back(rule.only);
-        look_again_ = true;
+        again();
     }
     under_way_.push_back(std::move(one));
 }
@@ -193,33 +194,33 @@ std::span<const Rules::Verdict> Rules::judge(const Entry& entry, const mail::Env
 
 void Rules::judge_recipient(const Entry& entry, std::uint32_t recipient, std::string_view path) {
     const store::RecipientState& state = entry.recipients()[recipient];
+    // What the relay itself holds counts as held, and is not on record as that.
     const bool held_whole = entry.hold_reason != HoldReason::none;
+    const RecipientStatus before = held_whole ? RecipientStatus::held : state.status;
     const auto now_s = base::unix_seconds(scheduler_.shard().wall_now());
-    Verdict verdict{recipient, held_whole ? RecipientStatus::held : state.status, state.next_s,
-                    nullptr};
-    const RecipientStatus before = verdict.status;
+    Verdict verdict{recipient, state.status, state.next_s, nullptr};
+    RecipientStatus status = before;
     for (Meant& one : meant_) {
         const Rule& rule = *one.rule;
-        if (!means_status(rule, verdict.status) || !means_recipient(rule, path)) {
+        if (!means_status(rule, status) || !means_recipient(rule, path)) {
             continue;
         }
-        const RecipientStatus was = verdict.status;
         bool does = false;
         switch (rule.action) {
             case RuleAction::hold:
-                does = was != RecipientStatus::held;
-                verdict.status = RecipientStatus::held;
+                does = verdict.status != RecipientStatus::held;
+                status = verdict.status = RecipientStatus::held;
                 break;
             case RuleAction::release:
-                does = was == RecipientStatus::held;
+                does = status == RecipientStatus::held;
                 if (does) {
-                    verdict.status =
+                    status = verdict.status =
                         state.attempts == 0 ? RecipientStatus::pending : RecipientStatus::deferred;
                     verdict.next_s = now_s;
                 }
                 break;
             case RuleAction::retry:
-                does = was == RecipientStatus::deferred;
+                does = status == RecipientStatus::deferred;
                 verdict.next_s = does ? std::min(verdict.next_s, now_s) : verdict.next_s;
                 break;
             case RuleAction::bounce:
@@ -228,22 +229,21 @@ void Rules::judge_recipient(const Entry& entry, std::uint32_t recipient, std::st
                 break;
             case RuleAction::erase:
                 does = true;
-                verdict.status = RecipientStatus::deleted;
+                status = verdict.status = RecipientStatus::deleted;
                 break;
         }
         one.touched = one.touched || does;
         one.recipients += does ? 1 : 0;
-        if (verdict.bounced_by != nullptr || verdict.status == RecipientStatus::deleted) {
+        if (verdict.bounced_by != nullptr || status == RecipientStatus::deleted) {
             break;
         }
     }
-    if (held_whole && verdict.status != RecipientStatus::held &&
-        verdict.status != RecipientStatus::deleted) {
+    if (held_whole && status != RecipientStatus::held && status != RecipientStatus::deleted) {
         releases_ = true;
     }
-    const bool sooner =
-        verdict.status == RecipientStatus::deferred && verdict.next_s != state.next_s;
-    if (verdict.bounced_by != nullptr || verdict.status != before || sooner) {
+    const bool sooner = status == RecipientStatus::deferred && verdict.next_s != state.next_s;
+    if (verdict.bounced_by != nullptr || status != before || verdict.status != state.status ||
+        sooner) {
         verdicts_.push_back(verdict);
     }
 }
@@ -293,9 +293,13 @@ void Rules::met(Entry& entry, std::uint32_t number) {
 // What a clerk could not carry out waits for a while.
 void Rules::back(const Entry& entry) {
     if (!busy_.empty() && due(entry) && std::ranges::find(clerks_, entry.id()) == clerks_.end()) {
-        look_again_ = true;
+        again();
         wake();
     }
+}
+
+void Rules::no_room() {
+    rests_until_ = scheduler_.shard().now() + kAgain;
 }
 
 // --- the walk ---
@@ -321,12 +325,15 @@ rt::Task<void> Rules::walk() {
             look_at_next();
         }
         end_those_done();
-        if (under_way_.empty() || look_again_) {
+        if (under_way_.empty()) {
             co_await rt::NextTurn();
-        } else if (clerks_.size() == kClerks || all_looked_at()) {
-            const base::MonoTime again = scheduler_.shard().now() + kAgain;
-            co_await sleep_.until(again);
-            look_again_ = look_again_ || scheduler_.shard().now() >= again;
+        } else if (clerks_.size() == kClerks || (all_looked_at() && again_left_ == 0)) {
+            const base::MonoTime late = scheduler_.shard().now() + kAgain;
+            co_await sleep_.until(late);
+            if (scheduler_.shard().now() >= late) {
+                again();
+                once_more();
+            }
         } else if (scheduler_.store().outcomes_waiting() >= kWaitingMost &&
                    scheduler_.store().wait_for_outcomes(written_)) {
             co_await written_.woken("the log to take what rules did");
@@ -346,22 +353,39 @@ void Rules::look_at_next() {
     }
 }
 
-// At those that were in delivery, or in a clerk's hands.
+// From now on those are looked at that were in delivery, or in a clerk's hands.
+void Rules::again() {
+    again_left_ = busy_.size();
+}
+
 void Rules::look_again() {
-    if (!look_again_) {
+    for (std::size_t i = 0; i < kEntriesPerTurn && again_left_ > 0 && clerks_.size() < kClerks;
+         ++i) {
+        --again_left_;
+        Entry* entry = scheduler_.find(busy_.front());
+        busy_.pop_front();
+        if (entry != nullptr) {
+            look_at(*entry);
+        }
+    }
+}
+
+// Over all of the queue, where that is known to be needed.
+void Rules::once_more() {
+    if (!all_looked_at() || !std::exchange(passed_over_, false)) {
         return;
     }
-    look_again_ = false;
-    std::vector<mail::QueueId> again;
-    again.swap(busy_);
-    for (std::size_t i = 0; i < again.size(); ++i) {
-        Entry* entry = scheduler_.find(again[i]);
-        if (entry != nullptr && clerks_.size() < kClerks) {
-            look_at(*entry);
-        } else if (entry != nullptr) {
-            busy_.push_back(again[i]);
-            look_again_ = true;
-        }
+    end_ = scheduler_.slots();
+    for (UnderWay& one : under_way_) {
+        one.until = looked_at_ + end_;
+    }
+}
+
+void Rules::remember(const Entry& entry) {
+    if (busy_.size() < kBusyMost) {
+        busy_.push_back(entry.id());
+    } else {
+        passed_over_ = true;
     }
 }
 
@@ -370,17 +394,25 @@ void Rules::look_at(Entry& entry) {
         return;
     }
     if (entry.state() == EntryState::in_delivery) {
-        busy_.push_back(entry.id());
+        remember(entry);
         return;
     }
-    const bool readable = entry.hold_reason == HoldReason::none;
-    const bool to_be_read =
-        readable && std::ranges::any_of(unmet(entry), [&entry](const Rule& rule) {
-            return (needs_envelope(rule) || rule.action == RuleAction::bounce) &&
-                   means_message(rule, entry.id(), entry.message().arrival_ms());
-        });
-    if (to_be_read) {
-        busy_.push_back(entry.id());
+    const bool readable =
+        entry.hold_reason == HoldReason::none || entry.hold_reason == HoldReason::content_bad;
+    bool to_be_read = false;
+    bool bounces = false;
+    for (const Rule& rule : unmet(entry)) {
+        if (means_message(rule, entry.id(), entry.message().arrival_ms())) {
+            bounces = bounces || rule.action == RuleAction::bounce;
+            to_be_read = to_be_read || needs_envelope(rule);
+        }
+    }
+    if (readable && bounces && scheduler_.shard().now() < rests_until_) {
+        passed_over_ = true;
+        return;
+    }
+    if (readable && (to_be_read || bounces)) {
+        remember(entry);
         scheduler_.withdraw(entry);
         clerks_.push_back(entry.id());
         scope_.spawn(clerk(entry));
@@ -407,7 +439,8 @@ void Rules::end_those_done() {
         const Entry* entry = scheduler_.find(id);
         return entry == nullptr || !due(*entry);
     });
-    if (under_way_.empty()) {
+    again_left_ = std::min(again_left_, busy_.size());
+    if (under_way_.empty() || passed_over_) {
         return;
     }
     // What the slowest of those in delivery has met.

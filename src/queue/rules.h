@@ -14,8 +14,8 @@
 //   sender is to be told
 //   the message is in delivery        it meets the rule between two transactions, or behind the
 //                                     attempt; the walk comes back for it
-//   it cannot be read                 only what needs no address may be done to it; it is not
-//                                     bounced, since nobody could be told what
+//   its envelope cannot be read       only what needs no address may be done to it
+//   … or its content                  it is not bounced, since nobody could be told what
 //
 // Lives on its shard, owned by the scheduler. Limits: kRulesMax under way.
 #pragma once
@@ -96,11 +96,15 @@ class Rules {
     void met(Entry& entry, std::uint32_t number);
     // An entry that was in delivery is so no more.
     void back(const Entry& entry);
+    // The notification of a bounce could not be stored: none is tried for a moment.
+    void no_room();
 
   private:
     static constexpr std::size_t kEntriesPerTurn = 512;
     static constexpr std::size_t kClerks = 8;
     static constexpr std::size_t kFinishedKept = 1024;
+    // Of those that are looked at again one by one: more cost another walk over all.
+    static constexpr std::size_t kBusyMost = 1024;
     // Of records that wait for the log, so that deliveries find room for theirs.
     static constexpr std::size_t kWaitingMost = 256U << 10U;
 
@@ -118,7 +122,10 @@ class Rules {
     [[nodiscard]] rt::Task<void> clerk(Entry& entry);
     [[nodiscard]] bool all_looked_at() const;
     void look_at_next();
+    void again();
     void look_again();
+    void once_more();
+    void remember(const Entry& entry);
     void look_at(Entry& entry);
     void end_those_done();
     void begin(const store::Rule& rule);
@@ -135,9 +142,11 @@ class Rules {
     std::deque<RuleProgress> finished_;
     std::uint64_t looked_at_ = 0;
     std::size_t cursor_ = 0;
-    std::size_t end_ = 0;              // of the slots that are looked at
-    std::vector<mail::QueueId> busy_;  // in delivery when they were looked at
-    bool look_again_ = false;
+    std::size_t end_ = 0;                // of the slots that are looked at
+    std::deque<mail::QueueId> busy_;     // in delivery when they were looked at, or with a clerk
+    std::size_t again_left_ = 0;         // of the first of these, to be looked at now
+    bool passed_over_ = false;           // there are others that have not met all rules
+    base::MonoTime rests_until_{};       // no room for notifications
     std::vector<mail::QueueId> clerks_;  // what is in their hands
     rt::Wakeup wakeup_;
     rt::Sleep sleep_;

@@ -11,6 +11,8 @@ using store::RecipientStatus;
 
 namespace {
 
+constexpr base::Duration kPutOff = std::chrono::minutes(1);
+
 // Times in the log are in whole seconds, rounded up.
 base::Duration wait_most(const RetryPolicy& retry) {
     return retry.longest_wait() + std::chrono::seconds(1);
@@ -248,6 +250,11 @@ void Scheduler::unreadable(Entry& entry, const base::Error& error) {
     log_.notice(mail::Severity::warning, text);
     transition(entry, EntryState::deferred);
     shard_.retry_timers().set(entry, shard_.now() + site_of(entry).retry().longest_wait());
+}
+
+void Scheduler::put_off(Entry& entry) {
+    transition(entry, EntryState::deferred);
+    shard_.retry_timers().set(entry, shard_.now() + kPutOff);
 }
 
 void Scheduler::hold_damaged(Entry& entry, HoldReason reason) {

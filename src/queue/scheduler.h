@@ -92,6 +92,9 @@ class Scheduler final : public store::StoreListener {
     // logged. What only lacked memory is read again later.
     void unreadable(Entry& entry, const base::Error& error);
     void hold_damaged(Entry& entry, HoldReason reason);
+    // Its bounce by a rule waits for room for the notification: the rule's walk comes back to it,
+    // or its own timer.
+    void put_off(Entry& entry);
 
     // For rules. Off whatever list it is on: it is in the hands of the caller, who puts it back.
     // REQUIRES: nobody else has it.

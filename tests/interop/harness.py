@@ -162,8 +162,20 @@ hosts = [{quoted}]
 
     def __exit__(self, kind, *_):
         if kind is not None:
-            print(f"--- log of the relay\n{self.log()[-8000:]}\n---", file=sys.stderr)
+            print(f"--- log of the relay\n{self.log()[-8000:]}\n{self.situation()}---", file=sys.stderr)
         self.close()
+
+    def situation(self):
+        """What is queued, and why: of one that waits in vain."""
+        if self.process is None or self.process.poll() is not None:
+            return ""
+        try:
+            ids = [message["id"] for message in self.queue()[:5]]
+            return "".join(subprocess.run([RINGPOST, "queue", *words, "--config", str(self.config)], check=False,
+                                          capture_output=True, text=True, timeout=WAIT_S).stdout
+                           for words in [["stats"], *(["explain", one] for one in ids)])
+        except (subprocess.SubprocessError, OSError, ValueError) as error:
+            return f"{error}\n"
 
 
 class Message:

@@ -138,6 +138,28 @@ TEST_F(QueueFaults, ContentThatCannotBeReadIsNoAttemptAndIsHeld) {
     EXPECT_EQ(server_.taken.size(), 2U);
 }
 
+// Its envelope can be read, so it is meant by addresses: after the next start, too.
+TEST_F(QueueFaults, ARuleMeansWhatIsHeldForItsContent) {
+    for (const store::RuleAction action : {store::RuleAction::hold, store::RuleAction::erase}) {
+        two_that_wait();
+        relay_.host().inject({.code = io::OpCode::read, .skip = 2, .error = EIO});
+        relay_.run_for(seconds(10));
+        ASSERT_EQ(held_entry().hold_reason, HoldReason::content_bad);
+        ASSERT_TRUE(relay_.rule({.action = action, .sender = "a@src.test"}));
+        relay_.run_for(seconds(5));
+        EXPECT_TRUE(relay_.scheduler().rules().under_way().empty());
+        relay_.stop();
+        relay_.start();
+        relay_.run_for(minutes(10));
+        EXPECT_EQ(relay_.scheduler().counts().total(), action == store::RuleAction::hold ? 1U : 0U);
+        EXPECT_EQ(server_.taken.size(), 1U);
+        EXPECT_TRUE(relay_.rule({.action = store::RuleAction::erase}));
+        ASSERT_TRUE(relay_.drain(minutes(1)));
+        server_.taken.clear();
+        relay_.stop();
+    }
+}
+
 // Behind the envelope the record of the last attempt is read, and then its first block alone.
 TEST_F(QueueFaults, ALastAttemptThatCannotBeReadIsAGapInTheHistoryAlone) {
     two_that_wait();
