@@ -47,6 +47,10 @@ bool put(std::FILE* out, std::string_view text) {
     return std::fwrite(text.data(), 1, text.size(), out) == text.size();
 }
 
+int end_output(std::FILE* out) {
+    return std::fflush(out) == 0 && std::ferror(out) == 0 ? 0 : 1;
+}
+
 int complain(std::FILE* err, const std::string& text) {
     std::string line = "ringpost: ";
     append_clean(line, text, CleanStyle::plain);
@@ -141,6 +145,28 @@ std::string sender_of(const Json& message) {
 std::string hold_line(const Json& message, std::string_view label) {
     const std::string reason = text_at(message, "hold_reason");
     return reason.empty() ? "" : std::string(label) + cleaned(reason, CleanStyle::plain) + "\n";
+}
+
+bool ask(const ServerPlace& server, const QueueFilterOptions& filter, nlohmann::json request,
+         std::FILE* out, std::FILE* err, const AnswerItem& item) {
+    if (const base::Status good = put_filter(request, filter); !good) {
+        complain(err, good.error().text());
+        return false;
+    }
+    std::optional<ControlClient> client = connect_to_server(server, err);
+    if (!client) {
+        return false;
+    }
+    ProgressLine line(err);
+    const base::Status done = client->request(
+        request, [&](const Json& result) { return item(result, line); },
+        [&line](const Json& progress) { line.show(progress); });
+    line.end();
+    if (!done) {
+        std::fflush(out);
+        complain(err, done.error().describe());
+    }
+    return done.has_value();
 }
 
 ProgressLine::ProgressLine(std::FILE* err) : err_(err), terminal_(::isatty(::fileno(err)) == 1) {}

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,8 @@ namespace app {
 
 // False when the file takes it no more.
 bool put(std::FILE* out, std::string_view text);
+// Behind all that was put. Gives the program's exit code: 1 where not all could be written.
+[[nodiscard]] int end_output(std::FILE* out);
 // A sentence on `err`. Gives the program's exit code.
 int complain(std::FILE* err, const std::string& text);
 // Nothing when that failed, which was said on `err` then.
@@ -53,6 +56,13 @@ class ProgressLine {
     bool terminal_;
     bool shown_ = false;
 };
+// One item of an answer; false: no more of them.
+using AnswerItem = std::function<bool(const nlohmann::ordered_json& item, ProgressLine& line)>;
+// Asks for what the filter means, with the progress shown. False: it failed, as `err` says, behind
+// what was put to `out` by then.
+[[nodiscard]] bool ask(const ServerPlace& server, const QueueFilterOptions& filter,
+                       nlohmann::json request, std::FILE* out, std::FILE* err,
+                       const AnswerItem& item);
 // In ASCII, with what is not UTF-8 replaced.
 [[nodiscard]] std::string dump(const nlohmann::ordered_json& json, int indent);
 

@@ -1,13 +1,11 @@
 #include "app/queue_command.h"
 
-#include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "app/clean_text.h"
-#include "app/control_client.h"
 #include "app/queue_client.h"
 #include "app/timestamp.h"
 
@@ -44,14 +42,10 @@ std::string list_entry(const Json& message) {
 }  // namespace
 
 int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* err) {
-    std::optional<ControlClient> client = connect_to_server(options.server, err);
-    if (!client) {
-        return 1;
-    }
     std::uint64_t messages = 0;
     std::uint64_t recipients = 0;
     std::int64_t bytes = 0;
-    const auto item = [&](const Json& message) {
+    const auto item = [&](const Json& message, ProgressLine&) {
         if (options.json) {
             return put(out, dump(message, -1) + "\n");
         }
@@ -59,17 +53,9 @@ int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* e
         bytes += number_at(message, "size_bytes");
         return (messages++ > 0 || put(out, kHeading)) && put(out, list_entry(message));
     };
-    nlohmann::json request{{"command", "queue list"}, {"limit", options.limit}};
-    if (const base::Status good = put_filter(request, options.filter); !good) {
-        return complain(err, good.error().text());
-    }
-    ProgressLine line(err);
-    const base::Status done =
-        client->request(request, item, [&line](const Json& progress) { line.show(progress); });
-    line.end();
-    if (!done) {
-        std::fflush(out);
-        return complain(err, done.error().describe());
+    const nlohmann::json request{{"command", "queue list"}, {"limit", options.limit}};
+    if (!ask(options.server, options.filter, request, out, err, item)) {
+        return 1;
     }
     if (options.json) {
         // Nothing behind the last message, so that an empty queue gives empty output.
@@ -81,7 +67,7 @@ int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* e
                              recipients, recipients == 1 ? "recipient" : "recipients",
                              print_bytes(bytes)));
     }
-    return std::fflush(out) == 0 && std::ferror(out) == 0 ? 0 : 1;
+    return end_output(out);
 }
 
 }  // namespace app

@@ -1,7 +1,6 @@
 // `ringpost queue hold|release|retry|bounce|delete` and `ringpost queue stats`, on the client's
 // side.
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -136,28 +135,19 @@ int run_queue_rule(const QueueRuleOptions& options, std::FILE* out, std::FILE* e
     if (!options.reason.empty()) {
         request["reason"] = options.reason;
     }
-    if (const base::Status good = put_filter(request, options.filter); !good) {
-        return complain(err, good.error().text());
-    }
-    std::optional<ControlClient> client = connect_to_server(options.server, err);
-    if (!client) {
-        return 1;
-    }
-    ProgressLine line(err);
     Json last;
-    const base::Status done = client->request(request, [&](const Json& result) {
+    const auto item = [&last](const Json& result, ProgressLine& line) {
         last = result;
         if (!flag_at(result, "done")) {
             line.show(result);
         }
         return true;
-    });
-    line.end();
-    if (!done) {
-        return complain(err, done.error().describe());
+    };
+    if (!ask(options.server, options.filter, std::move(request), out, err, item)) {
+        return 1;
     }
     put(out, options.json ? dump(last, -1) + "\n" : result_text(last, options.action));
-    return std::fflush(out) == 0 && std::ferror(out) == 0 ? 0 : 1;
+    return end_output(out);
 }
 
 int run_queue_stats(const QueueStatsOptions& options, std::FILE* out, std::FILE* err) {
@@ -165,16 +155,8 @@ int run_queue_stats(const QueueStatsOptions& options, std::FILE* out, std::FILE*
     if (!options.by.empty()) {
         request["by"] = options.by;
     }
-    if (const base::Status good = put_filter(request, options.filter); !good) {
-        return complain(err, good.error().text());
-    }
-    std::optional<ControlClient> client = connect_to_server(options.server, err);
-    if (!client) {
-        return 1;
-    }
-    ProgressLine line(err);
     bool first = true;
-    const auto item = [&](const Json& result) {
+    const auto item = [&](const Json& result, ProgressLine& line) {
         line.end();
         if (options.json) {
             return put(out, dump(result, -1) + "\n");
@@ -188,14 +170,9 @@ int run_queue_stats(const QueueStatsOptions& options, std::FILE* out, std::FILE*
         }
         return put(out, group_text(result, options.by));
     };
-    const base::Status done =
-        client->request(request, item, [&line](const Json& progress) { line.show(progress); });
-    line.end();
-    if (!done) {
-        std::fflush(out);
-        return complain(err, done.error().describe());
-    }
-    return std::fflush(out) == 0 && std::ferror(out) == 0 ? 0 : 1;
+    const bool done = ask(options.server, options.filter, std::move(request), out, err, item);
+    const int ended = end_output(out);
+    return done ? ended : 1;
 }
 
 }  // namespace app

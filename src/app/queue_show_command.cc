@@ -204,7 +204,7 @@ int run_queue_show(const QueueShowOptions& options, std::FILE* out, std::FILE* e
         !done) {
         return complain(err, done.error().describe());
     }
-    return std::fflush(out) == 0 && std::ferror(out) == 0 ? 0 : 1;
+    return end_output(out);
 }
 
 int run_queue_explain(const QueueExplainOptions& options, std::FILE* out, std::FILE* err) {
@@ -229,7 +229,7 @@ int run_queue_explain(const QueueExplainOptions& options, std::FILE* out, std::F
         !done) {
         return complain(err, done.error().describe());
     }
-    return std::fflush(out) == 0 && std::ferror(out) == 0 ? 0 : 1;
+    return end_output(out);
 }
 
 }  // namespace app

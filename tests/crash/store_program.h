@@ -48,6 +48,8 @@ class StoreProgram final : private store::StoreListener, private mail::EventLog 
     // Opens the same spool with another store; gives why not.
     [[nodiscard]] rt::Task<std::string> open_again();
     [[nodiscard]] rt::Task<void> pause(base::Duration time);
+    // As kill -9, here and now. What the script still does is done by a dead program.
+    void kill() { static_cast<sim::SimDriver&>(shard_.driver()).host().kill(); }
 
     [[nodiscard]] store::Store& store() { return *store_; }
     [[nodiscard]] rt::Shard& shard() { return shard_; }

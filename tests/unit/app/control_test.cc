@@ -23,6 +23,7 @@
 #include "app/control_client.h"
 #include "app/queue_command.h"
 #include "app/queue_control.h"
+#include "unit/app/control_fixture.h"
 
 namespace app {
 namespace {
@@ -72,35 +73,12 @@ QueueMessage message(std::uint64_t sequence) {
                             .last_reply = "250 2.0.0 Ok"}}};
 }
 
-// A folder of its own for each test, gone with it.
-class Control : public testing::Test {
+class Control : public ControlFixture {
   protected:
-    Control() {
-        std::string pattern = testing::TempDir() + "ringpost-control-XXXXXX";
-        folder_ = ::mkdtemp(pattern.data());
-        path_ = folder_ + "/control.sock";
-    }
-    ~Control() override { std::filesystem::remove_all(folder_); }
-
     void start(std::chrono::milliseconds request_time = std::chrono::seconds(60)) {
         ControlCommands commands;
         add_queue_commands(commands, queue_);
-        auto server = ControlServer::start(path_, std::move(commands), request_time);
-        ASSERT_TRUE(server) << server.error().describe();
-        server_ = std::move(*server);
-    }
-
-    struct Output {
-        int code;
-        std::string out;
-        std::string err;
-    };
-    template <typename Options>
-    Output run(int (*command)(const Options&, std::FILE*, std::FILE*), const Options& options) {
-        std::FILE* out = std::tmpfile();
-        std::FILE* err = std::tmpfile();
-        const int code = command(options, out, err);
-        return {code, read_back(out), read_back(err)};
+        serve(std::move(commands), request_time);
     }
 
     // Sends raw bytes and returns all that comes back until the server closes, or, with `lines`, so
@@ -126,19 +104,7 @@ class Control : public testing::Test {
         return answer;
     }
 
-    std::string folder_;
-    std::string path_;
     FakeQueue queue_;
-    std::unique_ptr<ControlServer> server_;
-
-  private:
-    static std::string read_back(std::FILE* file) {
-        std::rewind(file);
-        std::string text(std::size_t{16} << 20U, '\0');
-        text.resize(std::fread(text.data(), 1, text.size(), file));
-        std::fclose(file);
-        return text;
-    }
 };
 
 TEST_F(Control, ListsAsJsonLines) {

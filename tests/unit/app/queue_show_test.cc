@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "app/queue_command.h"
 #include "app/queue_explain.h"
 #include "app/timestamp.h"
+#include "unit/app/control_fixture.h"
 
 namespace app {
 namespace {
@@ -246,18 +246,12 @@ TEST(Explain, NoMoreGroupsThanCanBeRead) {
     EXPECT_THAT(text_of(all, now), HasSubstr("81 more recipients wait for other reasons"));
 }
 
-// A folder of its own for each test, gone with it.
-class Show : public testing::Test {
+class Show : public ControlFixture {
   protected:
     Show() {
-        std::string pattern = testing::TempDir() + "ringpost-show-XXXXXX";
-        folder_ = ::mkdtemp(pattern.data());
-        path_ = folder_ + "/control.sock";
         ControlCommands commands;
         add_inspection_commands(commands, inspector_);
-        auto server = ControlServer::start(path_, std::move(commands));
-        EXPECT_TRUE(server) << server.error().describe();
-        server_ = std::move(*server);
+        serve(std::move(commands));
 
         const base::WallTime now = wall_now();
         queue::MessageDetail& message = inspector_.message;
@@ -290,41 +284,17 @@ class Show : public testing::Test {
                                 .reply = {.code = 0, .status = {}, .text = "timed out"}});
         message.recipients.push_back(one);
     }
-    ~Show() override {
-        server_.reset();
-        std::filesystem::remove_all(folder_);
-    }
 
-    struct Output {
-        int code;
-        std::string out;
-        std::string err;
-    };
     template <typename Options>
     Output run(int (*command)(const Options&, std::FILE*, std::FILE*), Options options) {
         options.server.control = path_;
         if (options.id.empty()) {
             options.id = std::string(mail::view(kId.text()));
         }
-        std::FILE* out = std::tmpfile();
-        std::FILE* err = std::tmpfile();
-        const int code = command(options, out, err);
-        return {code, read_back(out), read_back(err)};
+        return ControlFixture::run(command, options);
     }
 
-    std::string folder_;
-    std::string path_;
     FakeInspector inspector_;
-    std::unique_ptr<ControlServer> server_;
-
-  private:
-    static std::string read_back(std::FILE* file) {
-        std::rewind(file);
-        std::string text(std::size_t{16} << 20U, '\0');
-        text.resize(std::fread(text.data(), 1, text.size(), file));
-        std::fclose(file);
-        return text;
-    }
 };
 
 TEST_F(Show, ForPeople) {

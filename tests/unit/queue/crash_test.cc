@@ -8,8 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "unit/queue/relay.h"
-#include "unit/smtp/scripted_server.h"
+#include "unit/queue/relay_fixture.h"
 
 namespace queue::test {
 namespace {
@@ -22,14 +21,9 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 Options rough_options() {
-    Options options;
-    options.hostname = "relay.test";
-    options.routes.push_back(
-        {.name = "smarthost",
-         .targets = {{"10.0.0.1:25", *io::SocketAddress::parse("10.0.0.1:25")},
-                     {"10.0.0.2:25", *io::SocketAddress::parse("10.0.0.2:25")}},
-         .connections_max = 2});
-    options.retry = RetryPolicy({seconds(5), seconds(30)}, hours(100));
+    Options options = options_for({"10.0.0.1:25", "10.0.0.2:25"},
+                                  RetryPolicy({seconds(5), seconds(30)}, hours(100)));
+    options.routes[0].connections_max = 2;
     options.recipients_per_transaction = 2;
     return options;
 }

@@ -7,13 +7,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "unit/queue/relay.h"
-#include "unit/smtp/scripted_server.h"
+#include "unit/queue/relay_fixture.h"
 
 namespace queue::test {
 namespace {
 
-using smtp::test::ScriptedServer;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
@@ -21,20 +19,14 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class QueueFaults : public testing::Test {
+class QueueFaults : public RelayFixture {
   protected:
-    QueueFaults() : world_(7, world_options()), server_(world_), relay_(world_, options_) {
-        options_.hostname = "relay.test";
+    QueueFaults()
+        : RelayFixture(RetryPolicy({seconds(5), seconds(30), minutes(5)}, hours(24 * 5))) {
         // No cleaner: it would take the read that is to fail, and find room where there is none.
         relay_.checkpoint_bytes = 0;
-        options_.routes.push_back(
-            {.name = "smarthost",
-             .targets = {{"10.0.0.1:25", *io::SocketAddress::parse("10.0.0.1:25")}},
-             .connections_max = 1});  // so that one message is read behind the other
-        options_.retry = RetryPolicy({seconds(5), seconds(30), minutes(5)}, hours(24 * 5));
-        server_.listen("10.0.0.1:25");
+        options_.routes[0].connections_max = 1;  // so that one message is read behind the other
     }
-    void TearDown() override { server_.reply = nullptr; }
 
     void defer_everything() {
         server_.reply = [](const std::string& line) -> std::string {
@@ -70,11 +62,6 @@ class QueueFaults : public testing::Test {
         RP_PANIC("nothing is held");
     }
     [[nodiscard]] base::MonoTime last_attempt() { return relay_.log().attempts.back().at; }
-
-    sim::World world_;
-    Options options_;
-    ScriptedServer server_;
-    Relay relay_;
 };
 
 TEST_F(QueueFaults, WhatCannotBeReadIsHeldAndTheOthersGoOn) {

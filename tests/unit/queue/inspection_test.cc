@@ -6,13 +6,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "unit/queue/relay.h"
-#include "unit/smtp/scripted_server.h"
+#include "unit/queue/relay_fixture.h"
 
 namespace queue::test {
 namespace {
 
-using smtp::test::ScriptedServer;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
@@ -20,31 +18,12 @@ using testing::HasSubstr;
 
 constexpr std::string_view kAdded = "Received: by relay.test\r\n";
 
-class InspectionTest : public testing::Test {
+class InspectionTest : public RelayFixture {
   protected:
-    InspectionTest() : world_(7, world_options()), server_(world_), relay_(world_, options_) {
-        options_.hostname = "relay.test";
-        options_.routes.push_back(
-            {.name = "smarthost",
-             .targets = {{"10.0.0.1:25", *io::SocketAddress::parse("10.0.0.1:25")}},
-             .connections_max = 1,
-             .retry = {}});
-        options_.retry = RetryPolicy({seconds(10), minutes(2)}, hours(1), minutes(30));
-        server_.listen("10.0.0.1:25");
-    }
-    void TearDown() override { server_.reply = nullptr; }
-
-    void answer_recipients(const std::string& reply) {
-        server_.reply = [reply](const std::string& line) -> std::string {
-            return line.starts_with("RCPT") && line.contains("@dst.test") ? reply : "";
-        };
+    InspectionTest() : RelayFixture(RetryPolicy({seconds(10), minutes(2)}, hours(1), minutes(30))) {
+        options_.routes[0].connections_max = 1;
     }
     [[nodiscard]] mail::QueueId first() { return relay_.list().messages.at(0).id; }
-
-    sim::World world_;
-    Options options_;
-    ScriptedServer server_;
-    Relay relay_;
 };
 
 TEST_F(InspectionTest, EveryAttemptIsToldAcrossARestartAndAKill) {

@@ -5,14 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "unit/queue/relay.h"
-#include "unit/smtp/scripted_server.h"
+#include "unit/queue/relay_fixture.h"
 
 namespace queue::test {
 namespace {
 
 using mail::Notify;
-using smtp::test::ScriptedServer;
 using smtp::test::TakenMessage;
 using std::chrono::hours;
 using std::chrono::minutes;
@@ -22,35 +20,10 @@ using testing::HasSubstr;
 using testing::Not;
 using Status = mail::AttemptEvent::Status;
 
-Options options_for_tests() {
-    Options options;
-    options.hostname = "relay.test";
-    options.routes.push_back(
-        {.name = "smarthost",
-         .targets = {{"10.0.0.1:25", *io::SocketAddress::parse("10.0.0.1:25")}},
-         .connections_max = 20,
-         .retry = {}});
-    options.retry = RetryPolicy({minutes(10)}, hours(2), minutes(15));
-    return options;
-}
-
-class NotificationTest : public testing::Test {
+class NotificationTest : public RelayFixture {
   protected:
-    NotificationTest()
-        : world_(7, world_options()),
-          options_(options_for_tests()),
-          server_(world_),
-          relay_(world_, options_) {
-        server_.listen("10.0.0.1:25");
-    }
-    void TearDown() override { server_.reply = nullptr; }
+    NotificationTest() : RelayFixture(RetryPolicy({minutes(10)}, hours(2), minutes(15))) {}
 
-    // What is for dst.test is answered so.
-    void answer_recipients(const std::string& reply) {
-        server_.reply = [reply](const std::string& line) -> std::string {
-            return line.starts_with("RCPT") && line.contains("@dst.test") ? reply : "";
-        };
-    }
     [[nodiscard]] std::vector<TakenMessage> notifications() const {
         std::vector<TakenMessage> found;
         for (const TakenMessage& one : server_.taken) {
@@ -64,11 +37,6 @@ class NotificationTest : public testing::Test {
         return static_cast<std::size_t>(
             std::ranges::count(relay_.log().attempts, status, &RecordingLog::Attempt::status));
     }
-
-    sim::World world_;
-    Options options_;
-    ScriptedServer server_;
-    Relay relay_;
 };
 
 TEST_F(NotificationTest, AffectedByNotify) {

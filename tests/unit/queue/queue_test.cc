@@ -8,8 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "unit/queue/relay.h"
-#include "unit/smtp/scripted_server.h"
+#include "unit/queue/relay_fixture.h"
 
 namespace queue::test {
 namespace {
@@ -23,18 +22,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using Status = mail::AttemptEvent::Status;
 
-Options options_for(const std::vector<const char*>& addresses) {
-    Options options;
-    options.hostname = "relay.test";
-    Route route{.name = "smarthost", .targets = {}};
-    for (const char* address : addresses) {
-        route.targets.push_back({address, *io::SocketAddress::parse(address)});
-    }
-    options.routes.push_back(route);
-    options.retry = RetryPolicy({seconds(5), seconds(30), minutes(5)}, hours(1));
-    return options;
-}
-
 std::vector<std::string> recipients_numbered(int count) {
     std::vector<std::string> paths;
     for (int i = 0; i < count; ++i) {
@@ -43,17 +30,10 @@ std::vector<std::string> recipients_numbered(int count) {
     return paths;
 }
 
-class QueueTest : public testing::Test {
+class QueueTest : public RelayFixture {
   protected:
-    QueueTest()
-        : world_(7, world_options()),
-          options_(options_for({"10.0.0.1:25"})),
-          server_(world_),
-          relay_(world_, options_) {
-        server_.listen("10.0.0.1:25");
-    }
-    // The scripts refer to what is local to their tests.
-    void TearDown() override { server_.reply = nullptr; }
+    QueueTest() : RelayFixture(RetryPolicy({seconds(5), seconds(30), minutes(5)}, hours(1))) {}
+
     [[nodiscard]] std::vector<Status> statuses() {
         std::vector<Status> out;
         for (const RecordingLog::Attempt& attempt : relay_.log().attempts) {
@@ -70,11 +50,6 @@ class QueueTest : public testing::Test {
         }
         return out;
     }
-
-    sim::World world_;
-    Options options_;
-    ScriptedServer server_;
-    Relay relay_;
 };
 
 TEST_F(QueueTest, DeliversWhatWasCommitted) {

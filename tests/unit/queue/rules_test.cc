@@ -7,13 +7,11 @@
 #include <gtest/gtest.h>
 
 #include "queue/rule_match.h"
-#include "unit/queue/relay.h"
-#include "unit/smtp/scripted_server.h"
+#include "unit/queue/relay_fixture.h"
 
 namespace queue::test {
 namespace {
 
-using smtp::test::ScriptedServer;
 using smtp::test::TakenMessage;
 using std::chrono::hours;
 using std::chrono::milliseconds;
@@ -25,25 +23,10 @@ using testing::HasSubstr;
 using testing::UnorderedElementsAre;
 using Status = mail::AttemptEvent::Status;
 
-Options options_for_tests() {
-    Options options;
-    options.hostname = "relay.test";
-    options.routes.push_back(
-        {.name = "smarthost",
-         .targets = {{"10.0.0.1:25", *io::SocketAddress::parse("10.0.0.1:25")}},
-         .connections_max = 4});
-    options.retry = RetryPolicy({hours(1)}, hours(24 * 5));
-    return options;
-}
-
-class RulesTest : public testing::Test {
+class RulesTest : public RelayFixture {
   protected:
-    RulesTest()
-        : world_(11, world_options()),
-          options_(options_for_tests()),
-          server_(world_),
-          relay_(world_, options_) {
-        server_.listen("10.0.0.1:25");
+    RulesTest() : RelayFixture(RetryPolicy({hours(1)}, hours(24 * 5)), 11) {
+        options_.routes[0].connections_max = 4;
         server_.reply = [this](const std::string& line) -> std::string {
             if (silent_ && line.starts_with("RCPT")) {
                 return "!silent";
@@ -52,7 +35,6 @@ class RulesTest : public testing::Test {
         };
         relay_.start();
     }
-    void TearDown() override { server_.reply = nullptr; }
 
     // One message to each domain, from each of two senders: all tried once, and deferred.
     void six_wait() {
@@ -87,10 +69,6 @@ class RulesTest : public testing::Test {
         return static_cast<std::uint8_t>(1U << static_cast<unsigned>(status));
     }
 
-    sim::World world_;
-    Options options_;
-    ScriptedServer server_;
-    Relay relay_;
     bool defers_ = false;
     bool silent_ = false;
 };

@@ -42,6 +42,14 @@ class StoreFixture : public testing::Test {
         ASSERT_EQ(world().run_once(script), "");
         EXPECT_EQ(faults(), "");
     }
+    // Runs it until it kills its program; the next start is another run.
+    void run_until_killed(StoreProgram::Script script) {
+        world().host().set_restart(false);
+        ASSERT_EQ(world().run_once(script), "it does not end");
+        ASSERT_TRUE(world().host().drivers().empty());
+        world().host().set_restart(true);
+        EXPECT_EQ(faults(), "");
+    }
     std::string faults() {
         std::string all = world().host().fatal_sentence();
         for (const std::string& fault : world().oracle().faults()) {
