@@ -95,7 +95,8 @@ rt::Task<void> Delivery::attempt(Entry& entry, bool tries) {
     bounce_.clear();
     untold_ = false;
     ask_rules(entry);
-    if (tries) {
+    // What a rule bounces goes first, and by itself: there may be rules behind that one.
+    if (tries && bounced_by_ == 0) {
         collect_due(entry);
         co_await try_due(entry);
     }
@@ -129,9 +130,6 @@ void Delivery::collect_due(const Entry& entry) {
         if (entry.is_due(recipients[i])) {
             due_.push_back(i);
         }
-    }
-    for (const Bounce::Fate& given_up : bounce_.fates(mail::DsnKind::failed)) {
-        std::erase(due_, given_up.recipient);
     }
 }
 

@@ -119,6 +119,7 @@ class Delivery : public base::ListNode<Delivery> {
     smtp::Request request_;
     store::StoredOutcome stored_outcome_;
     std::uint32_t rules_asked_ = 0;     // the newest
+    std::uint32_t bounced_by_ = 0;      // the rule of this attempt's bounces; 0: they are no rule's
     store::AttemptHistory history_;     // of what was read last
     std::vector<std::byte> histories_;  // of the slice, one behind another; empty at first attempts
     std::vector<std::size_t> history_ends_;  // as slice_

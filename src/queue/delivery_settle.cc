@@ -15,10 +15,12 @@ using AttemptStatus = mail::AttemptEvent::Status;
 void Delivery::ask_rules(Entry& entry) {
     Rules& rules = scheduler_.rules();
     rules_asked_ = rules.newest_for(entry);
+    bounced_by_ = 0;
     if (!rules.due(entry)) {
         return;
     }
     for (const Rules::Verdict& verdict : rules.carry_out(entry, &reader_->message().envelope)) {
+        bounced_by_ = verdict.bounced_by->number;
         mail::Reply reply{.code = 0, .status = {5, 7, 1}, .text = "given up by the postmaster"};
         if (!verdict.bounced_by->words.empty()) {
             reply.text += ": " + verdict.bounced_by->words;
@@ -149,8 +151,8 @@ rt::Task<bool> Delivery::settle_failed(Entry& entry) {
         log_attempt(entry, fate.recipient, fate.reply, fate.relay,
                     expired ? AttemptStatus::expired : AttemptStatus::bounced, false);
     }
-    if (told && entry.message().rules_met < rules_asked_) {
-        scheduler_.rules().met(entry, rules_asked_);
+    if (told && bounced_by_ != 0) {
+        scheduler_.rules().bounced(entry, bounced_by_, bounce_.fates(DsnKind::failed).size());
     }
     co_return told;
 }
@@ -177,7 +179,11 @@ rt::Task<void> Delivery::settle_relayed(Entry& entry) {
 rt::Task<void> Delivery::tell_of_delay(Entry& entry) {
     const mail::Envelope& envelope = reader_->message().envelope;
     const bool nobody = envelope.reverse_path().empty();
-    const std::size_t heard = bounce_.fates(DsnKind::delayed).size();
+    std::vector<std::uint32_t> heard;
+    for (const Bounce::Fate& fate : bounce_.fates(DsnKind::delayed)) {
+        heard.push_back(fate.recipient);
+    }
+    std::ranges::sort(heard);
     for (std::uint32_t i = 0; i < entry.recipients().size(); ++i) {
         store::RecipientState& state = entry.recipients()[i];
         const bool waits =
@@ -189,8 +195,7 @@ rt::Task<void> Delivery::tell_of_delay(Entry& entry) {
             state.delay_told = true;  // nobody wants to know
             continue;
         }
-        const auto known = bounce_.fates(DsnKind::delayed).first(heard);
-        if (std::ranges::find(known, i, &Bounce::Fate::recipient) == known.end()) {
+        if (!std::ranges::binary_search(heard, i)) {
             co_await read_last_outcome(entry, i);
             Bounce::Fate& fate = bounce_.add(DsnKind::delayed, i, state.status,
                                              stored_outcome_.reply, stored_outcome_.relay);

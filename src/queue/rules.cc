@@ -20,6 +20,8 @@ namespace {
 constexpr base::Duration kStorePause = std::chrono::milliseconds(100);
 // How often what could not be carried out is tried anew.
 constexpr base::Duration kAgain = std::chrono::seconds(1);
+// How long who gives a rule waits for the log to take it.
+constexpr base::Duration kGiveMost = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -44,6 +46,10 @@ void Rules::start() {
 rt::Task<void> Rules::stop() {
     take_no_more();
     wake();
+    if (written_.linked()) {
+        written_.unlink();  // the log may have no room for it, ever
+        written_.wake();
+    }
     co_await scope_.join();
 }
 
@@ -64,18 +70,21 @@ rt::Task<base::Status> Rules::add(std::vector<Rule> rules) {
         co_return base::fail(ENOSPC, "the spool takes no records now: is the disk full?");
     }
     scheduler_.store().add_rules(rules);
-    rt::Wakeup wakeup;
-    givers_.push_back(&wakeup);
+    rt::Sleep sleep;
+    givers_.push_back(&sleep);
     const std::uint32_t last = rules.back().number;
-    while (takes_more_ && !scheduler_.store().rule_durable(last)) {
-        co_await wakeup.woken("rules to be durable");
+    const base::MonoTime until = scheduler_.shard().now() + kGiveMost;
+    while (takes_more_ && !scheduler_.store().rule_durable(last) &&
+           scheduler_.shard().now() < until) {
+        co_await sleep.until(until);
     }
-    std::erase(givers_, &wakeup);
-    if (!scheduler_.store().rule_durable(last)) {
+    std::erase(givers_, &sleep);
+    if (!takes_more_ && !scheduler_.store().rule_durable(last)) {
         co_return base::fail(ESHUTDOWN,
                              "the server is stopping, and the spool has not taken the command yet; "
                              "give it again after the start");
     }
+    const bool durable = scheduler_.store().rule_durable(last);
     // Whatever was accepted before is in the queue by now.
     for (const Rule& rule : rules) {
         begin(rule);
@@ -84,6 +93,11 @@ rt::Task<base::Status> Rules::add(std::vector<Rule> rules) {
         }
     }
     wake();
+    if (!durable) {
+        co_return base::fail(EAGAIN,
+                             "the command is in force, but the spool does not take it: is the disk "
+                             "full? Until it does, a crash would undo it");
+    }
     co_return base::Status();
 }
 
@@ -93,8 +107,8 @@ void Rules::take_no_more() {
 }
 
 void Rules::durable() {
-    for (rt::Wakeup* giver : givers_) {
-        giver->wake();
+    for (rt::Sleep* giver : givers_) {
+        giver->interrupt();
     }
 }
 
@@ -180,16 +194,21 @@ void Rules::choose(const Entry& entry, const mail::Envelope* envelope) {
 }
 
 std::span<const Rules::Verdict> Rules::judge(const Entry& entry, const mail::Envelope* envelope) {
+    choose(entry, envelope);
+    apply(entry, envelope);
+    return verdicts_;
+}
+
+// Those that were chosen.
+void Rules::apply(const Entry& entry, const mail::Envelope* envelope) {
     verdicts_.clear();
     releases_ = false;
-    choose(entry, envelope);
     for (std::uint32_t i = 0; i < entry.recipients().size() && !meant_.empty(); ++i) {
         if (!store::is_final(entry.recipients()[i].status)) {
             judge_recipient(entry, i,
                             envelope == nullptr ? std::string_view() : envelope->recipient(i));
         }
     }
-    return verdicts_;
 }
 
 void Rules::judge_recipient(const Entry& entry, std::uint32_t recipient, std::string_view path) {
@@ -248,19 +267,40 @@ void Rules::judge_recipient(const Entry& entry, std::uint32_t recipient, std::st
     }
 }
 
-// Of the judgement that is being carried out.
+// Of what is carried out. A bounce counts once somebody has been told.
 void Rules::count() {
     for (const Meant& one : meant_) {
-        UnderWay* const rule = one.touched ? find(one.rule->number) : nullptr;
-        if (rule != nullptr) {
-            ++rule->progress.messages;
-            rule->progress.recipients += one.recipients;
+        if (one.touched && one.rule->action != RuleAction::bounce) {
+            count(one.rule->number, one.recipients);
         }
     }
 }
 
+void Rules::count(std::uint32_t number, std::size_t recipients) {
+    if (UnderWay* const rule = find(number)) {
+        ++rule->progress.messages;
+        rule->progress.recipients += recipients;
+    }
+}
+
+// Up to the first rule that bounces somebody: those behind it come when that is done, so that none
+// is applied before an older one, whatever happens meanwhile.
 std::span<const Rules::Verdict> Rules::carry_out(Entry& entry, const mail::Envelope* envelope) {
-    static_cast<void>(judge(entry, envelope));
+    choose(entry, envelope);
+    apply(entry, envelope);
+    std::uint32_t bounce = UINT32_MAX;
+    for (const Verdict& verdict : verdicts_) {
+        if (verdict.bounced_by != nullptr) {
+            bounce = std::min(bounce, verdict.bounced_by->number);
+        }
+    }
+    if (std::erase_if(meant_, [bounce](const Meant& one) { return one.rule->number > bounce; }) >
+        0) {
+        for (Meant& one : meant_) {
+            one = {one.rule, false, 0};
+        }
+        apply(entry, envelope);
+    }
     count();
     changes_.clear();
     for (const Verdict& verdict : verdicts_) {
@@ -272,8 +312,9 @@ std::span<const Rules::Verdict> Rules::carry_out(Entry& entry, const mail::Envel
     if (releases_) {
         entry.hold_reason = HoldReason::none;
     }
-    // Until who is to be told has been told, a start must ask again.
-    const std::uint32_t met = verdicts_.empty() ? newest_for(entry) : entry.message().rules_met;
+    // Until who is to be told of a bounce has been told, a start must ask again.
+    const std::uint32_t met =
+        verdicts_.empty() ? newest_for(entry) : std::max(entry.message().rules_met, bounce - 1);
     if (!changes_.empty()) {
         scheduler_.store().record_changes(entry.message(), changes_, met);
     } else {
@@ -282,7 +323,8 @@ std::span<const Rules::Verdict> Rules::carry_out(Entry& entry, const mail::Envel
     return verdicts_;
 }
 
-void Rules::met(Entry& entry, std::uint32_t number) {
+void Rules::bounced(Entry& entry, std::uint32_t number, std::size_t recipients) {
+    count(number, recipients);
     const bool waits = std::ranges::any_of(
         entry.recipients(), [](const auto& one) { return !store::is_final(one.status); });
     if (waits) {
@@ -431,7 +473,22 @@ rt::Task<void> Rules::clerk(Entry& entry) {
     const mail::QueueId id = entry.id();
     co_await scheduler_.carry_out_rules(entry);
     std::erase(clerks_, id);
+    if (const Entry* left = scheduler_.find(id); left != nullptr && due(*left)) {
+        again();  // there are rules behind a bounce, or nobody could be told
+    }
     wake();
+}
+
+// By one that was in delivery when it was looked at.
+bool Rules::waited_for(const Rule& rule) {
+    return std::ranges::any_of(busy_, [&](mail::QueueId id) {
+        if (rule.only != mail::QueueId() && rule.only != id) {
+            return false;
+        }
+        const Entry* entry = scheduler_.find(id);
+        return entry != nullptr && entry->message().rules_met < rule.number &&
+               means_message(rule, id, entry->message().arrival_ms());
+    });
 }
 
 void Rules::end_those_done() {
@@ -443,13 +500,8 @@ void Rules::end_those_done() {
     if (under_way_.empty() || passed_over_) {
         return;
     }
-    // What the slowest of those in delivery has met.
-    std::uint32_t met = UINT32_MAX;
-    for (const mail::QueueId id : busy_) {
-        met = std::min(met, scheduler_.find(id)->message().rules_met);
-    }
-    std::erase_if(under_way_, [this, met](UnderWay& one) {
-        if (looked_at_ < one.until || one.progress.rule.number > met) {
+    std::erase_if(under_way_, [this](UnderWay& one) {
+        if (looked_at_ < one.until || waited_for(one.progress.rule)) {
             return false;
         }
         one.progress.looked_at = one.progress.of;

@@ -62,8 +62,9 @@ class Rules {
 
     [[nodiscard]] std::uint32_t newest() const;
     // In force, and durable when the task ends. Errors: too many are under way (EBUSY); the spool
-    // takes no records now (ENOSPC); the server is stopping (ESHUTDOWN). REQUIRES: ascending
-    // numbers, above newest().
+    // takes no records now (ENOSPC), or not within some seconds (EAGAIN: they are in force, and
+    // not durable yet); the server is stopping (ESHUTDOWN). REQUIRES: ascending numbers, above
+    // newest().
     [[nodiscard]] rt::Task<base::Status> add(std::vector<store::Rule> rules);
     // From now on: whoever waits for the log is told that the server is stopping. A log that has no
     // room might take theirs never.
@@ -89,11 +90,12 @@ class Rules {
     // until the next call. `envelope`: nullptr where it was not read.
     [[nodiscard]] std::span<const Verdict> judge(const Entry& entry,
                                                  const mail::Envelope* envelope);
-    // judge(), written down, for who has the entry in hand: gives those that are to be bounced,
-    // which is left to him, and met() behind it.
+    // judge(), written down, for who has the entry in hand, up to the first rule that bounces
+    // somebody: gives those, which is left to him, and bounced() behind it. Then it may be due()
+    // still.
     [[nodiscard]] std::span<const Verdict> carry_out(Entry& entry, const mail::Envelope* envelope);
-    // What was to be bounced has been, of the rules up to that number.
-    void met(Entry& entry, std::uint32_t number);
+    // What that rule was to bounce has been.
+    void bounced(Entry& entry, std::uint32_t number, std::size_t recipients);
     // An entry that was in delivery is so no more.
     void back(const Entry& entry);
     // The notification of a bounce could not be stored: none is tried for a moment.
@@ -132,9 +134,12 @@ class Rules {
     [[nodiscard]] std::span<const store::Rule> unmet(const Entry& entry) const;
     // Fills meant_.
     void choose(const Entry& entry, const mail::Envelope* envelope);
+    void apply(const Entry& entry, const mail::Envelope* envelope);
     void judge_recipient(const Entry& entry, std::uint32_t recipient, std::string_view path);
     [[nodiscard]] UnderWay* find(std::uint32_t number);
     void count();
+    void count(std::uint32_t number, std::size_t recipients);
+    [[nodiscard]] bool waited_for(const store::Rule& rule);
 
     Scheduler& scheduler_;
     rt::Scope scope_;
@@ -152,7 +157,7 @@ class Rules {
     rt::Sleep sleep_;
     rt::Wakeup written_;
     bool takes_more_ = true;
-    std::vector<rt::Wakeup*> givers_;  // who waits in add()
+    std::vector<rt::Sleep*> givers_;  // who waits in add()
 
     // Of one judgement; they keep their memory.
     struct Meant {

@@ -248,8 +248,7 @@ void Scheduler::unreadable(Entry& entry, const base::Error& error) {
     text.append(mail::view(entry.id().text())).append(" cannot be read from the spool now (");
     text.append(error.describe()).append("); it is read again later");
     log_.notice(mail::Severity::warning, text);
-    transition(entry, EntryState::deferred);
-    shard_.retry_timers().set(entry, shard_.now() + site_of(entry).retry().longest_wait());
+    put_off(entry);
 }
 
 void Scheduler::put_off(Entry& entry) {

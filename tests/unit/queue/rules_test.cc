@@ -261,6 +261,72 @@ TEST_F(RulesTest, AStopWaitsForNoRule) {
     EXPECT_EQ(late.error().describe(), "the server is stopping");
 }
 
+// So much is to be written down that the walk waits for the log, which has no room.
+TEST_F(RulesTest, NeitherACommandNorAStopWaitsForAFullDisk) {
+    defers_ = true;
+    Submission many;
+    many.to.clear();
+    for (int i = 0; i < 60; ++i) {
+        many.to.push_back("r" + std::to_string(i) + "@x.test");
+    }
+    for (int i = 0; i < 400; ++i) {
+        relay_.submit_now(many);
+    }
+    relay_.run_for(minutes(10));
+    ASSERT_EQ(counts().deferred, 400U);
+    relay_.host().disk().set_capacity_bytes(0);
+    std::string refused;
+    for (int i = 0; i < 200 && refused.empty(); ++i) {
+        base::Status status;
+        relay_.give({.action = i % 2 == 0 ? RuleAction::hold : RuleAction::release}, status);
+        relay_.run_for(seconds(6));
+        refused = status ? "" : status.error().describe();
+    }
+    EXPECT_THAT(refused, HasSubstr("is the disk full?"));
+    relay_.stop();
+    relay_.host().disk().set_capacity_bytes(std::uint64_t{1} << 40U);
+    relay_.start();
+    EXPECT_EQ(counts().total(), 400U);
+}
+
+TEST_F(RulesTest, AMessageInDeliveryHoldsUpNoRuleThatCannotMeanIt) {
+    silent_ = true;
+    relay_.submit_now({});
+    relay_.run_for(seconds(5));
+    ASSERT_EQ(counts().in_delivery, 1U);
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::hold, .domain = "elsewhere.test"}));
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::erase, .only = mail::QueueId(0, 1, 77)}));
+    relay_.run_for(seconds(5));
+    ASSERT_EQ(relay_.scheduler().rules().under_way().size(), 1U);
+    EXPECT_EQ(relay_.scheduler().rules().under_way()[0].rule.domain, "elsewhere.test");
+}
+
+// The bounce of one waits for its notification; the other is held, so that rule does not mean him,
+// and is released behind it.
+TEST_F(RulesTest, NoRuleOvertakesABounceThatWaits) {
+    defers_ = true;
+    relay_.submit_now({.to = {"held@x.test", "late@y.test"}});
+    relay_.run_for(seconds(10));
+    give({.action = RuleAction::hold, .domain = "x.test"});
+    defers_ = false;
+    relay_.fill_up(true);
+    ASSERT_TRUE(
+        relay_.rule({.action = RuleAction::bounce, .statuses = bit(RecipientStatus::deferred)}));
+    relay_.run_for(seconds(3));
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::release}));
+    relay_.run_for(seconds(3));
+    EXPECT_EQ(counts().total(), 1U);
+    const std::vector<RuleProgress> waits = relay_.scheduler().rules().under_way();
+    ASSERT_EQ(waits.size(), 2U);
+    EXPECT_EQ(waits[0].recipients, 0U);
+    relay_.fill_up(false);
+    relay_.run_for(hours(2));
+    EXPECT_EQ(counts().total(), 0U);
+    EXPECT_THAT(taken(), UnorderedElementsAre("a@src.test><held@x.test>", "><a@src.test>"));
+    EXPECT_THAT(server_.taken.front().content + server_.taken.back().content,
+                HasSubstr("late@y.test"));
+}
+
 TEST_F(RulesTest, TooManyAtOnceAreRefused) {
     six_wait();
     relay_.fill_up(true);
