@@ -479,15 +479,18 @@ rt::Task<void> Rules::clerk(Entry& entry) {
     wake();
 }
 
-// By one that was in delivery when it was looked at.
+// By one that was in delivery when it was looked at. Which messages it means at all is for its
+// partition's record of it to say.
 bool Rules::waited_for(const Rule& rule) {
     return std::ranges::any_of(busy_, [&](mail::QueueId id) {
         if (rule.only != mail::QueueId() && rule.only != id) {
             return false;
         }
         const Entry* entry = scheduler_.find(id);
-        return entry != nullptr && entry->message().rules_met < rule.number &&
-               means_message(rule, id, entry->message().arrival_ms());
+        return entry != nullptr && std::ranges::any_of(unmet(*entry), [&](const Rule& one) {
+                   return one.number == rule.number &&
+                          means_message(one, id, entry->message().arrival_ms());
+               });
     });
 }
 

@@ -205,7 +205,7 @@ class Oracle {
                                     const std::string& path);
     void check_rules(const Message& message, const std::string& path, base::MonoTime sent);
     [[nodiscard]] bool under_way_since(const Recipient& recipient, base::MonoTime since,
-                                       base::MonoTime sent) const;
+                                       base::MonoTime sent, bool sooner) const;
     // He failed, and the operator's words are the reason.
     [[nodiscard]] static bool by_rule(const mail::AttemptEvent& event) {
         return event.status == Status::bounced && event.code == 0 &&

@@ -53,8 +53,8 @@ bool Oracle::means(const GivenRule& given, const Message& message, const std::st
 }
 
 // An attempt that was under way then may go on: until its outcome, or until the program ends.
-bool Oracle::under_way_since(const Recipient& recipient, base::MonoTime since,
-                             base::MonoTime sent) const {
+bool Oracle::under_way_since(const Recipient& recipient, base::MonoTime since, base::MonoTime sent,
+                             bool sooner) const {
     if (started_ > since && sent >= started_) {
         return false;
     }
@@ -66,18 +66,22 @@ bool Oracle::under_way_since(const Recipient& recipient, base::MonoTime since,
     }
     const Outcome* last = certain(recipient);
     const bool waited = last != nullptr && last->status == Status::deferred && last->at <= since &&
-                        last->at + last->announced > since && !plan_.on(Fault::wall_step);
+                        last->at + last->announced > since && !sooner &&
+                        !plan_.on(Fault::wall_step);
     return !waited;
 }
 
 void Oracle::check_rules(const Message& message, const std::string& path, base::MonoTime sent) {
     const Recipient& one = recipient(path);
+    // Made due by an earlier rule, it may have been under way whatever its wait was.
+    const bool sooner = may_mean(store::RuleAction::retry, message, path) ||
+                        may_mean(store::RuleAction::release, message, path);
     const GivenRule* held = nullptr;
     for (const GivenRule& given : rules_) {
         const bool meant = means(given, message, path) && given.durable < sent;
         const store::RuleAction action = given.rule.action;
         if (action == store::RuleAction::erase && meant &&
-            !under_way_since(one, given.durable, sent)) {
+            !under_way_since(one, given.durable, sent, sooner)) {
             journal_.fault(path + " is offered to a next hop, and was deleted before");
         } else if (action == store::RuleAction::hold && meant) {
             held = &given;
@@ -85,10 +89,7 @@ void Oracle::check_rules(const Message& message, const std::string& path, base::
             held = nullptr;
         }
     }
-    const bool sooner = may_mean(store::RuleAction::retry, message, path) ||
-                        may_mean(store::RuleAction::release, message, path);
-    // Made due by an earlier rule, it may have been under way whatever its wait was.
-    if (held != nullptr && !sooner && !under_way_since(one, held->durable, sent)) {
+    if (held != nullptr && !sooner && !under_way_since(one, held->durable, sent, sooner)) {
         journal_.fault(path + " is offered to a next hop, and is held");
     }
 }

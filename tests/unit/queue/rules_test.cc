@@ -266,7 +266,7 @@ TEST_F(RulesTest, NeitherACommandNorAStopWaitsForAFullDisk) {
     defers_ = true;
     Submission many;
     many.to.clear();
-    for (int i = 0; i < 60; ++i) {
+    for (int i = 0; i < 200; ++i) {
         many.to.push_back("r" + std::to_string(i) + "@x.test");
     }
     for (int i = 0; i < 400; ++i) {
