@@ -92,6 +92,7 @@ class Rounds:
             moment, count, behind = "now", 0, 0
         if what == "calm":
             load.stop()
+            self.leave_room(None)  # deliveries whose outcomes have none wait for it
             self.settle()
         elif what == "a sync failed":
             self.fail_a_sync(number)
