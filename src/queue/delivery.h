@@ -126,7 +126,7 @@ class Delivery : public base::ListNode<Delivery> {
     bool engaged_ = false;                   // counted by the site
     bool crowded_ = false;  // the site takes no further connection beside those it has
     bool untried_ = false;  // no connection was to be had, by no fault of what was to go over it
-    bool untold_ = false;   // a rule's bounce waits for room for its notification
+    bool untold_ = false;   // word of a rule's bounce, or of a delay, waits for room
     bool content_bad_ = false;  // the content cannot be read: what is left of the entry is held
 
     base::MonoTime connected_at_{};

@@ -213,7 +213,8 @@ rt::Task<void> Delivery::tell_of_delay(Entry& entry) {
     }
     const bool told = co_await bounce_.send(DsnKind::delayed, *reader_);
     if (!told) {
-        co_return;  // with the next attempt
+        untold_ = untold_ || site_.dead();  // else with the next attempt
+        co_return;
     }
     for (const Bounce::Fate& fate : bounce_.fates(DsnKind::delayed)) {
         entry.recipients()[fate.recipient].delay_told = true;

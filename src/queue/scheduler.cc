@@ -11,7 +11,7 @@ using store::RecipientStatus;
 
 namespace {
 
-constexpr base::Duration kPutOff = std::chrono::minutes(1);
+constexpr base::Duration kPutOff = std::chrono::seconds(30);
 
 // Times in the log are in whole seconds, rounded up.
 base::Duration wait_most(const RetryPolicy& retry) {

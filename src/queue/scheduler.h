@@ -92,8 +92,8 @@ class Scheduler final : public store::StoreListener {
     // logged. What only lacked memory is read again later.
     void unreadable(Entry& entry, const base::Error& error);
     void hold_damaged(Entry& entry, HoldReason reason);
-    // Its bounce by a rule waits for room for the notification: the rule's walk comes back to it,
-    // or its own timer.
+    // Nothing can be done for it now, for want of room or memory: it rests a while, whatever is
+    // due.
     void put_off(Entry& entry);
 
     // For rules. Off whatever list it is on: it is in the hands of the caller, who puts it back.

@@ -104,9 +104,14 @@ rt::Task<base::Status> Checkpointer::open_file(bool over_older) {
     if (over_older) {
         name_ = format::checkpoint_name(std::exchange(kept_.older, 0));
         op_.prepare_rename(links_.files.directory, name_.c_str(), kTemporary);
-        const std::int32_t renamed = co_await op_.submit(links_.files.shard);
-        if (renamed < 0) {
-            co_return base::fail(-renamed);
+        std::int32_t result = co_await op_.submit(links_.files.shard);
+        if (result >= 0) {
+            // Else the name could come back, after a crash, with what was written over.
+            op_.prepare_sync(links_.files.directory);
+            result = co_await op_.submit(links_.files.shard);
+        }
+        if (result < 0) {
+            co_return base::fail(-result);
         }
     }
     io::OpenMode mode;

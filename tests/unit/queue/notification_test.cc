@@ -39,6 +39,23 @@ class NotificationTest : public RelayFixture {
     }
 };
 
+// No room, and nobody who serves: it is tried now and then, and not all the time.
+TEST_F(NotificationTest, WordOfADelayThatFindsNoRoomKeepsNoShardBusy) {
+    server_.stop_listening();
+    relay_.start();
+    relay_.submit_now({});
+    relay_.submit_now({});
+    relay_.run_for(minutes(14));
+    relay_.fill_up(true);
+    const std::uint64_t before = world_.events();
+    relay_.run_for(minutes(20));
+    EXPECT_LT(world_.events() - before, 200'000U);
+    EXPECT_EQ(count(Status::delayed), 0U);
+    relay_.fill_up(false);
+    relay_.run_for(minutes(5));
+    EXPECT_EQ(count(Status::delayed), 2U);
+}
+
 TEST_F(NotificationTest, AffectedByNotify) {
     answer_recipients("550 5.1.1 no such user\r\n");
     relay_.start();
