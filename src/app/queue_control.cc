@@ -1,6 +1,7 @@
 #include "app/queue_control.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <limits>
 #include <utility>
@@ -108,7 +109,8 @@ base::Status list(QueueView& view, const store::Rule& filter, std::uint64_t left
 }
 
 base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& reply) {
-    base::Result<QueueFilter> filter = filter_of(request, wall_now());
+    static constexpr std::array<std::string_view, 1> kOthers = {"limit"};
+    base::Result<QueueFilter> filter = filter_of(request, wall_now(), kOthers);
     if (!filter) {
         return std::unexpected(filter.error());
     }
