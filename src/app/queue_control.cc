@@ -78,8 +78,8 @@ RecipientState state_of(const QueueMessage& message) {
     return state;
 }
 
-// At most `left` messages.
-base::Status list(QueueView& view, const store::Rule& filter, std::uint64_t left,
+// At most `left` messages, which are fewer then.
+base::Status list(QueueView& view, const store::Rule& filter, std::uint64_t& left,
                   ControlReply& reply) {
     std::optional<QueueCursor> from = QueueCursor();
     auto tell = steady_clock::now() + kTellEvery;
@@ -131,6 +131,9 @@ base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& 
         if (const base::Status done = list(view, filter->rule, left, reply); !done) {
             return done;
         }
+        if (left == 0) {
+            break;
+        }
     }
     return {};
 }
@@ -162,6 +165,7 @@ nlohmann::ordered_json queue_message_json(const QueueMessage& message, base::Wal
         one["waits_for"] = name_of(recipient.waits_for);
         put_next_attempt(one, recipient.next_attempt, now);
         one["attempts"] = recipient.attempts;
+        one["in_attempt"] = recipient.in_attempt;
         one["last_reply"] = recipient.last_reply;
         recipients.push_back(std::move(one));
     }

@@ -173,7 +173,8 @@ struct Group {
     std::uint64_t messages = 0;
     std::uint64_t recipients = 0;
     std::uint64_t bytes = 0;
-    std::map<RecipientState, std::uint64_t> states;
+    std::array<std::uint64_t, 3> states{};  // pending, deferred, held
+    mail::QueueId last;                     // of the messages that it has counted
     base::WallTime oldest = base::WallTime::max();
 };
 using Groups = std::map<std::string, Group>;
@@ -197,7 +198,6 @@ std::string key_of(const std::string& by, const QueueMessage& message,
 }
 
 void count(Groups& groups, const std::string& by, const QueueMessage& message) {
-    std::vector<Group*> counted;
     for (const QueueRecipient& recipient : message.recipients) {
         if (!recipient.meant || recipient.state > RecipientState::held) {
             continue;
@@ -208,9 +208,9 @@ void count(Groups& groups, const std::string& by, const QueueMessage& message) {
         }
         Group& group = groups[key];
         ++group.recipients;
-        ++group.states[recipient.state];
-        if (std::ranges::find(counted, &group) == counted.end()) {
-            counted.push_back(&group);
+        ++group.states.at(static_cast<std::size_t>(recipient.state));
+        if (group.last != message.id) {
+            group.last = message.id;
             ++group.messages;
             group.bytes += message.size_bytes;
             group.oldest = std::min(group.oldest, message.arrival);
@@ -224,8 +224,7 @@ Json group_json(const std::string& by, const std::string& key, const Group& grou
         json[by] = key;
     }
     const auto of = [&group](RecipientState state) {
-        const auto at = group.states.find(state);
-        return at == group.states.end() ? 0 : at->second;
+        return group.states.at(static_cast<std::size_t>(state));
     };
     json["messages"] = group.messages;
     json["recipients"] = group.recipients;

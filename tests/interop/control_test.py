@@ -100,6 +100,11 @@ class Control(unittest.TestCase):
         self.assertEqual([s[1] for s in self.states(sender="a@ONE.test", domain="x.test")], ["r@x.test"])
         self.assertEqual(len(self.states(tenant="two.test")), 3)
         self.assertEqual(self.states(state="held"), [])
+        ids = [m["id"] for m in self.relay.queue()]
+        listed = command(self.relay, "list", "--json", "--state", "held", "--state", "deferred", *ids[:2]).splitlines()
+        self.assertEqual([json.loads(line)["id"] for line in listed], ids[:2])
+        self.assertEqual(command(self.relay, "list", "--json", "--older-than", "1h", ids[0]), "")
+        self.assertEqual(len(command(self.relay, "list", "--json", "--limit", "1", *ids).splitlines()), 1)
         self.assertEqual(len(self.states(**{"newer-than": "1h"})), 6)
         self.assertEqual(len(self.states(**{"older-than": "1h"})), 0)
         totals = json.loads(command(self.relay, "stats", "--json"))
@@ -118,21 +123,18 @@ class Control(unittest.TestCase):
         self.assertIn("is no address", command(self.relay, "hold", "--sender", "one.test", code=1))
         self.assertIn("is no domain", command(self.relay, "hold", "--domain", "a@one.test", code=1))
         self.assertIn("none of pending", command(self.relay, "list", "--state", "lost", code=1))
+        self.assertIn("no message 0000020000001 is in the queue", command(self.relay, "delete", "0000020000001", code=1))
         self.assertIn("--all goes with no other", command(self.relay, "hold", "--all", "--domain", "x.test", code=1))
         self.assertEqual(len(self.relay.queue()), 6)
 
     def test_a_request_that_is_nonsense_costs_nothing_else(self):
         """As one could send it who speaks to the socket without `ringpost queue`."""
-        self.assertIn("no message 0000020000001 is in the queue", command(self.relay, "delete", "0000020000001", code=1))
         for request in ({"command": "queue hold", "wait": "x"}, {"command": "queue stats", "by": 7},
                         {"command": "queue delete", "states": 5}, {"command": "queue delete", "ids": {"a": 1}},
                         {"command": "queue delete", "older_than_s": "soon"}):
             self.assertIn("error", self.answer(request), request)
         self.assertEqual(len(self.relay.queue()), 6)
 
-
-if __name__ == "__main__":
-    unittest.main(verbosity=2)
     def test_an_empty_or_misspelt_filter_means_nothing(self):
         for action in ("hold", "release", "retry", "bounce", "delete"):
             for request in ({}, {"all": False}, {"ids": []}, {"states": []}, {"all": True, "domain": "x.test"},
@@ -145,3 +147,6 @@ if __name__ == "__main__":
         self.assertEqual([m["state"] for m in self.relay.queue()], ["deferred"] * 6)
         self.assertEqual(self.answer({"command": "queue delete", "all": True, "wait": True})["item"]["messages"], 6)
 
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
