@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 
+#include "mail/hidden_text.h"
+
 namespace app {
 namespace {
 
@@ -42,10 +44,7 @@ Decoded decode(std::string_view text) {
 
 // Controls, and what is not seen or changes the order of what is.
 bool dangerous(char32_t code) {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0xad || code == 0x61c ||
-           code == 0x180e || (code >= 0x200b && code <= 0x200f) ||
-           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) ||
-           code == 0xfeff || (code >= 0xe0000 && code <= 0xe007f);
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || mail::is_hidden(code);
 }
 
 void append_hex(std::string& out, std::string_view bytes) {

@@ -204,7 +204,8 @@ void add_filter(CLI::App* command, QueueFilterOptions& filter, bool ids) {
     command->add_option("--tenant", filter.tenant, "… of this tenant: the sender's domain")
         ->type_name("DOMAIN");
     command->add_option("--state", filter.states, "… for recipients in this state alone")
-        ->type_name("pending|deferred|held");
+        ->type_name("pending|deferred|held")
+        ->allow_extra_args(false);  // given again for another one: what follows may be an id
     command->add_option("--older-than", filter.older_than, "… that arrived so long ago, or longer")
         ->type_name("AGE");
     command->add_option("--newer-than", filter.newer_than, "… that arrived since")

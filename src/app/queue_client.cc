@@ -122,8 +122,10 @@ std::string recipient_line(const Json& recipient, bool readable) {
         readable ? cleaned(text_at(recipient, "address"), CleanStyle::token) : "(unreadable)");
     const std::int64_t attempts = number_at(recipient, "attempts");
     line += fmt::format("  {} {}", attempts, attempts == 1 ? "attempt" : "attempts");
-    if (const auto next = recipient.find("next_attempt_in_s");
-        next != recipient.end() && next->is_number_integer()) {
+    if (flag_at(recipient, "in_attempt")) {
+        line += attempts == 0 ? ", the first one is under way" : ", the next one is under way";
+    } else if (const auto next = recipient.find("next_attempt_in_s");
+               next != recipient.end() && next->is_number_integer()) {
         line += ", next in " + print_age(next->get<std::int64_t>());
     } else if (const std::string wait = text_at(recipient, "waits_for"); wait == "site") {
         line += ", waits for the next hop";

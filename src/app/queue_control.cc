@@ -1,6 +1,7 @@
 #include "app/queue_control.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <limits>
 #include <utility>
@@ -77,8 +78,8 @@ RecipientState state_of(const QueueMessage& message) {
     return state;
 }
 
-// At most `left` messages.
-base::Status list(QueueView& view, const store::Rule& filter, std::uint64_t left,
+// At most `left` messages, which are fewer then.
+base::Status list(QueueView& view, const store::Rule& filter, std::uint64_t& left,
                   ControlReply& reply) {
     std::optional<QueueCursor> from = QueueCursor();
     auto tell = steady_clock::now() + kTellEvery;
@@ -108,7 +109,8 @@ base::Status list(QueueView& view, const store::Rule& filter, std::uint64_t left
 }
 
 base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& reply) {
-    base::Result<QueueFilter> filter = filter_of(request, wall_now());
+    static constexpr std::array<std::string_view, 1> kOthers = {"limit"};
+    base::Result<QueueFilter> filter = filter_of(request, wall_now(), kOthers);
     if (!filter) {
         return std::unexpected(filter.error());
     }
@@ -128,6 +130,9 @@ base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& 
         filter->rule.only = id;
         if (const base::Status done = list(view, filter->rule, left, reply); !done) {
             return done;
+        }
+        if (left == 0) {
+            break;
         }
     }
     return {};
@@ -160,6 +165,7 @@ nlohmann::ordered_json queue_message_json(const QueueMessage& message, base::Wal
         one["waits_for"] = name_of(recipient.waits_for);
         put_next_attempt(one, recipient.next_attempt, now);
         one["attempts"] = recipient.attempts;
+        one["in_attempt"] = recipient.in_attempt;
         one["last_reply"] = recipient.last_reply;
         recipients.push_back(std::move(one));
     }

@@ -120,13 +120,31 @@ std::string connections_sentence(const Group& group, const queue::SiteState& sit
 }
 
 std::string done_sentence(const Group& group) {
+    if (group.status == RecipientStatus::deleted) {
+        return told(group, "was", "were") + " deleted by an operator.";
+    }
     const std::string_view fate = group.status == RecipientStatus::delivered ? "delivered"
                                   : group.status == RecipientStatus::failed  ? "refused for good"
                                                                              : "given up";
     return fmt::format("{} {}: {}", told(group, "was", "were"), fate, group.reply);
 }
 
-std::string sentence_of(const Group& group, const Explanation& all, base::WallTime now) {
+// The operator's command that is met behind the attempt under way; "" where there is none.
+std::string overtaking_words(const Group& group) {
+    if (!group.overtaken) {
+        return "";
+    }
+    const auto [command, fate] =
+        group.status == RecipientStatus::held      ? std::pair("hold", "held")
+        : group.status == RecipientStatus::failed  ? std::pair("bounce", "bounced")
+        : group.status == RecipientStatus::deleted ? std::pair("delete", "deleted")
+                                                   : std::pair("retry", "tried again at once");
+    return fmt::format(
+        " An operator's {} waits for the end of the attempt: whoever is not settled by that is {}.",
+        command, fate);
+}
+
+std::string situation_sentence(const Group& group, const Explanation& all, base::WallTime now) {
     switch (group.situation) {
         case Situation::held_by_relay:
             return told(group, "is", "are") +
@@ -135,6 +153,10 @@ std::string sentence_of(const Group& group, const Explanation& all, base::WallTi
         case Situation::held:
             return told(group, "is", "are") + " held by an operator, until released." +
                    last_words(group);
+        case Situation::commanded:
+            return told(group, "is", "are") +
+                   (group.status == RecipientStatus::deleted ? " deleted" : " bounced") +
+                   " by an operator's command, which is being carried out.";
         case Situation::stopping:
             return told(group, "waits", "wait") + " for the next start: the server is stopping.";
         case Situation::storing:
@@ -173,28 +195,76 @@ std::string sentence_of(const Group& group, const Explanation& all, base::WallTi
     RP_PANIC("no such Situation");
 }
 
-// What is true of the message as a whole, behind what its recipients wait for.
-void add_times(Json& text, const Explanation& all, base::WallTime now) {
-    bool waits = false;
+std::string sentence_of(const Group& group, const Explanation& all, base::WallTime now) {
+    return situation_sentence(group, all, now) + overtaking_words(group);
+}
+
+// What is true of the message as a whole, of those who are held and of those who are not.
+struct Waiting {
+    bool held = false;
+    bool others = false;
+    // Of the others: who wants to hear of a delay, and who did not yet.
+    bool delay_wanted = false;
     bool untold = false;
+};
+
+Waiting waiting_of(const Explanation& all) {
+    Waiting waiting;
     for (std::size_t i = 0; i < all.listed.recipients.size(); ++i) {
-        if (!store::is_final(all.listed.recipients[i].status)) {
-            waits = true;
-            untold = untold || !all.delay_told[i];
+        const queue::ListedRecipient& one = all.listed.recipients[i];
+        if (store::is_final(one.status)) {
+            continue;
         }
+        if (one.status == RecipientStatus::held || all.listed.state == queue::EntryState::held) {
+            waiting.held = true;
+            continue;
+        }
+        waiting.others = true;
+        waiting.delay_wanted = waiting.delay_wanted || one.delay_wanted;
+        waiting.untold = waiting.untold || (one.delay_wanted && !all.delay_told[i]);
     }
-    if (!waits) {
+    return waiting;
+}
+
+std::string delay_sentence(const Explanation& all, const Waiting& waiting, base::WallTime now) {
+    if (!waiting.delay_wanted) {
+        return "The sender asked to be told of no delay.";
+    }
+    if (!waiting.untold) {
+        return "The sender was told of the delay.";
+    }
+    return now < *all.delay_notice_at
+               ? "The sender is told of the delay at " + when(*all.delay_notice_at, now) + "."
+               : "Word of the delay is due to the sender.";
+}
+
+// A hold stops the clock's hand, not the clock.
+std::string held_sentence(const Explanation& all, base::WallTime now) {
+    const std::string none =
+        "What is held is neither tried nor given up, and no delay is told of; ";
+    return none + (now < all.expires_at
+                       ? "released after " + when(all.expires_at, now) +
+                             ", it is given up without another attempt."
+                       : "its time was over at " + iso8601(all.expires_at) +
+                             ", so once released it is given up without another attempt.");
+}
+
+// Behind what its recipients wait for.
+void add_times(Json& text, const Explanation& all, base::WallTime now) {
+    const Waiting waiting = waiting_of(all);
+    if (waiting.held) {
+        text.push_back(held_sentence(all, now));
+    }
+    if (!waiting.others) {
         return;
     }
-    text.push_back(now < all.expires_at ? "It is given up at " + when(all.expires_at, now) + "."
-                                        : "Its time was over at " + iso8601(all.expires_at) +
-                                              "; it is given up at the next occasion.");
+    const std::string rest = waiting.held ? "The rest" : "It";
+    text.push_back(now < all.expires_at
+                       ? rest + " is given up at " + when(all.expires_at, now) + "."
+                       : "Its time was over at " + iso8601(all.expires_at) +
+                             "; it is given up at the next occasion.");
     if (all.delay_notice_at && !all.listed.sender.empty()) {
-        text.push_back(!untold ? "The sender was told of the delay, if he wants to know."
-                       : now < *all.delay_notice_at
-                           ? "The sender is told of the delay at " +
-                                 when(*all.delay_notice_at, now) + ", if he wants to know."
-                           : std::string("Word of the delay is due to the sender."));
+        text.push_back(delay_sentence(all, waiting, now));
     }
 }
 

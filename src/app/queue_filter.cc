@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/config_value.h"
+#include "app/request_members.h"
 #include "app/suggest.h"
 
 namespace app {
@@ -21,6 +22,10 @@ constexpr std::size_t kIdsMax = 1000;
 constexpr std::array kStates = {std::pair("pending", store::RecipientStatus::pending),
                                 std::pair("deferred", store::RecipientStatus::deferred),
                                 std::pair("held", store::RecipientStatus::held)};
+
+// What chooses messages or recipients.
+constexpr std::array<std::string_view, 8> kMembers = {
+    "sender", "recipient", "domain", "tenant", "ids", "states", "older_than_s", "newer_than_s"};
 
 constexpr std::array kWords = {
     std::pair("sender", &store::Rule::sender), std::pair("recipient", &store::Rule::recipient),
@@ -85,6 +90,9 @@ base::Status take_states(const Json& request, store::Rule& rule) {
     if (states == request.end()) {
         return {};
     }
+    if (!states->is_array() || states->empty()) {
+        return base::fail(EINVAL, "\"states\" is not a list with one state at least");
+    }
     for (const Json& state : *states) {
         const auto status = state.is_string() ? status_of(state.get<std::string>()) : std::nullopt;
         if (!status) {
@@ -109,6 +117,26 @@ base::Status take_ages(const Json& request, base::WallTime now, store::Rule& rul
         }
         const std::int64_t at = base::unix_ms(now) - found->get<std::int64_t>() * 1000;
         (older ? rule.arrived_until_ms : rule.arrived_from_ms) = at;
+    }
+    return {};
+}
+
+base::Status take_ids(const Json& request, std::vector<mail::QueueId>& taken) {
+    const auto ids = request.find("ids");
+    if (ids == request.end()) {
+        return {};
+    }
+    if (!ids->is_array() || ids->empty()) {
+        return base::fail(EINVAL, "\"ids\" is not a list with one queue id at least");
+    }
+    for (const Json& text : *ids) {
+        const auto id =
+            text.is_string() ? mail::QueueId::parse(text.get<std::string>()) : std::nullopt;
+        if (!id || taken.size() == kIdsMax) {
+            return base::fail(
+                EINVAL, "\"ids\" takes queue ids, " + std::to_string(kIdsMax) + " at the most");
+        }
+        taken.push_back(*id);
     }
     return {};
 }
@@ -141,28 +169,52 @@ base::Status put_filter(Json& request, const QueueFilterOptions& filter) {
     return put_age(request, "newer_than_s", filter.newer_than);
 }
 
-base::Result<QueueFilter> filter_of(const Json& request, base::WallTime now) {
+base::Result<QueueFilter> filter_of(const Json& request, base::WallTime now,
+                                    std::span<const std::string_view> others) {
     QueueFilter filter;
-    base::Status good = take_words(request, filter.rule);
+    std::vector<std::string_view> known(kMembers.begin(), kMembers.end());
+    known.insert(known.end(), others.begin(), others.end());
+    base::Status good = check_members(request, known);
+    if (good) {
+        good = take_words(request, filter.rule);
+    }
     if (good) {
         good = take_states(request, filter.rule);
     }
     if (good) {
         good = take_ages(request, now, filter.rule);
     }
+    if (good) {
+        good = take_ids(request, filter.ids);
+    }
     if (!good) {
         return std::unexpected(good.error());
     }
-    if (const auto ids = request.find("ids"); ids != request.end()) {
-        for (const Json& text : *ids) {
-            const auto id =
-                text.is_string() ? mail::QueueId::parse(text.get<std::string>()) : std::nullopt;
-            if (!id || filter.ids.size() == kIdsMax) {
-                return base::fail(
-                    EINVAL, "\"ids\" takes queue ids, " + std::to_string(kIdsMax) + " at the most");
-            }
-            filter.ids.push_back(*id);
-        }
+    filter.given = std::ranges::any_of(
+        kMembers, [&request](std::string_view name) { return request.contains(name); });
+    return filter;
+}
+
+base::Result<QueueFilter> chosen_by(const Json& request, base::WallTime now,
+                                    std::span<const std::string_view> others) {
+    std::vector<std::string_view> known(others.begin(), others.end());
+    known.emplace_back("all");
+    base::Result<QueueFilter> filter = filter_of(request, now, known);
+    const auto given = request.find("all");
+    if (!filter || (given == request.end() && filter->given)) {
+        return filter;
+    }
+    if (given != request.end() && !given->is_boolean()) {
+        return base::fail(EINVAL, "\"all\" is neither true nor false");
+    }
+    const bool all = given != request.end() && given->get<bool>();
+    if (all && filter->given) {
+        return base::fail(EINVAL, "\"all\" goes with no other choice of messages");
+    }
+    if (!all && !filter->given) {
+        return base::fail(EINVAL,
+                          "which messages? Without any member that chooses some, \"all\" must be "
+                          "true");
     }
     return filter;
 }

@@ -2,7 +2,9 @@
 // line, in a request to the server, and as the store's rule.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -38,9 +40,14 @@ struct QueueFilterOptions {
 struct QueueFilter {
     store::Rule rule;  // without ids
     std::vector<mail::QueueId> ids;
+    bool given = false;  // any of it; else it means all
 };
-// Out of a request; ages count from `now`. Errors are sentences for who sent it.
-[[nodiscard]] base::Result<QueueFilter> filter_of(const nlohmann::json& request,
-                                                  base::WallTime now);
+// Out of a request that may have `others` besides, and nothing else; ages count from `now`. Errors
+// are sentences for who sent it.
+[[nodiscard]] base::Result<QueueFilter> filter_of(const nlohmann::json& request, base::WallTime now,
+                                                  std::span<const std::string_view> others);
+// … of a command that changes the queue: what it means is said, if it is "all".
+[[nodiscard]] base::Result<QueueFilter> chosen_by(const nlohmann::json& request, base::WallTime now,
+                                                  std::span<const std::string_view> others);
 
 }  // namespace app

@@ -1,9 +1,12 @@
 #include "app/queue_rules.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <tuple>
 #include <utility>
@@ -12,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/queue_filter.h"
+#include "app/queue_show.h"
 #include "app/timestamp.h"
 #include "queue/rule_match.h"
 
@@ -41,9 +45,37 @@ Json progress_json(const GivenRules& given, store::RuleAction action,
             {"of", progress.of}};
 }
 
-base::Status give(QueueOperator& queue, store::RuleAction action, const nlohmann::json& request,
-                  ControlReply& reply) {
-    base::Result<QueueFilter> filter = filter_of(request, wall_now());
+// One of them is in the queue, or there are none.
+base::Result<bool> any_queued(QueueView& view, std::span<const mail::QueueId> ids) {
+    store::Rule filter;
+    for (const mail::QueueId id : ids) {
+        filter.only = id;
+        const base::Result<QueuePage> page =
+            view.page(QueueCursor(), filter, {.messages_max = 1, .replies = false});
+        if (!page) {
+            return std::unexpected(page.error());
+        }
+        if (!page->messages.empty()) {
+            return true;
+        }
+    }
+    return ids.empty();
+}
+
+base::Status check_queued(QueueView& view, std::span<const mail::QueueId> ids) {
+    const base::Result<bool> any = any_queued(view, ids);
+    if (!any) {
+        return std::unexpected(any.error());
+    }
+    return *any ? base::Status() : not_queued(ids.front());
+}
+
+base::Status give(QueueOperator& queue, QueueView& view, store::RuleAction action,
+                  const nlohmann::json& request, ControlReply& reply) {
+    static constexpr std::array<std::string_view, 2> kOthers = {"wait", "reason"};
+    const std::size_t others = action == store::RuleAction::bounce ? 2 : 1;
+    base::Result<QueueFilter> filter =
+        chosen_by(request, wall_now(), std::span(kOthers).first(others));
     if (!filter) {
         return std::unexpected(filter.error());
     }
@@ -52,6 +84,10 @@ base::Status give(QueueOperator& queue, store::RuleAction action, const nlohmann
         return base::fail(EINVAL, "\"wait\" is neither true nor false");
     }
     const bool waits = wait != request.end() && wait->get<bool>();
+    // An id that is misspelt, or of a message that has left, is not a success over nothing.
+    if (const base::Status queued = check_queued(view, filter->ids); !queued) {
+        return queued;
+    }
     filter->rule.action = action;
     const base::Result<GivenRules> given = queue.give(filter->rule, filter->ids);
     if (!given) {
@@ -62,6 +98,11 @@ base::Status give(QueueOperator& queue, store::RuleAction action, const nlohmann
         const base::Result<queue::RuleProgress> progress = queue.progress(*given);
         if (!progress) {
             return std::unexpected(progress.error());
+        }
+        if (progress->done && progress->messages == 0) {  // it may have left meanwhile
+            if (const base::Status queued = check_queued(view, filter->ids); !queued) {
+                return queued;
+            }
         }
         const bool late = steady_clock::now() >= until;
         if (progress->done || late) {
@@ -132,7 +173,8 @@ struct Group {
     std::uint64_t messages = 0;
     std::uint64_t recipients = 0;
     std::uint64_t bytes = 0;
-    std::map<RecipientState, std::uint64_t> states;
+    std::array<std::uint64_t, 3> states{};  // pending, deferred, held
+    mail::QueueId last;                     // of the messages that it has counted
     base::WallTime oldest = base::WallTime::max();
 };
 using Groups = std::map<std::string, Group>;
@@ -156,7 +198,6 @@ std::string key_of(const std::string& by, const QueueMessage& message,
 }
 
 void count(Groups& groups, const std::string& by, const QueueMessage& message) {
-    std::vector<Group*> counted;
     for (const QueueRecipient& recipient : message.recipients) {
         if (!recipient.meant || recipient.state > RecipientState::held) {
             continue;
@@ -167,9 +208,9 @@ void count(Groups& groups, const std::string& by, const QueueMessage& message) {
         }
         Group& group = groups[key];
         ++group.recipients;
-        ++group.states[recipient.state];
-        if (std::ranges::find(counted, &group) == counted.end()) {
-            counted.push_back(&group);
+        ++group.states.at(static_cast<std::size_t>(recipient.state));
+        if (group.last != message.id) {
+            group.last = message.id;
             ++group.messages;
             group.bytes += message.size_bytes;
             group.oldest = std::min(group.oldest, message.arrival);
@@ -183,8 +224,7 @@ Json group_json(const std::string& by, const std::string& key, const Group& grou
         json[by] = key;
     }
     const auto of = [&group](RecipientState state) {
-        const auto at = group.states.find(state);
-        return at == group.states.end() ? 0 : at->second;
+        return group.states.at(static_cast<std::size_t>(state));
     };
     json["messages"] = group.messages;
     json["recipients"] = group.recipients;
@@ -244,7 +284,8 @@ base::Status survey(QueueView& view, const QueueFilter& filter, const std::strin
 
 base::Status stats(QueueOperator& queue, QueueView& view, const nlohmann::json& request,
                    ControlReply& reply) {
-    const base::Result<QueueFilter> filter = filter_of(request, wall_now());
+    static constexpr std::array<std::string_view, 1> kOthers = {"by"};
+    const base::Result<QueueFilter> filter = filter_of(request, wall_now(), kOthers);
     if (!filter) {
         return std::unexpected(filter.error());
     }
@@ -280,8 +321,8 @@ void add_operator_commands(ControlCommands& commands, QueueOperator& queue, Queu
          {store::RuleAction::hold, store::RuleAction::release, store::RuleAction::retry,
           store::RuleAction::bounce, store::RuleAction::erase}) {
         commands[std::string("queue ") + name_of(action)] =
-            [&queue, action](const nlohmann::json& request, ControlReply& reply) {
-                return give(queue, action, request, reply);
+            [&queue, &view, action](const nlohmann::json& request, ControlReply& reply) {
+                return give(queue, view, action, request, reply);
             };
     }
     commands["queue stats"] = [&queue, &view](const nlohmann::json& request, ControlReply& reply) {

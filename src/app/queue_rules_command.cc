@@ -132,6 +132,9 @@ int run_queue_rule(const QueueRuleOptions& options, std::FILE* out, std::FILE* e
                                    "--all");
     }
     nlohmann::json request{{"command", "queue " + options.action}, {"wait", options.wait}};
+    if (options.filter.all) {
+        request["all"] = true;
+    }
     if (!options.reason.empty()) {
         request["reason"] = options.reason;
     }

@@ -1,10 +1,12 @@
 #include "app/queue_show.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <openssl/base64.h>
@@ -13,6 +15,7 @@
 #include "app/queue_control.h"
 #include "app/queue_explain.h"
 #include "app/relay_queue_view.h"
+#include "app/request_members.h"
 #include "app/timestamp.h"
 #include "mail/status_code.h"
 
@@ -75,6 +78,10 @@ void put_recipient(Json& json, const queue::DetailedRecipient& recipient) {
 }
 
 base::Result<mail::QueueId> id_of(const nlohmann::json& request) {
+    static constexpr std::array<std::string_view, 1> kMembers = {"id"};
+    if (const base::Status known = check_members(request, kMembers); !known) {
+        return std::unexpected(known.error());
+    }
     const auto text = request.find("id");
     const std::optional<mail::QueueId> id =
         text != request.end() && text->is_string()
@@ -84,11 +91,6 @@ base::Result<mail::QueueId> id_of(const nlohmann::json& request) {
         return base::fail(EINVAL, "\"id\" is not a queue id");
     }
     return *id;
-}
-
-base::Status not_queued(mail::QueueId id) {
-    return base::fail(ENOENT, "no message " + std::string(mail::view(id.text())) +
-                                  " is in the queue; it may have left it, as the log will tell");
 }
 
 base::Status show(QueueInspector& inspector, const nlohmann::json& request, ControlReply& reply) {
@@ -186,6 +188,11 @@ nlohmann::ordered_json message_detail_json(queue::MessageDetail& detail, base::W
     }
     json["headers_cut"] = detail.header_cut;
     return json;
+}
+
+base::Status not_queued(mail::QueueId id) {
+    return base::fail(ENOENT, "no message " + std::string(mail::view(id.text())) +
+                                  " is in the queue; it may have left it, as the log will tell");
 }
 
 void add_inspection_commands(ControlCommands& commands, QueueInspector& inspector) {

@@ -13,6 +13,9 @@ namespace app {
 // gets them.
 void add_inspection_commands(ControlCommands& commands, QueueInspector& inspector);
 
+// The sentence for an id of which no message is queued.
+[[nodiscard]] base::Status not_queued(mail::QueueId id);
+
 // A message as docs/CONTROL.md describes it; `now` is the wall clock. Texts are moved from.
 [[nodiscard]] nlohmann::ordered_json message_detail_json(queue::MessageDetail& detail,
                                                          base::WallTime now);

@@ -35,6 +35,21 @@ std::string time_to_come(const Json& json, const char* name, const char* name_in
     return time.empty() ? "" : time + " (in " + print_age(number_at(json, name_in_s)) + ")";
 }
 
+// What is held is not given up, however late it is.
+std::string expiry_of(const Json& message) {
+    const std::string time = token_at(message, "expires");
+    const bool held = text_at(message, "state") == "held";
+    const bool over = number_at(message, "expires_in_s") == 0;
+    if (time.empty() || (!held && !over)) {
+        return time_to_come(message, "expires", "expires_in_s");
+    }
+    if (!held) {
+        return time + " (it is given up at the next occasion)";
+    }
+    return over ? time + " (over; it is given up once it is released)"
+                : time_to_come(message, "expires", "expires_in_s") + ", but not while it is held";
+}
+
 std::string client_of(const Json& message) {
     std::string text = token_at(message, "client_address");
     if (const std::string helo = token_at(message, "helo"); !helo.empty()) {
@@ -143,7 +158,7 @@ std::string message_text(const Json& message) {
     text += line_of("state", token_at(message, "state"));
     text += hold_line(message, "held     ");
     text += line_of("route", token_at(message, "next_hop"));
-    text += line_of("expires", time_to_come(message, "expires", "expires_in_s"));
+    text += line_of("expires", expiry_of(message));
     text += "recipients\n";
     for (const Json& recipient : list_at(message, "recipients")) {
         text += recipient_text(recipient, is_readable(message));

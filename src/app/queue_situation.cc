@@ -19,14 +19,14 @@ constexpr std::size_t kAddressesMax = 5;
 // What is said of further ones would not be read.
 constexpr std::size_t kGroupsMax = 20;
 
-Situation situation_of_due(const Explanation& all) {
+Situation situation_of_due(const Explanation& all, const ListedRecipient& recipient) {
     if (all.stopping) {
         return Situation::stopping;
     }
     if (!all.store_takes_outcomes) {
         return Situation::storing;
     }
-    if (all.listed.state == EntryState::in_delivery) {
+    if (recipient.in_attempt) {
         return Situation::attempt;
     }
     if (all.site.short_of_means) {
@@ -39,8 +39,11 @@ Situation situation_of_due(const Explanation& all) {
 }
 
 Situation situation_of(const Explanation& all, const ListedRecipient& recipient) {
+    if (recipient.in_attempt) {
+        return situation_of_due(all, recipient);
+    }
     if (store::is_final(recipient.status)) {
-        return Situation::done;
+        return recipient.foreseen ? Situation::commanded : Situation::done;
     }
     if (all.listed.hold_reason != queue::HoldReason::none) {
         return Situation::held_by_relay;
@@ -49,7 +52,7 @@ Situation situation_of(const Explanation& all, const ListedRecipient& recipient)
         return Situation::held;
     }
     if (recipient.due) {
-        return situation_of_due(all);
+        return situation_of_due(all, recipient);
     }
     return recipient.status == RecipientStatus::pending ? Situation::reading : Situation::time;
 }
@@ -66,6 +69,8 @@ std::string_view name_of(Situation situation) {
             return "held_by_relay";
         case Situation::held:
             return "held";
+        case Situation::commanded:
+            return "commanded";
         case Situation::stopping:
             return "stopping";
         case Situation::storing:
@@ -100,10 +105,11 @@ std::vector<RecipientGroup> groups_of(const Explanation& all) {
         one.reply = words_of(recipient.reply);
         one.answered = recipient.reply.code != 0;
         one.relay = recipient.relay;
+        one.overtaken = recipient.in_attempt && recipient.foreseen;
         const auto known = std::ranges::find_if(groups, [&one](const RecipientGroup& group) {
             return group.situation == one.situation && group.status == one.status &&
-                   group.attempts == one.attempts && group.reply == one.reply &&
-                   group.relay == one.relay;
+                   group.overtaken == one.overtaken && group.attempts == one.attempts &&
+                   group.reply == one.reply && group.relay == one.relay;
         });
         if (known == groups.end() && groups.size() == kGroupsMax) {
             continue;

@@ -18,6 +18,7 @@ namespace app {
 enum class Situation : std::uint8_t {
     held_by_relay,  // its message cannot be read
     held,           // by an operator's word
+    commanded,      // an operator's word to bounce or delete it is being carried out
     stopping,       // the server begins no more attempts
     storing,        // the store takes no outcomes now
     means,          // we lack descriptors, memory or ports
@@ -39,7 +40,8 @@ struct RecipientGroup {
     store::RecipientStatus status = store::RecipientStatus::pending;
     std::uint32_t attempts = 0;
     std::string reply;
-    bool answered = false;  // it came from a host; else it is our own words
+    bool answered = false;   // it came from a host; else it is our own words
+    bool overtaken = false;  // in an attempt; behind it a rule makes `status` of it
     std::string relay;
     std::optional<base::WallTime> next;  // the earliest
     std::size_t count = 0;

@@ -36,7 +36,8 @@ struct QueueRecipient {
     WaitsFor waits_for = WaitsFor::nothing;
     std::optional<base::WallTime> next_attempt = {};  // where a time is waited for
     std::uint32_t attempts = 0;
-    bool meant = true;  // by the filter
+    bool in_attempt = false;  // one more is under way
+    bool meant = true;        // by the filter
     std::string
         last_reply;  // with its codes, or what went wrong in words; "" before the first attempt
 };

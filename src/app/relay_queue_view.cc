@@ -77,6 +77,7 @@ QueueMessage queue_message_of(queue::ListedMessage& listed) {
             recipient.next_attempt = one.next_attempt;
         }
         recipient.attempts = one.attempts;
+        recipient.in_attempt = one.in_attempt;
         recipient.meant = one.meant;
         recipient.last_reply = text_of(one.reply);
         message.recipients.push_back(std::move(recipient));

@@ -16,6 +16,7 @@
 #include "io/uring/uring_driver.h"
 #include "rt/scope.h"
 #include "rt/shard.h"
+#include "store/format.h"
 #include "store/spool.h"
 #include "store/spool_check.h"
 
@@ -185,6 +186,14 @@ int run_spool_dump(const SpoolDumpOptions& options, std::FILE* out, std::FILE* e
     }
     if (!written(out)) {
         return complain(err, "cannot write the dump", kSpoolUnreadable);
+    }
+    if (!dump.found()) {
+        return complain(
+            err,
+            "no segment " + store::format::segment_name(*choice.segment) + " is in the spool " +
+                options.path +
+                (check.partition ? "/" + store::format::partition_name(*check.partition) : ""),
+            kSpoolDamaged);
     }
     return dump.errors() == 0 ? 0 : kSpoolDamaged;
 }

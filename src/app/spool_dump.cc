@@ -409,6 +409,7 @@ void SpoolDump::checkpoint_record(std::uint64_t generation, std::uint32_t page, 
 
 void SpoolDump::segment(const store::SegmentFacts& facts) {
     segment_ = facts.segment;
+    found_ = found_ || chosen(segment_);
     if (choice_.message || !chosen(segment_)) {
         return;
     }

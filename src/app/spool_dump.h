@@ -40,6 +40,8 @@ class SpoolDump final : public store::SpoolVisitor {
     void finding(const store::Finding& finding) override;
 
     [[nodiscard]] std::uint64_t errors() const { return errors_; }
+    // The chosen segment was there, or none was chosen.
+    [[nodiscard]] bool found() const { return found_ || !choice_.segment; }
 
   private:
     using Json = nlohmann::ordered_json;
@@ -56,6 +58,7 @@ class SpoolDump final : public store::SpoolVisitor {
     std::uint32_t partition_ = 0;
     std::uint64_t segment_ = 0;  // under way
     std::uint64_t errors_ = 0;
+    bool found_ = false;
     store::StoredMessage message_;
     store::StoredOutcome outcome_;
 };

@@ -9,6 +9,7 @@
 #include "mail/date.h"
 #include "mail/dsn_parameters.h"
 #include "mail/field_name.h"
+#include "mail/hidden_text.h"
 #include "mail/quoted_printable.h"
 #include "mail/text.h"
 #include "mail/trace.h"
@@ -161,7 +162,7 @@ void append_text(std::string& out, const Dsn& dsn, bool whole) {
     out.append(whole ? "and " : "and the header of ").append(whose).append(".\r\n");
     for (const DsnRecipient& recipient : dsn.recipients) {
         out.append("\r\n<");
-        append_printable(out, recipient.path, recipient.path.size());
+        append_visible(out, recipient.path);
         out.append(">\r\n");
         if (!recipient.explanation.empty()) {
             append_foreign(out, "    ", recipient.explanation);

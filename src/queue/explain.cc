@@ -10,7 +10,6 @@ rt::Task<bool> explain_message(Scheduler& scheduler, mail::QueueId id,
     if (!there || entry == nullptr) {
         co_return false;
     }
-    copy_resident(scheduler, *entry, explanation.listed);
     for (const store::RecipientState& recipient : entry->recipients()) {
         explanation.delay_told.push_back(recipient.delay_told);
     }

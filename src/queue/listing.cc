@@ -13,17 +13,52 @@ namespace {
 // How many slots are looked at before other tasks have their turn.
 constexpr std::size_t kSlotsPerTurn = 4096;
 
-// What the rules that it has not met yet are about to make of it.
-void foresee(Scheduler& scheduler, const Entry& entry, const mail::Envelope& envelope,
+// All but what listed messages have from the store.
+void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage& message) {
+    message.id = entry.id();
+    message.state = entry.state();
+    message.arrival = entry.arrival();
+    message.hold_reason = entry.hold_reason;
+    message.site = scheduler.site_of(entry).route().name;
+    message.site_dead = scheduler.site_of(entry).dead();
+    const bool begun =
+        message.state == EntryState::ready || message.state == EntryState::in_delivery;
+    message.recipients.resize(entry.recipients().size());
+    for (std::size_t i = 0; i < entry.recipients().size(); ++i) {
+        const store::RecipientState& from = entry.recipients()[i];
+        ListedRecipient& to = message.recipients[i];
+        to.status = from.status;
+        to.due = begun && entry.is_due(from);
+        to.in_attempt = to.due && message.state == EntryState::in_delivery;
+        to.foreseen = false;
+        to.attempts = from.attempts;
+        if (from.status == store::RecipientStatus::deferred) {
+            to.next_attempt = base::wall_from_unix_seconds(from.next_s);
+        }
+    }
+}
+
+// What the rules that it has not met yet are about to make of it. `envelope`: nullptr where it
+// cannot be read.
+void foresee(Scheduler& scheduler, const Entry& entry, const mail::Envelope* envelope,
              ListedMessage& message) {
     if (!scheduler.rules().due(entry)) {
         return;
     }
-    for (const Rules::Verdict& verdict : scheduler.rules().judge(entry, &envelope)) {
+    const auto now_s = base::unix_seconds(scheduler.shard().wall_now());
+    for (const Rules::Verdict& verdict : scheduler.rules().judge(entry, envelope)) {
         ListedRecipient& recipient = message.recipients[verdict.recipient];
+        recipient.foreseen = true;
         recipient.status =
             verdict.bounced_by != nullptr ? store::RecipientStatus::failed : verdict.status;
         recipient.next_attempt = base::wall_from_unix_seconds(verdict.next_s);
+        const bool deferred = recipient.status == store::RecipientStatus::deferred;
+        const bool pending = recipient.status == store::RecipientStatus::pending;
+        recipient.due = pending || (deferred && verdict.next_s <= now_s);
+        if ((pending || deferred) && message.state == EntryState::held) {  // released as a whole
+            message.state = EntryState::ready;
+            message.hold_reason = HoldReason::none;
+        }
     }
 }
 
@@ -73,19 +108,20 @@ rt::Task<void> read_outcomes(Scheduler& scheduler, const std::atomic<bool>& stop
 }
 
 // False: the message has gone meanwhile, or is not meant. One that cannot be read is listed by what
-// is resident.
+// is resident. `stored` is left with what was read.
 rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const store::Rule& filter,
-                          bool replies, const std::atomic<bool>& stop, ListedMessage& message) {
+                          bool replies, const std::atomic<bool>& stop, store::StoredMessage& stored,
+                          ListedMessage& message) {
     const Entry* entry = scheduler.find(id);
     if (entry == nullptr) {
         co_return false;
     }
     copy_resident(scheduler, *entry, message);  // before the first wait: the entry may go in it
-    store::StoredMessage stored;
     const base::Status read = co_await scheduler.store().read_message(id, stored);
     entry = scheduler.find(id);
     if (!read && entry != nullptr) {
         message.readable = false;
+        foresee(scheduler, *entry, nullptr, message);
         co_return apply_filter(filter, message);
     }
     if (!read || stored.envelope.recipient_count() != message.recipients.size()) {
@@ -95,9 +131,10 @@ rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const store::R
     message.sender = stored.envelope.reverse_path();
     for (std::uint32_t i = 0; i < message.recipients.size(); ++i) {
         message.recipients[i].path = stored.envelope.recipient(i);
+        message.recipients[i].delay_wanted = stored.envelope.notify(i).delay();
     }
     if (entry != nullptr) {
-        foresee(scheduler, *entry, stored.envelope, message);
+        foresee(scheduler, *entry, &stored.envelope, message);
     }
     if (!apply_filter(filter, message)) {
         co_return false;
@@ -106,33 +143,11 @@ rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const store::R
         co_await read_outcomes(scheduler, stop, message);
     }
     co_return std::ranges::any_of(message.recipients, [](const ListedRecipient& recipient) {
-        return recipient.status != store::RecipientStatus::deleted;
+        return recipient.status != store::RecipientStatus::deleted || recipient.in_attempt;
     });
 }
 
 }  // namespace
-
-void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage& message) {
-    message.id = entry.id();
-    message.state = entry.state();
-    message.arrival = entry.arrival();
-    message.hold_reason = entry.hold_reason;
-    message.site = scheduler.site_of(entry).route().name;
-    message.site_dead = scheduler.site_of(entry).dead();
-    const bool begun =
-        message.state == EntryState::ready || message.state == EntryState::in_delivery;
-    message.recipients.resize(entry.recipients().size());
-    for (std::size_t i = 0; i < entry.recipients().size(); ++i) {
-        const store::RecipientState& from = entry.recipients()[i];
-        ListedRecipient& to = message.recipients[i];
-        to.status = from.status;
-        to.due = begun && entry.is_due(from);
-        to.attempts = from.attempts;
-        if (from.status == store::RecipientStatus::deferred) {
-            to.next_attempt = base::wall_from_unix_seconds(from.next_s);
-        }
-    }
-}
 
 rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, const store::Rule& filter,
                              PageLimits limits, const std::atomic<bool>& stop, ListedPage& page) {
@@ -140,10 +155,15 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, const s
     page.messages.clear();
     page.next_cursor = 0;
     page.slots = scheduler.slots();
+    store::StoredMessage stored;
     if (filter.only != mail::QueueId()) {
+        const Entry* entry = scheduler.find(filter.only);
+        if (entry == nullptr || !may_be_meant(scheduler, *entry, filter)) {
+            co_return;
+        }
         page.messages.emplace_back();
         const bool there = co_await read_entry(scheduler, filter.only, filter, limits.replies, stop,
-                                               page.messages.back());
+                                               stored, page.messages.back());
         page.messages.resize(there ? 1 : 0);
         co_return;
     }
@@ -166,7 +186,7 @@ rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor, const s
         ++reads;
         page.messages.emplace_back();
         const bool there = co_await read_entry(scheduler, entry->id(), filter, limits.replies, stop,
-                                               page.messages.back());
+                                               stored, page.messages.back());
         if (there) {
             recipients += page.messages.back().recipients.size();
         } else {
@@ -179,7 +199,13 @@ rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id, const std::a
                             ListedMessage& message) {
     message = ListedMessage();
     const store::Rule any;
-    const bool there = co_await read_entry(scheduler, id, any, true, stop, message);
+    store::StoredMessage stored;
+    const bool there = co_await read_entry(scheduler, id, any, true, stop, stored, message);
+    const Entry* entry = scheduler.find(id);
+    if (there && entry != nullptr) {  // much may have happened while its replies were read
+        copy_resident(scheduler, *entry, message);
+        foresee(scheduler, *entry, message.readable ? &stored.envelope : nullptr, message);
+    }
     co_return there;
 }
 

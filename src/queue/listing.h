@@ -30,8 +30,11 @@ struct ListedRecipient {
     std::string path;
     store::RecipientStatus status = store::RecipientStatus::pending;
     std::uint32_t attempts = 0;
-    bool due = false;             // its time has come; an attempt may be under way
+    bool due = false;             // its time has come
+    bool in_attempt = false;      // a delivery has it
+    bool foreseen = false;        // a rule that it meets next makes this of it
     bool meant = true;            // by the filter of the listing
+    bool delay_wanted = true;     // its sender wants to hear of a delay
     base::WallTime next_attempt;  // deferred only
     base::WallTime last_attempt;  // with attempts > 0
     mail::Reply reply;            // the last one; code 0 with words of our own
@@ -68,16 +71,15 @@ struct PageLimits {
 
 // Messages with a recipient that `filter` means, from `cursor` on (0: from the beginning); a page
 // may be empty and not the last. The order is that of slots in memory. Each message that is queued
-// all the while comes once. What a rule says of a message that has not met it yet is shown as done.
+// all the while comes once. What a rule says of a message that has not met it yet is shown as done;
+// an attempt that is under way meanwhile is shown, too.
 // `filter`, `page` and `stop` must outlive the task.
 [[nodiscard]] rt::Task<void> list_messages(Scheduler& scheduler, std::uint64_t cursor,
                                            const store::Rule& filter, PageLimits limits,
                                            const std::atomic<bool>& stop, ListedPage& page);
 
-// What is resident: fills in all but what listed messages have from the store.
-void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage& message);
-
-// True when that message is queued here. `message` and `stop` must outlive the task.
+// True when that message is queued here. What is resident is that of the moment when the task ends.
+// `message` and `stop` must outlive the task.
 [[nodiscard]] rt::Task<bool> show_message(Scheduler& scheduler, mail::QueueId id,
                                           const std::atomic<bool>& stop, ListedMessage& message);
 

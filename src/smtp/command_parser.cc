@@ -57,10 +57,14 @@ constexpr FixedReply kBadBody{501, {5, 5, 4}, "BODY must be 7BIT or 8BITMIME"};
 constexpr FixedReply kBadSmtpUtf8{501, {5, 5, 4}, "SMTPUTF8 takes no value"};
 constexpr FixedReply kBadReturn{501, {5, 5, 4}, "RET must be FULL or HDRS"};
 constexpr FixedReply kBadEnvelopeId{501, {5, 5, 4}, "ENVID must be xtext of at most 100 octets"};
+constexpr FixedReply kControlEnvelopeId{
+    501, {5, 5, 4}, "ENVID must not stand for control characters"};
 constexpr FixedReply kBadNotify{
     501, {5, 5, 4}, "NOTIFY must be NEVER, or a list of SUCCESS, FAILURE and DELAY"};
 constexpr FixedReply kBadOriginal{
     501, {5, 5, 4}, "ORCPT must be type;address, encoded, of at most 500 octets"};
+constexpr FixedReply kControlOriginal{
+    501, {5, 5, 4}, "ORCPT must not stand for control characters"};
 constexpr FixedReply kUnknownMailParameter{555, {5, 5, 4}, "Unsupported MAIL parameter"};
 constexpr FixedReply kUnknownRcptParameter{555, {5, 5, 4}, "Unsupported RCPT parameter"};
 
@@ -159,6 +163,33 @@ struct MailParametersSeen {
     bool body = false;
 };
 
+// The value of ENVID or ORCPT is refused for what it stands for.
+bool encodes_control(std::string_view value) {
+    const auto control = [](std::string_view hex) {
+        std::uint32_t code = 0;
+        const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), code, 16);
+        return error == std::errc() && end == hex.data() + hex.size() &&
+               (code < 0x20 || (code >= 0x7f && code < 0xa0));
+    };
+    for (std::size_t at = value.find('+'); at != std::string_view::npos;
+         at = value.find('+', at + 1)) {
+        const std::string_view hex = value.substr(at + 1, 2);
+        if (hex.size() == 2 && control(hex)) {
+            return true;
+        }
+    }
+    constexpr std::string_view kOpen = "\\x{";
+    for (std::size_t at = value.find(kOpen); at != std::string_view::npos;
+         at = value.find(kOpen, at + 1)) {
+        const std::size_t first = at + kOpen.size();
+        const std::size_t close = value.find('}', first);
+        if (close != std::string_view::npos && control(value.substr(first, close - first))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // One parameter of MAIL into `command`; the reply when it cannot be taken.
 std::optional<FixedReply> take_mail_parameter(const Parameter& parameter, Command& command,
                                               MailParametersSeen& seen) {
@@ -196,7 +227,7 @@ std::optional<FixedReply> take_mail_parameter(const Parameter& parameter, Comman
     }
     if (equal_ignoring_case(parameter.keyword, "ENVID")) {
         if (!mail::is_envelope_id(parameter.value)) {
-            return kBadEnvelopeId;
+            return encodes_control(parameter.value) ? kControlEnvelopeId : kBadEnvelopeId;
         }
         const bool twice = !std::exchange(command.envelope_id, parameter.value).empty();
         return twice ? std::optional(kTwiceParameter) : std::nullopt;
@@ -216,7 +247,7 @@ std::optional<FixedReply> take_rcpt_parameter(const Parameter& parameter, Comman
     }
     if (equal_ignoring_case(parameter.keyword, "ORCPT")) {
         if (!mail::is_original_recipient(parameter.value)) {
-            return kBadOriginal;
+            return encodes_control(parameter.value) ? kControlOriginal : kBadOriginal;
         }
         const bool twice = !std::exchange(command.original_recipient, parameter.value).empty();
         return twice ? std::optional(kTwiceParameter) : std::nullopt;

@@ -120,9 +120,9 @@ void LogCheck::note_leftovers() {
 }
 
 // As Partition::read_established(): 0 where it says nothing.
-rt::Task<std::optional<std::uint64_t>> LogCheck::read_established() {
+rt::Task<base::Result<std::optional<std::uint64_t>>> LogCheck::read_established() {
     if (std::ranges::find(names_, "established") == names_.end()) {
-        co_return std::nullopt;
+        co_return std::optional<std::uint64_t>();
     }
     op_.prepare_open(directory_.get(), "established", io::OpenMode());
     const std::int32_t opened = co_await op_.submit(shard_);
@@ -140,8 +140,16 @@ rt::Task<std::optional<std::uint64_t>> LogCheck::read_established() {
         co_return 0;
     }
     format::Established said;
-    const bool good = format::read_block(block, said) == format::BlockState::good &&
-                      said.store == files_.store && said.partition == files_.partition;
+    const format::BlockState state = format::read_block(block, said);
+    if (state == format::BlockState::newer) {
+        co_return base::fail(EPROTONOSUPPORT, files_.path +
+                                                  "/established was written by a newer version "
+                                                  "(format " +
+                                                  std::to_string(said.version) +
+                                                  "); start that version");
+    }
+    const bool good = state == format::BlockState::good && said.store == files_.store &&
+                      said.partition == files_.partition;
     if (!good && !options_.in_use) {
         note(
             "established does not validate, so the loss of the log's end would not be seen; the "
@@ -211,9 +219,12 @@ rt::Task<base::Status> LogCheck::read_log() {
     if (!status.has_value()) {
         co_return status;
     }
-    const std::optional<std::uint64_t> established = co_await read_established();
+    const base::Result<std::optional<std::uint64_t>> established = co_await read_established();
+    if (!established.has_value()) {
+        co_return std::unexpected(established.error());
+    }
     recovery_ =
-        std::make_unique<Recovery>(files_, store_options_, table_, rules_, segments_, established);
+        std::make_unique<Recovery>(files_, store_options_, table_, rules_, segments_, *established);
     status = co_await recovery_->run(names_);
     co_return status;
 }

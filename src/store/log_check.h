@@ -49,7 +49,7 @@ class LogCheck final : private mail::EventLog {
 
     [[nodiscard]] base::Status list();
     void note_leftovers();
-    [[nodiscard]] rt::Task<std::optional<std::uint64_t>> read_established();
+    [[nodiscard]] rt::Task<base::Result<std::optional<std::uint64_t>>> read_established();
     [[nodiscard]] rt::Task<base::Status> recover();
     [[nodiscard]] rt::Task<base::Status> read_log();
     void tell_damages();

@@ -124,6 +124,8 @@ class Recovery {
     // Drops messages whose bytes are gone, and counts what each segment holds.
     void check_messages();
     [[nodiscard]] bool whole(const Message& message) const;
+    // The first segment of the message whose file is not there.
+    [[nodiscard]] std::optional<std::uint64_t> missing_file(const Message& message);
     void count(Message& message);
     [[nodiscard]] Segment* kept(std::uint64_t segment) const;
     [[nodiscard]] base::Status verdict();
@@ -155,6 +157,7 @@ class Recovery {
     std::uint64_t valid_batches_ = 0;
     std::vector<std::string> damages_;
     std::uint64_t lost_batches_ = 0;
+    std::uint64_t lost_messages_ = 0;  // with their segments, of which a checkpoint knows
 
     MessageTable& table_;
     RuleTable& rules_;

@@ -152,6 +152,18 @@ bool Recovery::whole(const Message& message) const {
            });
 }
 
+std::optional<std::uint64_t> Recovery::missing_file(const Message& message) {
+    if (find(message.location().segment()) == nullptr) {
+        return message.location().segment();
+    }
+    for (const format::SegmentShare& other : table_.other_segments(message)) {
+        if (find(other.segment) == nullptr) {
+            return other.segment;
+        }
+    }
+    return std::nullopt;
+}
+
 void Recovery::count(Message& message) {
     const auto hold = [this](std::uint64_t segment, std::uint32_t units) {
         ++kept(segment)->live;
@@ -198,9 +210,12 @@ void Recovery::check_messages() {
         const bool dead = message->location().segment() < base_;
         const Segment* segment = kept(message->location().segment());
         if (!dead) {
+            const std::optional<std::uint64_t> file = missing_file(*message);
             damage(nullptr, segment == nullptr ? ~std::uint64_t{0} : segment->last_sequence,
                    "the content of message " + std::string(mail::view(message->id().text())) +
-                       " is missing");
+                       " is missing" +
+                       (file ? ": there is no file " + format::segment_name(*file) : ""));
+            ++lost_messages_;
         }
         table_.remove(*message);
     }
@@ -239,8 +254,9 @@ base::Status Recovery::verdict() {
     }
     files_.log.notice(mail::Severity::error,
                       files_.path + ": salvage lost " + std::to_string(lost_batches_) +
-                          " batches and " + std::to_string(walk_.unreadable()) +
-                          " unreadable blocks; " + std::to_string(table_.size()) +
+                          " batches, " + std::to_string(walk_.unreadable()) +
+                          " unreadable blocks and " + std::to_string(lost_messages_) +
+                          " messages whose content is gone; " + std::to_string(table_.size()) +
                           " messages are left; messages may have come back that were finished");
     return {};
 }

@@ -50,6 +50,14 @@ class Control(unittest.TestCase):
         return sorted((m["sender"], m["recipients"][0]["address"], m["state"])
                       for m in map(json.loads, listing.splitlines()))
 
+    def answer(self, request):
+        """The first line of what a client hears that is not `ringpost queue`."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(WAIT_S)
+            control.connect(str(self.relay.control))
+            control.sendall(json.dumps(request).encode() + b"\n")
+            return json.loads(control.makefile().readline())
+
     def test_hold_survives_kill_and_release_lets_go(self):
         done = carried_out(self.relay, "hold", "--domain", "*.x.test")
         self.assertTrue(done["done"])
@@ -92,6 +100,11 @@ class Control(unittest.TestCase):
         self.assertEqual([s[1] for s in self.states(sender="a@ONE.test", domain="x.test")], ["r@x.test"])
         self.assertEqual(len(self.states(tenant="two.test")), 3)
         self.assertEqual(self.states(state="held"), [])
+        ids = [m["id"] for m in self.relay.queue()]
+        listed = command(self.relay, "list", "--json", "--state", "held", "--state", "deferred", *ids[:2]).splitlines()
+        self.assertEqual([json.loads(line)["id"] for line in listed], ids[:2])
+        self.assertEqual(command(self.relay, "list", "--json", "--older-than", "1h", ids[0]), "")
+        self.assertEqual(len(command(self.relay, "list", "--json", "--limit", "1", *ids).splitlines()), 1)
         self.assertEqual(len(self.states(**{"newer-than": "1h"})), 6)
         self.assertEqual(len(self.states(**{"older-than": "1h"})), 0)
         totals = json.loads(command(self.relay, "stats", "--json"))
@@ -110,6 +123,7 @@ class Control(unittest.TestCase):
         self.assertIn("is no address", command(self.relay, "hold", "--sender", "one.test", code=1))
         self.assertIn("is no domain", command(self.relay, "hold", "--domain", "a@one.test", code=1))
         self.assertIn("none of pending", command(self.relay, "list", "--state", "lost", code=1))
+        self.assertIn("no message 0000020000001 is in the queue", command(self.relay, "delete", "0000020000001", code=1))
         self.assertIn("--all goes with no other", command(self.relay, "hold", "--all", "--domain", "x.test", code=1))
         self.assertEqual(len(self.relay.queue()), 6)
 
@@ -118,12 +132,20 @@ class Control(unittest.TestCase):
         for request in ({"command": "queue hold", "wait": "x"}, {"command": "queue stats", "by": 7},
                         {"command": "queue delete", "states": 5}, {"command": "queue delete", "ids": {"a": 1}},
                         {"command": "queue delete", "older_than_s": "soon"}):
-            with socket.socket(socket.AF_UNIX) as control:
-                control.settimeout(WAIT_S)
-                control.connect(str(self.relay.control))
-                control.sendall(json.dumps(request).encode() + b"\n")
-                self.assertIn("error", json.loads(control.makefile().readline()), request)
+            self.assertIn("error", self.answer(request), request)
         self.assertEqual(len(self.relay.queue()), 6)
+
+    def test_an_empty_or_misspelt_filter_means_nothing(self):
+        for action in ("hold", "release", "retry", "bounce", "delete"):
+            for request in ({}, {"all": False}, {"ids": []}, {"states": []}, {"all": True, "domain": "x.test"},
+                            {"sendr": "a@one.test"}, {"all": True, "sendr": "a@one.test"}, {"id": "0000020000001"}):
+                self.assertIn("error", self.answer({"command": f"queue {action}", **request}), (action, request))
+        self.assertIn('"reason" is no member', self.answer({"command": "queue hold", "all": True, "reason": "x"})["error"])
+        for request in ({"command": "queue list", "state": "held"}, {"command": "queue list", "ids": []},
+                        {"command": "queue stats", "all": True}, {"command": "queue show", "ident": "0000020000001"}):
+            self.assertIn("error", self.answer(request), request)
+        self.assertEqual([m["state"] for m in self.relay.queue()], ["deferred"] * 6)
+        self.assertEqual(self.answer({"command": "queue delete", "all": True, "wait": True})["item"]["messages"], 6)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,9 @@ class Spool(unittest.TestCase):
                 "--segment", commit["segment_file"]).stdout.splitlines()]
             self.assertIn(commit, part)
             self.assertEqual({r["partition"] for r in part if "partition" in r}, {commit["partition"]})
+            none = spool("dump", relay.spool, "--segment", "99")
+            self.assertEqual(none.returncode, 1, none)
+            self.assertIn(b"no segment 00000099.seg is in the spool", none.stderr)
             self.assertEqual(fingerprint(relay.spool), before)
 
             segment = relay.spool / f"p{commit['partition']:03}" / commit["segment_file"]

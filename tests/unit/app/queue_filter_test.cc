@@ -1,4 +1,8 @@
 // The filter of the commands over the queue, from the command line into the store's rule.
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -17,7 +21,7 @@ base::Result<QueueFilter> through(const QueueFilterOptions& options) {
     if (const base::Status good = put_filter(request, options); !good) {
         return std::unexpected(good.error());
     }
-    return filter_of(request, kNow);
+    return filter_of(request, kNow, {});
 }
 
 TEST(QueueFilter, CarriesAllOfIt) {
@@ -65,9 +69,39 @@ TEST(QueueFilter, TrustsNoRequest) {
     for (const char* text :
          {R"({"sender": 1})", R"({"sender": ""})", R"({"states": ["gone"]})", R"({"states": [1]})",
           R"({"older_than_s": -1})", R"({"older_than_s": 1e30})", R"({"ids": ["x"]})",
-          R"({"ids": [7]})", R"({"newer_than_s": "1"})"}) {
-        EXPECT_FALSE(filter_of(nlohmann::json::parse(text), kNow).has_value()) << text;
+          R"({"ids": [7]})", R"({"newer_than_s": "1"})", R"({"sender": null})", R"({"ids": []})",
+          R"({"ids": null})", R"({"ids": "000002000000G"})", R"({"states": []})",
+          R"({"states": {}})", R"({"states": "held"})"}) {
+        EXPECT_FALSE(filter_of(nlohmann::json::parse(text), kNow, {}).has_value()) << text;
     }
+}
+
+// One that is misspelt would else mean everything.
+TEST(QueueFilter, NamesAMemberThatItDoesNotKnow) {
+    const auto request = nlohmann::json::parse(R"({"command": "x", "wait": true, "sendr": "a@b"})");
+    const std::vector<std::string_view> others = {"wait"};
+    const auto filter = filter_of(request, kNow, others);
+    ASSERT_FALSE(filter.has_value());
+    EXPECT_THAT(filter.error().text(),
+                HasSubstr("\"sendr\" is no member of this request; did you mean \"sender\"?"));
+    EXPECT_THAT(filter_of(nlohmann::json::parse(R"({"wait": true})"), kNow, {}).error().text(),
+                HasSubstr("\"wait\" is no member"));
+}
+
+// Of what changes the queue, an empty choice is not one of all.
+TEST(QueueFilter, WhoMeansAllSaysSo) {
+    const auto fault = [](const char* text) {
+        const auto filter = chosen_by(nlohmann::json::parse(text), kNow, {});
+        return filter ? std::string("none") : filter.error().text();
+    };
+    EXPECT_THAT(fault(R"({})"), HasSubstr("which messages?"));
+    EXPECT_THAT(fault(R"({"all": false})"), HasSubstr("which messages?"));
+    EXPECT_THAT(fault(R"({"all": 1})"), HasSubstr("neither true nor false"));
+    EXPECT_THAT(fault(R"({"all": true, "domain": "dst.test"})"), HasSubstr("no other choice"));
+    EXPECT_THAT(fault(R"({"all": true, "older_than_s": 1})"), HasSubstr("no other choice"));
+    EXPECT_EQ(fault(R"({"all": true})"), "none");
+    EXPECT_EQ(fault(R"({"all": false, "domain": "dst.test"})"), "none");
+    EXPECT_EQ(fault(R"({"domain": "dst.test"})"), "none");
 }
 
 }  // namespace

@@ -188,6 +188,7 @@ TEST(Explain, WhatElseADueRecipientMayWaitFor) {
     all.site.next_try = seconds(1);
     EXPECT_THAT(text_of(all, now), HasSubstr("lacks descriptors, memory or ports"));
     all.listed.state = queue::EntryState::in_delivery;
+    all.listed.recipients[0].in_attempt = true;
     EXPECT_THAT(text_of(all, now), HasSubstr("<bob@dst.test> is in an attempt right now"));
     all.store_takes_outcomes = false;
     EXPECT_THAT(text_of(all, now), HasSubstr("the spool takes no outcomes now"));
@@ -221,6 +222,73 @@ TEST(Explain, RecipientsAreGroupedTheMostTellingFirst) {
     EXPECT_THAT(text, HasSubstr("Word of the delay is due to the sender."));
     all.delay_told.assign(10, true);
     EXPECT_THAT(text_of(all, now), HasSubstr("The sender was told of the delay"));
+}
+
+// As a delivery has it: what is held is neither tried, nor given up, nor told of.
+TEST(Explain, AHoldStopsExpiryAndWordOfADelay) {
+    const base::WallTime now = wall_now();
+    for (const bool by_relay : {false, true}) {
+        queue::Explanation all = explanation_of(deferred_message(now), now);
+        all.listed.state = queue::EntryState::held;
+        if (by_relay) {
+            all.listed.hold_reason = queue::HoldReason::content_bad;
+        } else {
+            all.listed.recipients[0].status = RecipientStatus::held;
+        }
+        all.delay_notice_at = now - seconds(5);
+        const std::string early = text_of(all, now);
+        EXPECT_THAT(early,
+                    HasSubstr("\nWhat is held is neither tried nor given up, and no delay is "
+                              "told of; released after " +
+                              iso8601(all.expires_at)));
+        EXPECT_THAT(early, Not(HasSubstr("It is given up at")));
+        EXPECT_THAT(early, Not(HasSubstr("Word of the delay")));
+        all.expires_at = now - seconds(5);
+        const std::string late = text_of(all, now);
+        EXPECT_THAT(late, HasSubstr("its time was over at " + iso8601(all.expires_at) +
+                                    ", so once released it is given up without another attempt."));
+        EXPECT_THAT(late, Not(HasSubstr("next occasion")));
+        EXPECT_THAT(late, Not(HasSubstr("Word of the delay")));
+    }
+}
+
+TEST(Explain, WhetherTheSenderHearsOfADelay) {
+    const base::WallTime now = wall_now();
+    queue::Explanation all = explanation_of(deferred_message(now), now);
+    all.delay_notice_at = now + seconds(5);
+    EXPECT_THAT(text_of(all, now), HasSubstr("\nThe sender is told of the delay at " +
+                                             iso8601(*all.delay_notice_at) + " (in 5s).\n"));
+    all.listed.recipients[0].delay_wanted = false;
+    EXPECT_THAT(text_of(all, now), HasSubstr("\nThe sender asked to be told of no delay.\n"));
+    all.delay_told[0] = true;  // as recorded of who does not want to know
+    EXPECT_THAT(text_of(all, now), HasSubstr("\nThe sender asked to be told of no delay.\n"));
+}
+
+TEST(Explain, ACommandBehindAnAttemptIsNamed) {
+    const base::WallTime now = wall_now();
+    queue::Explanation all = due_message(now);
+    queue::ListedRecipient& one = all.listed.recipients[0];
+    all.listed.state = queue::EntryState::in_delivery;
+    one.in_attempt = one.foreseen = true;
+    one.due = false;
+    const std::vector<std::pair<RecipientStatus, std::string>> commands = {
+        {RecipientStatus::held, "hold"},
+        {RecipientStatus::failed, "bounce"},
+        {RecipientStatus::deleted, "delete"},
+        {RecipientStatus::deferred, "retry"}};
+    for (const auto& [status, name] : commands) {
+        one.status = status;
+        EXPECT_EQ(explanation_json(all, now)["situations"][0]["situation"], "attempt") << name;
+        EXPECT_THAT(text_of(all, now),
+                    HasSubstr(" An operator's " + name + " waits for the end of the attempt: "));
+    }
+    one.in_attempt = false;
+    one.status = RecipientStatus::failed;
+    EXPECT_EQ(explanation_json(all, now)["situations"][0]["situation"], "commanded");
+    EXPECT_THAT(text_of(all, now), HasSubstr("is bounced by an operator's command"));
+    one.foreseen = false;
+    one.status = RecipientStatus::deleted;
+    EXPECT_THAT(text_of(all, now), HasSubstr("was deleted by an operator."));
 }
 
 TEST(Explain, WhatTheRelayHoldsSaysWhy) {
@@ -312,6 +380,31 @@ TEST_F(Show, ForPeople) {
     EXPECT_THAT(show.out, HasSubstr("  mx2.dst.test:25  timed out\n"));
     EXPECT_THAT(show.out, HasSubstr("headers\n    Received: by relay.test\n"
                                     "    Subject: \\x1b[2J\n     folded\n"));
+}
+
+TEST_F(Show, WhatIsHeldDoesNotExpire) {
+    const auto line = [this] {
+        const std::string out = run(run_queue_show, QueueShowOptions{}).out;
+        const std::size_t begin = out.find("\nexpires  ") + 1;
+        return out.substr(begin, out.find('\n', begin) - begin);
+    };
+    EXPECT_THAT(line(), testing::EndsWith("h)"));
+    inspector_.message.listed.recipients[0].status = RecipientStatus::held;
+    EXPECT_THAT(line(), testing::EndsWith(", but not while it is held"));
+    inspector_.message.expires_at = wall_now() - hours(1);
+    EXPECT_THAT(line(), testing::EndsWith(" (over; it is given up once it is released)"));
+    inspector_.message.listed.recipients[0].status = RecipientStatus::deferred;
+    EXPECT_THAT(line(), testing::EndsWith(" (it is given up at the next occasion)"));
+}
+
+TEST_F(Show, AnAttemptUnderWayIsTold) {
+    inspector_.message.listed.recipients[0].status = RecipientStatus::held;  // as it will be
+    inspector_.message.listed.recipients[0].in_attempt = true;
+    EXPECT_THAT(run(run_queue_show, QueueShowOptions{}).out,
+                HasSubstr("held       bob@dst.test  3 attempts, the next one is under way\n"));
+    const auto json =
+        nlohmann::json::parse(run(run_queue_show, QueueShowOptions{.json = true}).out);
+    EXPECT_EQ(json["recipients"][0]["in_attempt"], true);
 }
 
 TEST_F(Show, AsJson) {

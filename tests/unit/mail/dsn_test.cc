@@ -247,5 +247,23 @@ TEST(Dsn, ToAnotherAddressItIsUtf8) {
     EXPECT_NE(out.find("Subject: gr\xc3\xbc\xc3\x9f\r\n"), std::string::npos);
 }
 
+// An address must not look like another one; what programs read stays exact.
+TEST(Dsn, WhatIsHiddenInAnAddressIsShown) {
+    const std::array recipients{
+        DsnRecipient{"a\xe2\x80\xae"
+                     "b@dst.test",
+                     {5, 1, 1},
+                     "550 5.1.1 No such user",
+                     "",
+                     ""}};
+    Dsn dsn = example(recipients);
+    dsn.sender = "\xc3\xa9@src.test";
+    const std::string out = text(dsn);
+    EXPECT_NE(out.find("\r\n<a\\x{202E}b@dst.test>\r\n"), std::string::npos);
+    EXPECT_NE(out.find("Final-Recipient: utf-8; a\xe2\x80\xae"
+                       "b@dst.test\r\n"),
+              std::string::npos);
+}
+
 }  // namespace
 }  // namespace mail

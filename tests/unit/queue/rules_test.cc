@@ -232,6 +232,46 @@ TEST_F(RulesTest, WhatIsInDeliveryMeetsItAfterwards) {
     EXPECT_TRUE(relay_.scheduler().rules().under_way().empty());
 }
 
+// What is listed and what is explained are the same: it will be held, and an attempt is under way.
+TEST_F(RulesTest, ListingAndExplanationForeseeTheSame) {
+    silent_ = true;
+    relay_.submit_now({});
+    relay_.run_for(seconds(5));
+    ASSERT_EQ(counts().in_delivery, 1U);
+    const mail::QueueId id = relay_.list().messages.at(0).id;
+    EXPECT_FALSE(relay_.explain(id).listed.recipients.at(0).foreseen);
+    for (const auto& [action, status] : {std::pair(RuleAction::hold, RecipientStatus::held),
+                                         std::pair(RuleAction::erase, RecipientStatus::deleted)}) {
+        ASSERT_TRUE(relay_.rule({.action = action}));
+        const ListedPage page = relay_.list();
+        ASSERT_EQ(page.messages.size(), 1U);
+        const ListedMessage& listed = page.messages[0];
+        const Explanation why = relay_.explain(id);
+        for (const ListedMessage* message : {&listed, &why.listed}) {
+            EXPECT_EQ(message->state, EntryState::in_delivery);
+            ASSERT_EQ(message->recipients.size(), 1U);
+            EXPECT_EQ(message->recipients[0].status, status);
+            EXPECT_TRUE(message->recipients[0].foreseen);
+            EXPECT_TRUE(message->recipients[0].in_attempt);
+        }
+    }
+    relay_.run_for(minutes(30));
+    EXPECT_EQ(counts().total(), 0U);
+}
+
+// One that is named is meant only if all else holds of it, too.
+TEST_F(RulesTest, AListingOfOneMessageHeedsItsAge) {
+    six_wait();
+    store::Rule filter;
+    filter.only = relay_.list().messages.at(2).id;
+    EXPECT_EQ(relay_.list(0, {}, filter).messages.size(), 1U);
+    filter.arrived_from_ms = base::unix_ms(relay_.list().messages[2].arrival) + 1;
+    EXPECT_TRUE(relay_.list(0, {}, filter).messages.empty());
+    filter.arrived_from_ms = store::Rule().arrived_from_ms;
+    filter.arrived_until_ms = base::unix_ms(relay_.list().messages[2].arrival) - 1;
+    EXPECT_TRUE(relay_.list(0, {}, filter).messages.empty());
+}
+
 TEST_F(RulesTest, ABounceThatCannotBeToldWaits) {
     six_wait();
     relay_.fill_up(true);

@@ -32,6 +32,11 @@ std::string refusal(std::string_view line) {
     return out;
 }
 
+std::string reply_text(std::string_view line) {
+    const auto parsed = parse_command(line, kLimits);
+    return parsed ? std::string() : std::string(parsed.error().reply.text);
+}
+
 TEST(CommandParser, ParametersOfNotifications) {
     const Command mail = good("MAIL FROM:<a@b> ret=hdrs ENVID=QQ314159+2B");
     EXPECT_EQ(mail.ret, mail::ReturnContent::headers);
@@ -70,6 +75,14 @@ TEST(CommandParser, ParametersOfNotifications) {
                              "RCPT TO:<a@b> ORCPT=utf-8;\xc3",
                              "RCPT TO:<a@b> ORCPT=rfc822;a ORCPT=rfc822;a"}) {
         EXPECT_EQ(refusal(line), "501 5.5.4") << line;
+    }
+    for (const auto* line :
+         {"MAIL FROM:<a@b> ENVID=a+0Ab", "MAIL FROM:<a@b> ENVID=+7F",
+          "RCPT TO:<a@b> ORCPT=rfc822;a+0D", "RCPT TO:<a@b> ORCPT=utf-8;\\x{1B}"}) {
+        EXPECT_TRUE(reply_text(line).contains("control characters")) << line;
+    }
+    for (const auto* line : {"MAIL FROM:<a@b> ENVID=a=b", "RCPT TO:<a@b> ORCPT=rfc822;a=b"}) {
+        EXPECT_FALSE(reply_text(line).contains("control characters")) << line;
     }
     const std::string id(100, 'x');
     EXPECT_EQ(good("MAIL FROM:<a@b> ENVID=" + id).envelope_id, id);

@@ -1,6 +1,8 @@
 // Checkpoints: a start from one gives what the log gives, none is trusted that is not whole, and
 // what rests on them is safe when the newest is lost.
 #include <algorithm>
+#include <filesystem>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -122,9 +124,18 @@ TEST_F(CheckpointTest, TheLogAloneGivesTheSameWhereNothingWasFreedOutOfIt) {
 
 TEST_F(CheckpointTest, AMissingSegmentThatHoldsMailIsRefused) {
     run(some_stay);
-    remove(path_of(segments().front()));
+    const std::string gone = path_of(segments().front());
+    remove(gone);
     const std::string refusal = world().run_once(nothing);
     EXPECT_NE(refusal.find("is missing"), std::string::npos) << refusal;
+    EXPECT_NE(refusal.find("there is no file " + std::filesystem::path(gone).filename().string()),
+              std::string::npos)
+        << refusal;
+    world().options().store.salvage = true;
+    ASSERT_EQ(world().run_once(nothing), "");
+    EXPECT_TRUE(logged("and 1 messages whose content is gone; 1 messages are left"));
+    world().options().store.salvage = false;
+    EXPECT_EQ(world().run_once(nothing), "");
 }
 
 TEST_F(CheckpointTest, DamageBehindItIsCorruption) {

@@ -350,6 +350,22 @@ TEST_F(SpoolCheckTest, WhatIsNoSpoolOrNewerIsAnError) {
     EXPECT_NE(seen_->status.error().describe().find("is not a spool"), std::string::npos);
 }
 
+// A start refuses it, and so it is not sound.
+TEST_F(SpoolCheckTest, AnEstablishedOfANewerVersionIsAnError) {
+    run(three_letters);
+    store::format::Established said;
+    said.version = store::format::kVersion + 1;
+    std::vector<std::byte> block(store::format::kBlock);
+    store::format::write_block(block, said);
+    disk().overwrite("/spool/p000/established", 0, block);
+    const std::string refusal = world().run_once(nothing);
+    EXPECT_EQ(look().status.error().number(), EPROTONOSUPPORT);
+    const std::string told = seen_->status.error().describe();
+    EXPECT_NE(told.find("/established was written by a newer version"), std::string::npos) << told;
+    EXPECT_NE(refusal.find("/established was written by a newer version"), std::string::npos)
+        << refusal;
+}
+
 TEST_F(SpoolCheckTest, WhatASalvageHasAcceptedIsANote) {
     run(three_letters);
     damage_records(1, batches(1)[2]);
