@@ -114,8 +114,8 @@ class Clients(unittest.TestCase):
             relay.start()
             with smtplib.SMTP("127.0.0.1", relay.port, "client.test", timeout=60) as client:
                 client.sendmail("a@src.test", ["b@dst.test"], BODY)
-            wait_until(lambda: relay.queue()[0]["state"] == "deferred", "an attempt")
-            self.assertRegex(relay.queue()[0]["recipients"][0]["last_reply"], "^451 ")
+            wait_until(lambda: relay.queue()[0]["recipients"][0]["last_reply"].startswith("451 "), "an attempt")
+            self.assertEqual(relay.queue()[0]["state"], "deferred")
             self.assertEqual(relay.stop(), 0)
         sink.send_signal(signal.SIGINT)
         out, _ = sink.communicate(timeout=60)

@@ -123,7 +123,7 @@ class Control(unittest.TestCase):
         self.assertIn("is no address", command(self.relay, "hold", "--sender", "one.test", code=1))
         self.assertIn("is no domain", command(self.relay, "hold", "--domain", "a@one.test", code=1))
         self.assertIn("none of pending", command(self.relay, "list", "--state", "lost", code=1))
-        self.assertIn("no message 0000020000001 is in the queue", command(self.relay, "delete", "0000020000001", code=1))
+        self.assertIn("no message 7VVVV00000001 is in the queue", command(self.relay, "delete", "7VVVV00000001", code=1))
         self.assertIn("--all goes with no other", command(self.relay, "hold", "--all", "--domain", "x.test", code=1))
         self.assertEqual(len(self.relay.queue()), 6)
 
@@ -138,11 +138,11 @@ class Control(unittest.TestCase):
     def test_an_empty_or_misspelt_filter_means_nothing(self):
         for action in ("hold", "release", "retry", "bounce", "delete"):
             for request in ({}, {"all": False}, {"ids": []}, {"states": []}, {"all": True, "domain": "x.test"},
-                            {"sendr": "a@one.test"}, {"all": True, "sendr": "a@one.test"}, {"id": "0000020000001"}):
+                            {"sendr": "a@one.test"}, {"all": True, "sendr": "a@one.test"}, {"id": "7VVVV00000001"}):
                 self.assertIn("error", self.answer({"command": f"queue {action}", **request}), (action, request))
         self.assertIn('"reason" is no member', self.answer({"command": "queue hold", "all": True, "reason": "x"})["error"])
         for request in ({"command": "queue list", "state": "held"}, {"command": "queue list", "ids": []},
-                        {"command": "queue stats", "all": True}, {"command": "queue show", "ident": "0000020000001"}):
+                        {"command": "queue stats", "all": True}, {"command": "queue show", "ident": "7VVVV00000001"}):
             self.assertIn("error", self.answer(request), request)
         self.assertEqual([m["state"] for m in self.relay.queue()], ["deferred"] * 6)
         self.assertEqual(self.answer({"command": "queue delete", "all": True, "wait": True})["item"]["messages"], 6)

@@ -56,7 +56,8 @@ class Kills:
         calm = number % 10 == 9
         self.hop.let_go(number + 1 if calm else number - STUCK_ROUNDS)
         self.relay.start()
-        load = Load(self.ledger, self.relay.port, str(number), fussy=True, stuck=self.stuck).start()
+        load = Load(self.ledger, self.relay.port, str(number), fussy=True, stuck=self.stuck,
+                    hop=self.hop).start()
         time.sleep(rng.uniform(0.05, 0.6))
         if calm:
             load.stop()

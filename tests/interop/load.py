@@ -18,6 +18,7 @@ from harness import Recorder
 # What was delivered is written down within milliseconds, or with the next mail; nothing that old may be forgotten.
 SETTLED_S = 2
 SIZES = [0, 10, 1000, 5000, 70000, 300000]
+AHEAD = 50
 # All that a relay would add where it is missing.
 HEADERS = """Subject: {name}\r
 From: a@src.test\r
@@ -131,15 +132,17 @@ class Load:
     """Sessions of 1 to 10 messages, `senders` at a time, from start() to stop(). `name` begins the messages' names.
     `rate`: at most so many messages a second, at random times; None: as fast as it goes. `fussy`: one in four messages
     has a recipient that a FussyHop defers, and one in eight one that it refuses. `stuck`: one in twelve has one that it
-    defers for long; `name` is a number then."""
+    defers for long; `name` is a number then. `hop`: waits once the relay got AHEAD messages more than this Recorder."""
 
-    def __init__(self, ledger, port, name, senders=8, sizes=None, rate=None, fussy=False, stuck=False):
+    def __init__(self, ledger, port, name, senders=8, sizes=None, rate=None, fussy=False, stuck=False, hop=None):
         self.ledger = ledger
         self.port = port
         self.fussy = fussy
         self.stuck = stuck
         self.sizes = sizes or SIZES
         self.rate_each = rate and rate / senders
+        self.hop = hop
+        self.acknowledged = 0
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self._send, args=(f"{name}-{number}",), daemon=True)
                         for number in range(senders)]
@@ -165,12 +168,21 @@ class Load:
                     for _ in range(rng.randint(1, 10)):
                         if self.rate_each and self.stopping.wait(rng.expovariate(self.rate_each)):
                             break
+                        if self.hop and self._ahead():
+                            break
                         self._message(client, f"{prefix}-{count}", rng)
                         count += 1
             except (smtplib.SMTPException, OSError):
                 count += 1  # the name is used up
                 if not self.stopping.is_set():
                     time.sleep(0.01)
+
+    def _ahead(self):
+        """Waits while the relay has too much; whether it is to stop."""
+        while self.acknowledged > len(self.hop.messages) + AHEAD:
+            if self.stopping.wait(0.005):
+                return True
+        return False
 
     def _message(self, client, name, rng):
         content = (HEADERS.format(name=name).encode()
@@ -200,4 +212,5 @@ class Load:
         code = client.getreply()[0]
         with ledger.lock:
             ledger.waits[name][1] = time.monotonic_ns()
+            self.acknowledged += code == 250
             (ledger.acknowledged if code == 250 else ledger.refused).add(name)
