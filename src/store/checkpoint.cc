@@ -23,8 +23,9 @@ bool Checkpointer::due() const {
     if (links_.bytes == 0 || !links_.committer.started()) {
         return false;
     }
-    return (requested_ && behind() > 0) ||
-           behind() >= std::max(links_.bytes, 2 * kept_.newer_bytes);
+    const std::uint64_t limit = std::max(links_.bytes, 2 * kept_.newer_bytes);
+    return (requested_ && behind() > 0) || behind() >= limit ||
+           kept_.searched_bytes >= kSearchedMost * limit;
 }
 
 std::uint64_t Checkpointer::behind() const {
@@ -65,6 +66,7 @@ rt::Task<void> Checkpointer::write() {
     ++links_.counters.checkpoints_begun;
     log_bytes_ = links_.committer.durable_bytes();
     kept_.behind_bytes = 0;
+    kept_.searched_bytes = 0;
     start_ = links_.committer.position();
     rules_.assign(links_.rules.durable().begin(), links_.rules.durable().end());
     newest_rule_ = links_.rules.newest_durable();

@@ -45,6 +45,8 @@ struct KeptCheckpoints {
     // Of the log behind the newer one (of all of it, where there is none), as a start read it: what
     // one kill after another leaves adds up.
     std::uint64_t behind_bytes = 0;
+    // What a start read of files to find all of it: each end of a log leaves one that is not full.
+    std::uint64_t searched_bytes = 0;
     // Others that a crash, or damage, left; they go when there are two good ones.
     std::vector<std::uint64_t> stale = {};
 };
@@ -90,6 +92,8 @@ class Checkpointer {
   private:
     static constexpr std::size_t kSlotsPerTurn = 8192;
     static constexpr std::size_t kSegmentsUsual = 64;
+    // So often what makes one due may be searched at a start.
+    static constexpr std::uint64_t kSearchedMost = 4;
 
     [[nodiscard]] rt::Task<void> write();
     // `over_older`: into the older one's blocks.

@@ -231,6 +231,7 @@ rt::Task<base::Status> Recovery::survey(Found& found) {
     name_ = format::segment_name(found.segment->id);
     found.surveyed_end = log_offset(found.segment->id);
     walk_.start(*found.segment, found.surveyed_end, found.segment->bytes);
+    checkpoints_.searched_bytes += found.segment->bytes - found.surveyed_end;
     while (true) {
         const base::Result<bool> more = co_await walk_.next();
         if (!more.has_value()) {

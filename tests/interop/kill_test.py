@@ -3,7 +3,7 @@ before it had written down that it was taken.
 
     tests/interop/kill_test.py [--kind KIND [--rounds N] [--seed N]]
 
-Kinds: "any" moment (50 rounds), or while a "checkpoint" is written, mail is moved by the "cleaning", or a segment is made
+Kinds: "any" moment (25 rounds), or while a "checkpoint" is written, mail is moved by the "cleaning", or a segment is made
 or recycled for the "rotation" (a few rounds; N in which it was really under way). For these the spool is small-grained,
 and the next hop defers some mail for rounds on end, so that the cleaner finds work.
 
@@ -140,7 +140,7 @@ class KillNine(unittest.TestCase):
                 self.assertGreaterEqual(kills.under_way, least, "it was under way too seldom")
 
     def test_what_was_acknowledged_arrives(self):
-        self.run_kills("any", 50, 0)
+        self.run_kills("any", 25, 0)
 
     def test_a_start_at_once_finds_its_address(self):
         """The kernel lets go of a killed process's listeners some milliseconds behind its end."""

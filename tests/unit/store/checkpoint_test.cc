@@ -229,5 +229,18 @@ TEST_F(CheckpointTest, KillsInARowDoNotPutItOff) {
     EXPECT_TRUE(any);
 }
 
+// Each leaves a file that is hardly begun, and that the next start has to search for more.
+TEST_F(CheckpointTest, WhatAStartHasToSearchIsBounded) {
+    options_.store.segment_bytes = 512U << 10U;
+    options_.store.checkpoint_bytes = options_.store.segment_bytes / 4;
+    for (int life = 0; life < 3; ++life) {
+        run_until_killed([](StoreProgram& program) -> rt::Task<void> {
+            co_await program.put(letter_of(1, 100), 100);
+            program.kill();
+        });
+    }
+    EXPECT_FALSE(checkpoints().empty());
+}
+
 }  // namespace
 }  // namespace crash
