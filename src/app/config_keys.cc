@@ -327,10 +327,11 @@ std::span<const KeySpec> store_keys() {
         key<SizeType<0, 1024 * kMiB>, &StoreConfig::cleaner_bytes_per_s>(
             {.name = "cleaner_rate",
              .description =
-                 "How much of what is still queued each partition moves out of files that hold "
-                 "little else, in a second, so that they can be used anew. Where the files would "
-                 "take more than twice the size of what is queued, nothing holds it back. With 0 "
-                 "nothing is ever moved, and a file stays as long as anything in it does.",
+                 "Out of files that hold little else, what is still queued is moved, so that they "
+                 "can be used anew. So much each partition reads and writes for that in a second. "
+                 "Where the files would take more than twice the size of what is queued, nothing "
+                 "holds it back. With 0 nothing is ever moved, and a file stays as long as "
+                 "anything in it does.",
              .example = R"("8MiB")"}),
     });
     return keys;

@@ -10,11 +10,11 @@
 
 namespace store {
 
-BatchWalk::BatchWalk(rt::Shard& shard, bool tolerate_errors)
+BatchWalk::BatchWalk(rt::Shard& shard, bool tolerate_errors, std::size_t window_bytes)
     : shard_(shard),
       tolerate_errors_(tolerate_errors),
-      window_(kWindowBytes),
-      area_(kWindowBytes) {}
+      window_(window_bytes),
+      area_(window_bytes) {}
 
 void BatchWalk::start(Segment& segment, std::uint64_t from, std::uint64_t limit) {
     segment_ = &segment;
@@ -27,7 +27,7 @@ rt::Task<base::Result<bool>> BatchWalk::next() {
     while (cursor_ < limit_) {
         base::Bytes block = in_window(cursor_, format::kBlock);
         if (block.empty()) {
-            std::uint64_t size = std::min<std::uint64_t>(kWindowBytes, limit_ - cursor_);
+            std::uint64_t size = std::min<std::uint64_t>(window_.size(), limit_ - cursor_);
             base::Status status = co_await fill(window_, size, cursor_);
             if (!status.has_value() && size > format::kBlock) {
                 // What cannot be read may be content, which nobody needs here.
@@ -115,6 +115,7 @@ rt::Task<base::Status> BatchWalk::fill(AlignedBuffer& into, std::size_t bytes,
         into = AlignedBuffer(bytes);
     }
     const base::MutableBytes memory = into.bytes().first(bytes);
+    bytes_read_ += bytes;
     base::Status status = co_await read_fully(shard_, op_, segment_->handle.get(), memory, offset);
     if (status.has_value() || shard_.driver().dead()) {
         co_return status;

@@ -18,7 +18,9 @@ namespace store {
 
 class BatchWalk {
   public:
-    BatchWalk(rt::Shard& shard, bool tolerate_errors);
+    static constexpr std::size_t kWindowBytes = 1U << 20U;  // of a read
+
+    BatchWalk(rt::Shard& shard, bool tolerate_errors, std::size_t window_bytes = kWindowBytes);
 
     // From offset `from` on (a block boundary), up to `limit`. `segment` must outlive the walk
     // through it.
@@ -37,12 +39,12 @@ class BatchWalk {
     // Whether the content that its extent records name is there. REQUIRES: records were read.
     [[nodiscard]] rt::Task<base::Result<bool>> content_valid();
 
+    // What it has read so far, of all segments.
+    [[nodiscard]] std::uint64_t bytes_read() const { return bytes_read_; }
     // Blocks that could not be read.
     [[nodiscard]] std::uint64_t unreadable() const { return unreadable_; }
 
   private:
-    static constexpr std::size_t kWindowBytes = 1U << 20U;
-
     [[nodiscard]] rt::Task<base::Status> fill(AlignedBuffer& into, std::size_t bytes,
                                               std::uint64_t offset);
     [[nodiscard]] base::Bytes in_window(std::uint64_t offset, std::uint64_t bytes) const;
@@ -61,6 +63,7 @@ class BatchWalk {
     AlignedBuffer content_;
     base::Bytes records_;
     rt::AwaitableOp op_;
+    std::uint64_t bytes_read_ = 0;
     std::uint64_t unreadable_ = 0;
 };
 

@@ -8,7 +8,8 @@
 
 namespace store {
 
-Cleaner::Cleaner(const Links& links) : links_(links), walk_(links.files.shard, true) {}
+Cleaner::Cleaner(const Links& links)
+    : links_(links), walk_(links.files.shard, true, kWindowBytes) {}
 
 Cleaner::~Cleaner() {
     RP_ASSERT(held_.empty());
@@ -134,6 +135,7 @@ rt::Task<void> Cleaner::clean(Segment& victim) {
         if (goes_on && more.has_value() && *more) {
             co_await take_batch(victim);
         }
+        co_await throttle();
     }
     static_cast<void>(co_await flush());
     if (!ending() && links_.committer.wait_for_outcomes(durable_)) {

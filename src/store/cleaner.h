@@ -6,8 +6,8 @@
 // It begins when the files take more than twice the live bytes and four segments, and ends below
 // that. Which segment: cost and benefit as in
 // Rosenblum & Ousterhout, "The design and implementation of a log-structured file system" (1992),
-// (1 - u) * age / (1 + u), with the number of segments behind it as its age. It moves at most
-// `cleaner_bytes_per_s`, unless space is beyond the bound.
+// (1 - u) * age / (1 + u), with the number of segments behind it as its age. It reads and
+// writes at most `cleaner_bytes_per_s`, unless space is beyond the bound.
 //
 // What is moved is durable in its new place before the log says so, and the log says so durably
 // before the table does: a reader finds it in one place or the other, a crash leaves the first. A
@@ -62,6 +62,8 @@ class Cleaner {
   private:
     // Of one batch: at most that, and a quarter of a segment; and of records about an eighth.
     static constexpr std::size_t kContentBytes = 512U << 10U;
+    // Of a read: a commit may wait behind it.
+    static constexpr std::size_t kWindowBytes = 128U << 10U;
     [[nodiscard]] std::size_t content_bytes_max() const;
     // Segments beside twice the live bytes: where it begins, and where there is no time to lose.
     static constexpr std::uint64_t kSlack = 4;
@@ -111,7 +113,7 @@ class Cleaner {
     [[nodiscard]] std::uint64_t area_bytes() const;
     void put_records(std::uint64_t area);
     void hand_over();
-    [[nodiscard]] rt::Task<void> throttle(std::uint64_t bytes);
+    [[nodiscard]] rt::Task<void> throttle();
     void use(Segment& container);
     void end_pass(Segment& victim);
 
@@ -133,7 +135,8 @@ class Cleaner {
     Segment* active_ = nullptr;    // where it appends; while a pass is under way
     std::vector<Segment*> held_;
     std::uint64_t next_sequence_ = 1;
-    std::uint64_t owed_bytes_ = 0;  // moved since it last slept
+    std::uint64_t busied_bytes_ = 0;  // of the disk, besides the walk
+    std::uint64_t paid_bytes_ = 0;    // of both, for which it has waited
     rt::AwaitableOp op_;
     rt::Sleep sleep_;
     rt::Wakeup wakeup_;

@@ -82,6 +82,7 @@ rt::Task<bool> Cleaner::stage_piece(Item& item, std::size_t number) {
         co_return false;
     }
     std::memset(into.data() + piece.bytes, 0, padded - piece.bytes);
+    busied_bytes_ += padded;
     staged_.push_back({&item, number, content_bytes_});
     content_bytes_ += padded;
     record_bytes_ += format::record_bytes(sizeof(format::Extent));
@@ -118,7 +119,6 @@ rt::Task<bool> Cleaner::flush() {
         put_records(area);
         good = co_await write(area, area + content_bytes_);
     }
-    const std::uint64_t bytes = area + content_bytes_;
     if (good) {
         hand_over();
     }
@@ -128,7 +128,7 @@ rt::Task<bool> Cleaner::flush() {
     content_bytes_ = 0;
     record_bytes_ = 0;
     if (good) {
-        co_await throttle(bytes);
+        co_await throttle();
     }
     co_return good;
 }
@@ -232,6 +232,7 @@ rt::Task<bool> Cleaner::write(std::uint64_t area, std::uint64_t bytes) {
     active_->last_sequence = header_.sequence;
     ++links_.counters.cleaner_batches;
     links_.counters.cleaner_bytes += bytes;
+    busied_bytes_ += bytes;
     co_return true;
 }
 
@@ -259,19 +260,20 @@ void Cleaner::hand_over() {
     }
 }
 
-// Beyond the bound there is no time to lose.
-rt::Task<void> Cleaner::throttle(std::uint64_t bytes) {
-    owed_bytes_ += bytes;
+// A little at a time: what waits for the disk meanwhile waits for that. Beyond the bound there is
+// no time to lose.
+rt::Task<void> Cleaner::throttle() {
+    const std::uint64_t owed = busied_bytes_ + walk_.bytes_read() - paid_bytes_;
     const std::uint64_t rate = links_.options.cleaner_bytes_per_s;
-    if (owed_bytes_ < rate / 10 || ending()) {
+    if (owed < rate / 100 || ending()) {
         co_return;
     }
+    paid_bytes_ += owed;
     if (!wanted(kBound)) {
         const base::MonoTime until =
-            links_.files.shard.now() + std::chrono::milliseconds(owed_bytes_ * 1000 / rate);
+            links_.files.shard.now() + std::chrono::microseconds(owed * 1'000'000 / rate);
         co_await sleep_.until(until);
     }
-    owed_bytes_ = 0;
 }
 
 }  // namespace store

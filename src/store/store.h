@@ -58,7 +58,7 @@ struct StoreOptions {
     std::uint64_t batch_bytes_max = 1ULL << 20U;
     // Of log between two checkpoints of a partition; 0: none are written.
     std::uint64_t checkpoint_bytes = 64ULL << 20U;
-    // What the cleaner moves at most while space is not short; 0: nothing is ever moved.
+    // What the cleaner reads and writes at most while space is not short; 0: nothing is ever moved.
     std::uint64_t cleaner_bytes_per_s = 32ULL << 20U;
 
     base::Duration commit_delay = std::chrono::milliseconds(1);

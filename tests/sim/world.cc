@@ -20,8 +20,8 @@ std::uint64_t mixed(std::uint64_t hash, std::uint64_t word) {
     return std::rotl(hash, 29) ^ (hash >> 32U);
 }
 
-// One short life follows another: to give the memory of each back to the kernel, page by page, takes
-// twice the time of the lives.
+// One short life follows another: to give the memory of each back to the kernel, page by page,
+// takes twice the time of the lives.
 void keep_memory() {
     static const bool kept = mallopt(M_MMAP_THRESHOLD, 32 << 20) == 1 &&
                              mallopt(M_TRIM_THRESHOLD, 1 << 30) == 1 &&
