@@ -269,7 +269,7 @@ rt::Task<void> Cleaner::throttle() {
         co_return;
     }
     paid_bytes_ += owed;
-    if (!wanted(kBound)) {
+    if (!wanted(kBound, count_dead().bytes)) {
         const base::MonoTime until =
             links_.files.shard.now() + std::chrono::microseconds(owed * 1'000'000 / rate);
         co_await sleep_.until(until);

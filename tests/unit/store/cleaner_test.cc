@@ -56,6 +56,22 @@ rt::Task<void> churn_until_moved(StoreProgram& program) {
     EXPECT_GE(program.store().counters().checkpoints, 2U);
 }
 
+// Until it has begun with a segment of 256 KiB, at 64 KiB a second.
+rt::Task<void> churn_until_cleaning(StoreProgram& program) {
+    const auto counters = [&] { return program.store().counters(); };
+    for (std::uint64_t i = 1; i <= 1200 && counters().cleanings_begun == 0; ++i) {
+        co_await program.put(letter_of(i, 4'000), 25'000);
+        if (i % 3 != 0) {
+            co_await program.finish(program.oracle().alive().back());
+        }
+    }
+    co_await program.pause(std::chrono::seconds(2));
+    EXPECT_EQ(counters().cleanings_begun, 1U);
+    EXPECT_EQ(counters().cleanings_ended, 0U);
+    co_await program.pause(std::chrono::seconds(8));
+    EXPECT_GE(counters().cleanings_ended, 1U);
+}
+
 rt::Task<void> verify_all(StoreProgram& program) {
     co_await program.verify();
 }
@@ -74,6 +90,12 @@ TEST_F(CleanerTest, SpaceStaysUnderTwiceTheLiveBytesAndFiveSegments) {
         EXPECT_LE(used, 2 * live + 5 * options_.store.segment_bytes) << "live " << live;
     }
     run(verify_all);
+}
+
+TEST_F(CleanerTest, WhatItReadsCountsForItsRate) {
+    options_.store.checkpoint_bytes = 64U << 10U;
+    options_.store.cleaner_bytes_per_s = 64U << 10U;
+    run(churn_until_cleaning);
 }
 
 TEST_F(CleanerTest, NothingIsMovedBeforeThereAreTwoCheckpoints) {
