@@ -13,6 +13,7 @@ class CleanerEndTest : public StoreFixture {
         options_.store.checkpoint_bytes = 64U << 20U;  // none but those that the cleaner wants
         options_.store.cache_bytes_max = 0;
         options_.store.outcome_delay = {};
+        options_.store.cleaner_bytes_per_s = 1ULL << 40U;  // it waits for nothing
     }
 };
 
