@@ -45,8 +45,11 @@ Json progress_json(const GivenRules& given, store::RuleAction action,
             {"of", progress.of}};
 }
 
-// One of them is in the queue, or there are none.
-base::Result<bool> any_queued(QueueView& view, std::span<const mail::QueueId> ids) {
+// Those of the ids of which no message is in the queue; an error where that is all of them: an id
+// that is misspelt, or of a message that has left, is not a success over nothing.
+base::Result<std::vector<std::string>> check_queued(QueueView& view,
+                                                    std::span<const mail::QueueId> ids) {
+    std::vector<std::string> missing;
     store::Rule filter;
     for (const mail::QueueId id : ids) {
         filter.only = id;
@@ -55,19 +58,14 @@ base::Result<bool> any_queued(QueueView& view, std::span<const mail::QueueId> id
         if (!page) {
             return std::unexpected(page.error());
         }
-        if (!page->messages.empty()) {
-            return true;
+        if (page->messages.empty()) {
+            missing.emplace_back(mail::view(id.text()));
         }
     }
-    return ids.empty();
-}
-
-base::Status check_queued(QueueView& view, std::span<const mail::QueueId> ids) {
-    const base::Result<bool> any = any_queued(view, ids);
-    if (!any) {
-        return std::unexpected(any.error());
+    if (!ids.empty() && missing.size() == ids.size()) {
+        return std::unexpected(not_queued(ids.front()).error());
     }
-    return *any ? base::Status() : not_queued(ids.front());
+    return missing;
 }
 
 base::Status give(QueueOperator& queue, QueueView& view, store::RuleAction action,
@@ -84,9 +82,9 @@ base::Status give(QueueOperator& queue, QueueView& view, store::RuleAction actio
         return base::fail(EINVAL, "\"wait\" is neither true nor false");
     }
     const bool waits = wait != request.end() && wait->get<bool>();
-    // An id that is misspelt, or of a message that has left, is not a success over nothing.
-    if (const base::Status queued = check_queued(view, filter->ids); !queued) {
-        return queued;
+    const base::Result<std::vector<std::string>> missing = check_queued(view, filter->ids);
+    if (!missing) {
+        return std::unexpected(missing.error());
     }
     filter->rule.action = action;
     const base::Result<GivenRules> given = queue.give(filter->rule, filter->ids);
@@ -100,13 +98,17 @@ base::Status give(QueueOperator& queue, QueueView& view, store::RuleAction actio
             return std::unexpected(progress.error());
         }
         if (progress->done && progress->messages == 0) {  // it may have left meanwhile
-            if (const base::Status queued = check_queued(view, filter->ids); !queued) {
-                return queued;
+            if (const auto queued = check_queued(view, filter->ids); !queued) {
+                return std::unexpected(queued.error());
             }
         }
         const bool late = steady_clock::now() >= until;
         if (progress->done || late) {
-            const bool told = reply.item(progress_json(*given, action, *progress));
+            Json item = progress_json(*given, action, *progress);
+            if (!missing->empty()) {
+                item["not_queued"] = *missing;
+            }
+            const bool told = reply.item(item);
             if (progress->done || !waits || !told || !reply.deliver()) {
                 return {};
             }

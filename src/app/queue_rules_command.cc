@@ -150,6 +150,11 @@ int run_queue_rule(const QueueRuleOptions& options, std::FILE* out, std::FILE* e
         return 1;
     }
     put(out, options.json ? dump(last, -1) + "\n" : result_text(last, options.action));
+    for (const Json& id : list_at(last, "not_queued")) {
+        put(err, "ringpost: no message " +
+                     cleaned(id.is_string() ? id.get<std::string>() : "", CleanStyle::token) +
+                     " is in the queue\n");
+    }
     return end_output(out);
 }
 

@@ -102,7 +102,10 @@ TEST_F(QueueRules, AnIdThatIsNotQueuedIsNoSuccess) {
     EXPECT_EQ(wrong.out, "");
     EXPECT_THAT(wrong.err, HasSubstr("no message " + id_of(7) + " is in the queue"));
     EXPECT_TRUE(operator_.rules.empty());
-    EXPECT_EQ(command({.ids = {id_of(7), id_of(2)}}).code, 0);
+    const Output partly = command({.ids = {id_of(7), id_of(2)}});
+    EXPECT_EQ(partly.code, 0);
+    EXPECT_THAT(partly.err, HasSubstr("no message " + id_of(7) + " is in the queue"));
+    EXPECT_THAT(partly.err, Not(HasSubstr(id_of(2))));
     EXPECT_EQ(command({.all = true}).code, 0);
     EXPECT_EQ(operator_.rules.size(), 2U);
 }
