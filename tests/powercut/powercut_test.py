@@ -82,7 +82,8 @@ class Rounds:
         self.start()
         begin_ns = time.monotonic_ns()
         load = Load(self.ledger, self.relay.port, str(number), SENDERS, SIZES, self.options.rate,
-                    fussy=not self.options.plain, stuck=self.kind != "commit" and not self.options.plain).start()
+                    fussy=not self.options.plain, stuck=self.kind != "commit" and not self.options.plain,
+                    hop=self.recorder if self.kind == "cleaning" else None).start()
         before = len(self.ledger.acknowledged) + self.ledger.no_room
         wait_until(lambda: len(self.ledger.acknowledged) + self.ledger.no_room > before, "mail that is taken")
         no_room = self.ledger.no_room
