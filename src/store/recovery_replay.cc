@@ -193,8 +193,10 @@ void Recovery::check_messages() {
     // What a checkpoint before the one that was read would need.
     for (Segment* segment : by_id_) {
         if (segment != nullptr) {
+            // Of the segment in which the log behind the checkpoint begins, the rest was not read.
             segment->until_covered =
-                read_before(segment->id) || replay_.until_covered().contains(segment->id);
+                (checkpointed_ && segment->id <= checkpoint_.start().segment) ||
+                replay_.until_covered().contains(segment->id);
         }
     }
     for (std::size_t i = 0; i < table_.slots(); ++i) {

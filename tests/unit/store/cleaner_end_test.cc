@@ -143,5 +143,52 @@ TEST_F(CleanerEndTest, WhatWasMovedAndHasEndedStaysAwayWithoutTheNewestCheckpoin
     EXPECT_EQ(faults(), "");
 }
 
+// A message has its first piece in one segment, and the rest in the next one: there is the word of
+// its move, too, and there the log behind the next checkpoint begins. So the log's last batch says
+// that the first of the two segments is dead.
+rt::Task<void> move_before_a_checkpoint(StoreProgram& program) {
+    co_await program.pause(std::chrono::seconds(1));
+    const mail::QueueId older = co_await put(program, 800'000);
+    for (int i = 0; i < 5; ++i) {
+        co_await fill_segment(program);
+    }
+    const std::uint64_t number = program.oracle().acknowledged_count() + 1;
+    co_await program.put(letter_of(number, 28'000), 8'000);
+    const mail::QueueId moves = program.oracle().alive().back();
+    const std::uint64_t second = program.store().find(moves)->location().segment();
+    const base::Result<store::ReaderHandle> reader = co_await program.store().open_source(older);
+    EXPECT_TRUE(reader.has_value());
+    co_await program.pause(std::chrono::seconds(1));
+    const Counters before = program.store().counters();
+    co_await program.finish(older);
+    co_await wait_until_above(program, &Counters::cleanings_ended, before.cleanings_ended);
+    EXPECT_EQ(program.store().counters().messages_moved, before.messages_moved + 1);
+    co_await wait_until_above(program, &Counters::checkpoints, before.checkpoints);
+    const mail::QueueId last = co_await put(program, 1'000);
+    co_await program.finish(last);
+    EXPECT_EQ(program.store().counters().rotations, before.rotations);
+    EXPECT_GT(program.store().find(moves)->location().segment(), second);
+    program.kill();
+}
+
+// A batch says which segment is the oldest that is alive.
+rt::Task<void> say_what_is_alive(StoreProgram& program) {
+    co_await put_and_finish(program);
+    EXPECT_EQ(program.store().counters().checkpoints, 0U);
+    program.kill();
+}
+
+// A start from that checkpoint does not read that word; the one before needs it.
+TEST_F(CleanerEndTest, AStartKeepsTheWordOfMovesForTheOlderCheckpoint) {
+    run(put_and_finish);
+    run_until_killed(move_before_a_checkpoint);
+    world().options().store.checkpoint_bytes = 0;
+    run_until_killed(say_what_is_alive);
+    ASSERT_EQ(checkpoints().size(), 2U);
+    remove(checkpoints().back());
+    EXPECT_EQ(world().run_once(verify_all), "");
+    EXPECT_EQ(faults(), "");
+}
+
 }  // namespace
 }  // namespace crash
