@@ -71,11 +71,11 @@ rt::Task<void> Delivery::close_if_worn() {
 }
 
 rt::Task<void> Delivery::disconnect() {
-    if (std::exchange(engaged_, false)) {
-        site_.disengage();
-    }
     if (client_.is_open()) {
         co_await client_.close();
+    }
+    if (std::exchange(engaged_, false)) {
+        site_.disengage();
     }
 }
 
