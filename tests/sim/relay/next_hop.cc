@@ -108,6 +108,9 @@ void NextHop::accepted(Connection& connection) {
 }
 
 void NextHop::close(Connection& connection, State& state) {
+    if (!state.refused_from.empty()) {
+        oracle_.left_after_refusal(state.refused_from);
+    }
     gone(connection, state);
     connection.close();
 }

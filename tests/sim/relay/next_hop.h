@@ -65,7 +65,8 @@ class NextHop {
         std::uint64_t disturbances = 0;
         bool excused = false;  // how long the relay waits here proves nothing
         Given message;
-        bool extended = false;  // greeted with EHLO
+        std::string refused_from;  // the last MAIL, for good
+        bool extended = false;     // greeted with EHLO
         bool in_transaction = false;
         bool given = false;  // behind a whole message, before the next command
         bool chunk_refused = false;

@@ -89,6 +89,7 @@ void NextHop::on_mail(Connection& connection, State& state, const std::string& l
     check_parameters(state, line);
     end_transaction(state);
     state.message.reverse_path = path_of(line);
+    state.refused_from.clear();
     state.message.eight_bit = hop_.eight_bit && state.extended;
     state.message.dsn = hop_.dsn && state.extended;
     oracle_.mail_parameters(state.message.reverse_path, line, state.message.dsn);
@@ -99,6 +100,7 @@ void NextHop::on_mail(Connection& connection, State& state, const std::string& l
         world_.count(Fault::peer, "hop: 5xx to MAIL");
         const std::string reply = "550 5.7.1 nothing from you";
         oracle_.never_from(state.message.reverse_path, reply);
+        state.refused_from = state.message.reverse_path;
         answer(connection, reply);
     } else {
         state.in_transaction = true;

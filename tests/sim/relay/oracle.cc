@@ -289,7 +289,7 @@ void Oracle::attempt(std::uint32_t shard, const mail::AttemptEvent& event) {
                (is_sender(path) || event.code != 0 || !may_be_too_large(*message))) {
         journal_.fault(key + " has failed for good, and no next hop has said so");
     } else if (event.status == Status::deferred && said_never(path, event) && !plan_.may_be_short &&
-               !plan_.network_breaks()) {
+               !plan_.network_breaks() && !message->left_after_refusal) {
         // Unless its notification could not be stored; or it was the last word of a connection
         // that broke off.
         journal_.fault(key + " is tried again, though a next hop has refused it for good: " +
@@ -504,6 +504,12 @@ void Oracle::never(const std::vector<std::string>& paths, const std::string& rep
 void Oracle::never_from(const std::string& reverse_path, const std::string& reply) {
     if (const Message* message = known(reverse_path, "a next hop is sent mail from")) {
         never(message->letter.recipients, reply);
+    }
+}
+
+void Oracle::left_after_refusal(const std::string& reverse_path) {
+    if (Message* message = known(reverse_path, "a next hop is sent mail from")) {
+        message->left_after_refusal = true;
     }
 }
 

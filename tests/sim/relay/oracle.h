@@ -97,6 +97,8 @@ class Oracle {
     void never(const std::vector<std::string>& paths, const std::string& reply);  // 5xx
     // … to MAIL, of whose recipients nothing is known.
     void never_from(const std::string& reverse_path, const std::string& reply);
+    // … and the next hop ends the connection in that transaction.
+    void left_after_refusal(const std::string& reverse_path);
     void part(const std::vector<std::string>& paths, std::string_view content, bool eight_bit);
     // Checks what was given, whatever the answer.
     void given(const Given& message);
@@ -183,6 +185,7 @@ class Oracle {
         Phase phase = Phase::composing;
         std::string id;
         bool seen = false;  // by a next hop, or in the log
+        bool left_after_refusal = false;
         base::WallTime composed{};
         base::WallTime ended{};
         base::MonoTime end_sent{};
