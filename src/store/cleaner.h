@@ -135,7 +135,7 @@ class Cleaner {
     Segment* active_ = nullptr;    // where it appends; while a pass is under way
     std::vector<Segment*> held_;
     std::uint64_t next_sequence_ = 1;
-    std::uint64_t busied_bytes_ = 0;  // of the disk, besides the walk
+    std::uint64_t copied_bytes_ = 0;  // read and written, besides what the walk reads
     std::uint64_t paid_bytes_ = 0;    // of both, for which it has waited
     rt::AwaitableOp op_;
     rt::Sleep sleep_;

@@ -82,7 +82,7 @@ rt::Task<bool> Cleaner::stage_piece(Item& item, std::size_t number) {
         co_return false;
     }
     std::memset(into.data() + piece.bytes, 0, padded - piece.bytes);
-    busied_bytes_ += padded;
+    copied_bytes_ += padded;
     staged_.push_back({&item, number, content_bytes_});
     content_bytes_ += padded;
     record_bytes_ += format::record_bytes(sizeof(format::Extent));
@@ -232,7 +232,7 @@ rt::Task<bool> Cleaner::write(std::uint64_t area, std::uint64_t bytes) {
     active_->last_sequence = header_.sequence;
     ++links_.counters.cleaner_batches;
     links_.counters.cleaner_bytes += bytes;
-    busied_bytes_ += bytes;
+    copied_bytes_ += bytes;
     co_return true;
 }
 
@@ -263,7 +263,7 @@ void Cleaner::hand_over() {
 // A little at a time: what waits for the disk meanwhile waits for that. Beyond the bound there is
 // no time to lose.
 rt::Task<void> Cleaner::throttle() {
-    const std::uint64_t owed = busied_bytes_ + walk_.bytes_read() - paid_bytes_;
+    const std::uint64_t owed = copied_bytes_ + walk_.bytes_read() - paid_bytes_;
     const std::uint64_t rate = links_.options.cleaner_bytes_per_s;
     if (owed < rate / 100 || ending()) {
         co_return;
