@@ -277,5 +277,42 @@ TEST_F(QueueFaults, IdsGrowWhateverTheClockSays) {
     }
 }
 
+// An answer takes a second, as does a durable write.
+class SlowQueueFaults : public RelayFixture {
+  protected:
+    SlowQueueFaults() : RelayFixture(RetryPolicy({seconds(5)}, seconds(20)), 7, slow_world()) {}
+
+    static sim::Options slow_world() {
+        const auto half_a_second = std::chrono::milliseconds(500);
+        sim::Options options = world_options();
+        options.network_latency = {half_a_second, half_a_second};
+        options.disk_latency = {half_a_second, half_a_second};
+        return options;
+    }
+};
+
+// A site that was dead serves again, and its connection is closed after one message; who gives up
+// expired mail beside it is done while QUIT waits for its answer, and finds mail to deliver.
+TEST_F(SlowQueueFaults, AConnectionCountsUntilItIsClosed) {
+    const io::SocketAddress address = *io::SocketAddress::parse("10.0.0.1:25");
+    options_.routes[0].connections_max = 1;
+    options_.transactions_per_connection = 1;
+    server_.stop_listening();
+    relay_.start();
+    std::size_t most = 0;
+    for (int i = 0; i < 6000; ++i) {
+        if (i % 100 == 0) {
+            relay_.submit({});
+        }
+        if (i == 3000) {
+            server_.listen("10.0.0.1:25");
+        }
+        relay_.run_for(std::chrono::milliseconds(10));
+        most = std::max(most, world_.network().clients_of(address));
+    }
+    EXPECT_GE(server_.taken.size(), 3U);
+    EXPECT_EQ(most, 1U);
+}
+
 }  // namespace
 }  // namespace queue::test

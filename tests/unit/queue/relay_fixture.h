@@ -30,8 +30,9 @@ namespace queue::test {
 // The server listens; tests start the relay by themselves, when its options are as they want them.
 class RelayFixture : public testing::Test {
   protected:
-    explicit RelayFixture(RetryPolicy retry, std::uint64_t seed = 7)
-        : world_(seed, world_options()),
+    explicit RelayFixture(RetryPolicy retry, std::uint64_t seed = 7,
+                          const sim::Options& world = world_options())
+        : world_(seed, world),
           options_(options_for({"10.0.0.1:25"}, std::move(retry))),
           server_(world_),
           relay_(world_, options_) {
