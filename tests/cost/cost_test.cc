@@ -139,6 +139,7 @@ class Cost : public testing::TestWithParam<Way> {
         auto settings = app::RelaySettings::from(*config_.config, kShards);
         ASSERT_TRUE(settings) << settings.error().describe();
         settings->store.segment_bytes = 8U << 20U;  // so that segments come and go meanwhile
+        settings->store.cleaner_bytes_per_s = 0;    // whether it finds work is chance
         if (!GetParam().cached) {
             settings->store.cache_bytes_max = 0;
         }
@@ -188,7 +189,10 @@ TEST_P(Cost, ContentIsCopiedOnceAndNothingElseIsAllocated) {
                 way.name.c_str(), static_cast<double>(cost.copied_bytes) / way.messages,
                 static_cast<double>(cost.copies) / way.messages,
                 static_cast<double>(cost.allocations) / way.messages);
-    EXPECT_LE(cost.allocations, std::uint64_t{way.allocations_most} * way.messages);
+    // A buffer may still grow: how much is in flight together is chance. In one message of a
+    // hundred it would be more than that.
+    EXPECT_LT(cost.allocations,
+              std::uint64_t{way.allocations_most} * way.messages + way.messages / 100);
     EXPECT_GE(cost.copied_bytes, way.bytes * way.messages);
     EXPECT_LE(cost.copied_bytes,
               (way.bytes * 11 / 10 + (way.recipients - 1) * kOutcomeBytes) * way.messages);
