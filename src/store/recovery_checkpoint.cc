@@ -68,6 +68,9 @@ void Recovery::use_checkpoint() {
             std::max(found->segment->last_sequence, listed.last_sequence);
         if ((listed.flags & format::CheckpointSegment::kMoved) != 0) {
             found->segment->moved = true;
+            // The first of what was moved there may have come behind that list.
+            found->segment->last_sequence =
+                std::max<std::uint64_t>(found->segment->last_sequence, 1);
             continue;
         }
         // Its end is told anew when the log behind does not tell it.
