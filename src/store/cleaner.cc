@@ -84,7 +84,7 @@ Cleaner::Dead Cleaner::count_dead() const {
         const Segment& segment = links_.segments.at(i);
         if (segment.live == 0 && segment.id != log_end) {
             dead.bytes += segment.bytes;
-            dead.may_go = dead.may_go || segment.id < log_end;
+            dead.may_go = dead.may_go || (segment.id < log_end && segment.pins == 0);
         }
     }
     return dead;
@@ -200,7 +200,7 @@ rt::Task<void> Cleaner::take_batch(Segment& victim) {
         if (id != mail::QueueId() && !taken_.contains(id.value()) && pays(victim, id)) {
             co_await take_message(id);
         }
-        if (record_bytes_ > content_bytes_max() / 2) {
+        if (record_bytes_ > content_bytes_max() / 2 || items_.size() >= kItemsMost) {
             static_cast<void>(co_await flush());
         }
     }

@@ -60,8 +60,10 @@ class Cleaner {
     void poll();
 
   private:
-    // Of one batch: at most that, and a quarter of a segment; and of records about an eighth.
+    // Of one batch: at most that, and a quarter of a segment; and of records about an eighth, and
+    // fewer than a place in a batch can tell apart, extents included.
     static constexpr std::size_t kContentBytes = 512U << 10U;
+    static constexpr std::size_t kItemsMost = Location::kIndexMax / 2;
     // Of a read: a commit may wait behind it.
     static constexpr std::size_t kWindowBytes = 128U << 10U;
     [[nodiscard]] std::size_t content_bytes_max() const;

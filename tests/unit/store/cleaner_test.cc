@@ -129,5 +129,40 @@ TEST_F(CleanerTest, WithoutAnyCheckpointItIsSalvage) {
     EXPECT_GE(world().oracle().alive().size(), alive);
 }
 
+// More than a place in a batch can tell apart.
+rt::Task<void> many_short_outcomes(StoreProgram& program) {
+    constexpr std::uint32_t kMany = 12'000;
+    Letter letter = letter_of(1, 1'000);
+    letter.recipients.assign(kMany, "r@dst.test");
+    co_await program.put(letter, 1'000);
+    const mail::QueueId many = program.oracle().alive().back();
+    for (std::uint32_t i = 0; i < kMany; ++i) {
+        store::Outcome outcome;
+        outcome.recipient = i;
+        outcome.status = store::RecipientStatus::delivered;
+        outcome.attempts = 1;
+        outcome.code = 250;
+        program.store().record_outcome(*program.store().find(many), outcome);
+    }
+    co_await program.pause(std::chrono::milliseconds(300));
+    const auto place = [&](std::uint32_t recipient) {
+        return program.store().find(many)->recipients()[recipient].outcome.segment();
+    };
+    const std::uint64_t from = place(0);
+    for (std::uint64_t i = 2; i < 3000 && place(kMany - 1) == from; ++i) {
+        co_await program.put(letter_of(i, 60'000), 60'000);
+        co_await program.finish(program.oracle().alive().back());
+    }
+    EXPECT_NE(place(0), from);
+    EXPECT_NE(place(kMany - 1), from);
+}
+
+TEST_F(CleanerTest, OutcomesAreMovedHoweverShortTheyAre) {
+    options_.store.segment_bytes = 4U << 20U;
+    options_.store.checkpoint_bytes = 4U << 20U;
+    options_.store.cleaner_bytes_per_s = 1ULL << 40U;
+    run(many_short_outcomes);
+}
+
 }  // namespace
 }  // namespace crash
