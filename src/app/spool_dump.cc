@@ -168,8 +168,9 @@ Json change_fields(const store::StoredChange& change) {
                               {"next_attempt", time_text(std::int64_t{one.next_s} * 1000)}});
     }
     return {{"type", "change"},
-            {"id", id_text(change.fixed.id)},
-            {"rules_met", change.fixed.rules_met},
+            {"id", id_text(change.id.value())},
+            {"rules_met", change.rules_met},
+            {"more", change.more},
             {"recipients", std::move(recipients)}};
 }
 

@@ -36,6 +36,10 @@ void Checkpointer::poll() {
     if (!writing_ && due()) {
         wakeup_.wake();
     }
+    if (waits_for_log_ && !must_wait_for_log()) {
+        waits_for_log_ = false;
+        wakeup_.wake();
+    }
 }
 
 void Checkpointer::stop() {
@@ -141,6 +145,9 @@ rt::Task<base::Status> Checkpointer::write_file(bool over_older) {
     base::Status status = co_await write_start();
     if (status.has_value()) {
         status = co_await write_pages();
+    }
+    if (status.has_value()) {
+        status = co_await wait_for_log();
     }
     if (status.has_value()) {
         op_.prepare_sync(file_.get());
@@ -261,6 +268,22 @@ rt::Task<base::Status> Checkpointer::write_page(bool last) {
         co_return base::fail(ENOSPC);
     }
     co_return base::Status();
+}
+
+// Not where the log has no room: then it is the checkpoint that gives it some.
+bool Checkpointer::must_wait_for_log() const {
+    return links_.committer.records_durable() < table_records_ &&
+           !links_.committer.outcomes_stuck() && !stopping_ && !dead();
+}
+
+rt::Task<base::Status> Checkpointer::wait_for_log() {
+    table_records_ = links_.committer.records_taken();
+    while (must_wait_for_log()) {
+        waits_for_log_ = true;
+        co_await wakeup_.woken("the log to have what a checkpoint has");
+    }
+    waits_for_log_ = false;
+    co_return stopping_ || dead() ? base::fail(ECANCELED) : base::Status();
 }
 
 rt::Task<base::Status> Checkpointer::put_in_place() {

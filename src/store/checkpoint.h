@@ -3,7 +3,9 @@
 //
 // A checkpoint is fuzzy: it begins at a position of the log, and then takes the table as it finds
 // it, a page per turn of the loop, while the log goes on. Whatever changes meanwhile is behind that
-// position, and applying it twice does no harm. The file gets its name when it is whole and synced.
+// position, and applying it twice does no harm. The file gets its name when it is whole and synced,
+// and the log has all that the table had by then: else a start would find the half of what happened
+// to a message.
 // Two generations are kept; what may be freed rests on the older one.
 //
 // Owned by its partition. One is begun when as much log is behind the last one as
@@ -101,6 +103,8 @@ class Checkpointer {
     [[nodiscard]] rt::Task<base::Status> open_file(bool over_older);
     [[nodiscard]] rt::Task<base::Status> write_pages();
     [[nodiscard]] rt::Task<base::Status> write_page(bool last);
+    [[nodiscard]] rt::Task<base::Status> wait_for_log();
+    [[nodiscard]] bool must_wait_for_log() const;
     [[nodiscard]] rt::Task<base::Status> put_in_place();
     [[nodiscard]] rt::Task<void> remove_old();
     [[nodiscard]] bool due() const;
@@ -134,6 +138,8 @@ class Checkpointer {
     std::string name_;
     rt::AwaitableOp op_;
     rt::Wakeup wakeup_;
+    std::uint64_t table_records_ = 0;  // the log had taken so many when the last page was filled
+    bool waits_for_log_ = false;
     bool writing_ = false;
     bool requested_ = false;
     bool stopping_ = false;

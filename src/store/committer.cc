@@ -87,6 +87,7 @@ OutcomeBuffer& Committer::gather() {
     if (!outcomes_wait()) {
         outcomes_since_ = shard_.now();
     }
+    ++records_taken_;
     return gathering_;
 }
 
@@ -110,8 +111,8 @@ void Committer::relocate(const format::Relocation& fixed,
 }
 
 void Committer::record_changes(mail::QueueId id, std::span<const RecipientChange> changes,
-                               std::uint32_t rules_met) {
-    gather().add_change(id, changes, rules_met);
+                               std::uint32_t rules_met, bool more) {
+    gather().add_change(id, changes, rules_met, more);
 }
 
 void Committer::add_rule(const Rule& rule) {

@@ -116,10 +116,14 @@ class Committer {
     void finish(Message& message, base::Waiter* durable);
     // What it speaks of is durable in both places.
     void relocate(const format::Relocation& fixed, std::span<const format::SegmentShare> others);
+    // `more`: of the same message, at once; they take effect together.
     void record_changes(mail::QueueId id, std::span<const RecipientChange> changes,
-                        std::uint32_t rules_met);
+                        std::uint32_t rules_met, bool more);
     void add_rule(const Rule& rule);
     void end_rule(std::uint32_t number);
+    // How many of these there were, and how many of them, in that order, are durable.
+    [[nodiscard]] std::uint64_t records_taken() const { return records_taken_; }
+    [[nodiscard]] std::uint64_t records_durable() const { return records_durable_; }
     // Wakes `durable` when all that was recorded is durable; false when it is.
     [[nodiscard]] bool wait_for_outcomes(base::Waiter& durable);
     // Not while those that wait have no room on the disk either: who goes on delivering then would
@@ -127,6 +131,8 @@ class Committer {
     [[nodiscard]] bool takes_outcomes() const {
         return gathering_.bytes() < kOutcomeBytesMax && !(outcomes_stuck() && outcomes_wait());
     }
+    // The disk is so full that not even the reserve has room for them.
+    [[nodiscard]] bool outcomes_stuck() const { return closed_ && links_.pool.barren(); }
     [[nodiscard]] std::size_t outcomes_waiting() const {
         return gathering_.bytes() + flying_.bytes();
     }
@@ -156,10 +162,9 @@ class Committer {
         Committer& owner;
     };
 
-    // What waits for company, in a batch of outcomes alone.
+    // What waits for company, in a batch of outcomes alone. One record is to be added.
     [[nodiscard]] OutcomeBuffer& gather();
     [[nodiscard]] bool anything_waits() const;
-    [[nodiscard]] bool outcomes_stuck() const { return closed_ && links_.pool.barren(); }
     void drained();
     [[nodiscard]] bool outcomes_wait() const { return !gathering_.empty() || !flying_.empty(); }
     [[nodiscard]] bool seal_due() const;
@@ -218,6 +223,8 @@ class Committer {
     std::uint32_t streams_waiting_ = 0;
     OutcomeBuffer gathering_;
     OutcomeBuffer flying_;
+    std::uint64_t records_taken_ = 0;
+    std::uint64_t records_durable_ = 0;
     base::MonoTime outcomes_since_ = base::kNever;
     base::MonoTime submitted_at_{};
     base::MonoTime durable_at_{};

@@ -99,6 +99,7 @@ void Committer::apply_outcomes() {
                 break;
         }
     }
+    records_durable_ += flying_.planned().size();
     flying_.planned_done();
     outcomes_since_ = shard_.now();
 }

@@ -251,8 +251,10 @@ struct Finish {
 };
 static_assert(sizeof(Finish) == 16);
 
-// `count` ChangedRecipients follow.
+// `count` ChangedRecipients follow. With kMore in it, they take effect with those of the message's
+// next record of this type, or, where that is not there, never.
 struct Change {
+    static constexpr std::uint32_t kMore = 1U << 31U;
     std::uint64_t id = 0;
     std::uint32_t rules_met = 0;  // as OutcomeField::rules_met
     std::uint32_t count = 0;

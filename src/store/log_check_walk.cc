@@ -27,7 +27,7 @@ std::optional<mail::QueueId> id_of(const Record& record) {
         return mail::QueueId(relocation->fixed.id);
     }
     if (const auto change = decode_change(record)) {
-        return mail::QueueId(change->fixed.id);
+        return change->id;
     }
     return std::nullopt;
 }

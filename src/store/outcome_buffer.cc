@@ -38,10 +38,10 @@ void OutcomeBuffer::add_relocation(const format::Relocation& fixed,
 }
 
 void OutcomeBuffer::add_change(mail::QueueId id, std::span<const RecipientChange> changes,
-                               std::uint32_t rules_met) {
+                               std::uint32_t rules_met, bool more) {
     RecordWriter writer =
         append(change_payload_bytes(changes.size()), {nullptr, 0, 0, Kind::change});
-    put_change(writer, id, changes, rules_met);
+    put_change(writer, id, changes, rules_met, more);
 }
 
 void OutcomeBuffer::add_rule(const Rule& rule) {

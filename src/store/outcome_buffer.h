@@ -30,7 +30,7 @@ class OutcomeBuffer {
     void add_relocation(const format::Relocation& fixed,
                         std::span<const format::SegmentShare> others);
     void add_change(mail::QueueId id, std::span<const RecipientChange> changes,
-                    std::uint32_t rules_met);
+                    std::uint32_t rules_met, bool more);
     void add_rule(const Rule& rule);
     void add_rule_end(std::uint32_t number);
     void add_waiter(base::Waiter& waiter) { waiters_.push_back(waiter); }

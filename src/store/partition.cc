@@ -7,6 +7,12 @@
 #include "store/log_reader.h"
 
 namespace store {
+namespace {
+
+// So that a record fits into the smallest segment.
+constexpr std::size_t kChangesInRecord = 256;
+
+}  // namespace
 
 Partition::Partition(const PartitionLinks& links, std::uint32_t number)
     : links_(links),
@@ -160,17 +166,17 @@ void Partition::changed(const Record& record, std::uint64_t segment) {
 
 void Partition::record_changes(Message& message, std::span<const RecipientChange> changes,
                                std::uint32_t rules_met) {
+    // They take effect together, so that no start finds the half of what rules did, and applies
+    // them anew.
     while (true) {
-        // Together, so that no start finds the half of what one rule did, and applies it anew.
-        const auto some = changes.first(std::min(changes.size(), Store::kChangesAtOnce));
+        const auto some = changes.first(std::min(changes.size(), kChangesInRecord));
         changes = changes.subspan(some.size());
         for (const RecipientChange& change : some) {
             RecipientState& state = message.recipients()[change.recipient];
             state.status = change.status;
             state.next_s = change.status == RecipientStatus::deferred ? change.next_s : 0;
         }
-        committer_.record_changes(message.id(), some,
-                                  changes.empty() ? rules_met : message.rules_met);
+        committer_.record_changes(message.id(), some, rules_met, !changes.empty());
         if (changes.empty()) {
             break;
         }

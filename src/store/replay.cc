@@ -36,9 +36,11 @@ bool Replay::apply(const Record& record, Location location) {
             return apply_rule(record, location);
         case format::RecordType::extent:
         case format::RecordType::segment_open:
-        case format::RecordType::epoch:
         case format::RecordType::seal:
         case format::RecordType::summary:
+            return true;
+        case format::RecordType::epoch:
+            parts_.clear();  // the rest of them was lost, and they are void
             return true;
         case format::RecordType::checkpoint_start:
         case format::RecordType::checkpoint_segment:
@@ -94,21 +96,32 @@ bool Replay::apply_outcome(const Record& record, Location location) {
                        : 0;
     state.outcome = location;
     state.delay_told = decode_delay_told(record);
-    message->rules_met = std::max(message->rules_met, decode_rules_met(record));
+    const std::uint32_t rules_met = decode_rules_met(record);
+    message->rules_met = std::max(message->rules_met, rules_met);
+    rules_.saw(rules_met);
     return true;
 }
 
 bool Replay::apply_change(const Record& record, Location location) {
-    const auto stored = decode_change(record);
+    auto stored = decode_change(record);
     if (!stored) {
         return false;
     }
     until_covered_.insert(location.segment());
-    Message* message = table_.find(mail::QueueId(stored->fixed.id));
+    rules_.saw(stored->rules_met);
+    Message* message = table_.find(stored->id);
     if (message == nullptr) {
         return true;  // it is dead
     }
-    for (const RecipientChange& change : stored->recipients) {
+    std::vector<RecipientChange>& changes = stored->recipients;
+    if (const auto before = parts_.extract(stored->id.value())) {
+        changes.insert(changes.begin(), before.mapped().begin(), before.mapped().end());
+    }
+    if (stored->more) {
+        parts_.emplace(stored->id.value(), std::move(changes));
+        return true;
+    }
+    for (const RecipientChange& change : changes) {
         if (change.recipient >= message->recipients().size()) {
             return false;
         }
@@ -116,8 +129,7 @@ bool Replay::apply_change(const Record& record, Location location) {
         state.status = change.status;
         state.next_s = change.next_s;
     }
-    message->rules_met = std::max(message->rules_met, stored->fixed.rules_met);
-    rules_.saw(stored->fixed.rules_met);
+    message->rules_met = std::max(message->rules_met, stored->rules_met);
     return true;
 }
 

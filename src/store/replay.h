@@ -3,7 +3,9 @@
 // may be applied over a table that has some of its effects already, as a checkpoint gives it.
 #pragma once
 
+#include <map>
 #include <set>
+#include <vector>
 
 #include "store/message_table.h"
 #include "store/record_reader.h"
@@ -34,6 +36,8 @@ class Replay {
 
     MessageTable& table_;
     RuleTable& rules_;
+    // Changes of messages of which more are to come.
+    std::map<std::uint64_t, std::vector<RecipientChange>> parts_;
     StoredMessage spread_;  // a message that lies in several segments
     std::set<std::uint64_t> until_covered_;
     std::uint64_t relocations_ = 0;

@@ -97,9 +97,11 @@ std::uint64_t change_payload_bytes(std::size_t recipients) {
 }
 
 void put_change(RecordWriter& writer, mail::QueueId id, std::span<const RecipientChange> changes,
-                std::uint32_t rules_met) {
+                std::uint32_t rules_met, bool more) {
     writer.begin(format::RecordType::change, change_payload_bytes(changes.size()));
-    writer.put(format::Change{id.value(), rules_met, static_cast<std::uint32_t>(changes.size())});
+    writer.put(format::Change{
+        id.value(), rules_met,
+        static_cast<std::uint32_t>(changes.size()) | (more ? format::Change::kMore : 0U)});
     for (const RecipientChange& change : changes) {
         writer.put(format::ChangedRecipient{
             change.recipient, change.next_s, static_cast<std::uint8_t>(change.status), {}});
@@ -108,16 +110,21 @@ void put_change(RecordWriter& writer, mail::QueueId id, std::span<const Recipien
 }
 
 std::optional<StoredChange> decode_change(const Record& record) {
-    StoredChange stored;
-    if (record.type != format::RecordType::change || record.payload.size() < sizeof stored.fixed) {
+    format::Change fixed;
+    if (record.type != format::RecordType::change || record.payload.size() < sizeof fixed) {
         return std::nullopt;
     }
-    std::memcpy(&stored.fixed, record.payload.data(), sizeof stored.fixed);
-    const base::Bytes list = record.payload.subspan(sizeof stored.fixed);
-    if (list.size() != std::uint64_t{stored.fixed.count} * sizeof(format::ChangedRecipient)) {
+    std::memcpy(&fixed, record.payload.data(), sizeof fixed);
+    StoredChange stored{.id = mail::QueueId(fixed.id),
+                        .rules_met = fixed.rules_met,
+                        .more = (fixed.count & format::Change::kMore) != 0,
+                        .recipients = {}};
+    const std::uint64_t count = fixed.count & ~format::Change::kMore;
+    const base::Bytes list = record.payload.subspan(sizeof fixed);
+    if (list.size() != count * sizeof(format::ChangedRecipient)) {
         return std::nullopt;
     }
-    stored.recipients.resize(stored.fixed.count);
+    stored.recipients.resize(count);
     for (std::size_t i = 0; i < stored.recipients.size(); ++i) {
         format::ChangedRecipient one;
         std::memcpy(&one, list.data() + i * sizeof one, sizeof one);

@@ -68,12 +68,14 @@ struct RecipientChange {
     base::UnixSeconds next_s = 0;  // deferred: when it is due
 };
 struct StoredChange {
-    format::Change fixed;
+    mail::QueueId id;
+    std::uint32_t rules_met = 0;
+    bool more = false;  // it takes effect with the message's next one
     std::vector<RecipientChange> recipients;
 };
 [[nodiscard]] std::uint64_t change_payload_bytes(std::size_t recipients);
 void put_change(RecordWriter& writer, mail::QueueId id, std::span<const RecipientChange> changes,
-                std::uint32_t rules_met);
+                std::uint32_t rules_met, bool more);
 [[nodiscard]] std::optional<StoredChange> decode_change(const Record& record);
 
 class RuleTable {

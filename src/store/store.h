@@ -160,8 +160,7 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     // process is going down), never inside the call.
     void record_outcome(Message& message, const Outcome& outcome, base::Waiter* durable = nullptr);
     // Takes down what a rule, or several, made of a message, up to number `rules_met`: its
-    // recipients are that at once. At most kChangesAtOnce of them become durable together.
-    static constexpr std::size_t kChangesAtOnce = 256;
+    // recipients are that at once, and become it durably together.
     void record_changes(Message& message, std::span<const RecipientChange> changes,
                         std::uint32_t rules_met);
     // Every recipient is final: the message is dead once this is durable, and never comes back
