@@ -85,7 +85,7 @@ class Notifications(unittest.TestCase):
                 relay.start()
                 send(relay)
                 got = self.told(recorder)
-                log = relay.log()
+                wait_until(lambda: "status=delayed" in relay.log(), "a line about it")
         _, text, _, recipients, returned = self.parse(got)
         self.assertIn("not yet been delivered", text)
         self.assertEqual(recipients[0]["Action"], "delayed")
@@ -96,7 +96,6 @@ class Notifications(unittest.TestCase):
         temporary, permanent = all_failures(email.message_from_bytes(got.content))
         self.assertEqual(temporary, {b"b@dst.test"})
         self.assertFalse(permanent)
-        self.assertIn("status=delayed", log)
 
     def test_relayed_where_the_next_hop_does_not_tell(self):
         with Recorder(PLAIN) as recorder, Relay([recorder.host]) as relay:
