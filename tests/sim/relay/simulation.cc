@@ -326,7 +326,15 @@ void Simulation::tick() {
 void Simulation::look_at(const io::Op& op) {
     if (op.code() == io::OpCode::write_vector && is_moved_mail(op) && program_.up() &&
         std::exchange(cleaning_trap_, false)) {
-        world_.crash_at_event(host_, world_.events() + 1 + prng_.below(40));
+        if (prng_.chance(1, 2)) {
+            world_.crash_at_event(host_, world_.events() + 1 + prng_.below(40));
+            return;
+        }
+        // It takes long, while much else happens; and soon behind it all ends.
+        const base::Duration slow = world_.draw({milliseconds(1), seconds(1)});
+        host_.inject({.code = op.code(), .delay = slow});
+        const base::Duration then = slow + world_.draw({{}, milliseconds(30)});
+        world_.after(then, "kill", [this] { host_.kill(); });
         return;
     }
     if (op.code() == io::OpCode::send || op.code() == io::OpCode::send_vector) {
