@@ -13,10 +13,12 @@
 
 #include "app/config_reader.h"
 #include "app/config_value.h"
+#include "app/queue_pattern.h"
 #include "app/suggest.h"
 #include "app/version.h"
 #include "mail/queue_id.h"
 #include "store/format.h"
+#include "store/rule.h"
 
 namespace app {
 namespace {
@@ -33,7 +35,9 @@ std::string check_listen(const std::string& text) {
 }
 
 std::string check_queue_id(const std::string& text) {
-    return mail::QueueId::parse(text) ? "" : "is not a queue id; `ringpost queue list` shows them";
+    return mail::QueueId::parse(text)
+               ? ""
+               : shown(text) + " is not a queue id; `ringpost queue list` shows them";
 }
 
 std::string check_count(const std::string& text) {
@@ -41,6 +45,22 @@ std::string check_count(const std::string& text) {
     const bool number = !text.empty() && text.size() <= kDigitsMax &&
                         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
     return number ? "" : shown(text) + " is not a number of messages";
+}
+
+// A script's variable that is not set gives "": what would else be no filter, or another server.
+std::string check_given(const std::string& text) {
+    return text.empty() ? "is empty; give a value, or leave the option away" : "";
+}
+
+std::string check_reason(const std::string& text) {
+    return text.size() <= store::Rule::kTextBytesMax
+               ? check_given(text)
+               : "is longer than " + std::to_string(store::Rule::kTextBytesMax) + " octets";
+}
+
+std::string check_age(const std::string& text) {
+    const base::Result<base::Duration> age = parse_duration(text);
+    return age ? "" : age.error().text();
 }
 
 // "2a", or the name of the file.
@@ -80,6 +100,20 @@ std::string unknown_command(const CLI::App& app) {
         text.append("; did you mean \"").append(meant).append("\"?");
     }
     return text;
+}
+
+// "--sender=", of which CLI11 would take the next word as the value. Empty: there is none.
+std::string option_without_value(int argc, const char* const* argv) {
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view word = argv[i];
+        if (word == "--") {
+            break;
+        }
+        if (word.starts_with("--") && word.find('=') == word.size() - 1) {
+            return std::string(word.substr(0, word.size() - 1)) + ": " + check_given("");
+        }
+    }
+    return "";
 }
 
 struct Parsed {
@@ -157,10 +191,12 @@ void add_server_place(CLI::App* command, ServerPlace& place) {
     CLI::Option* spool = command
                              ->add_option("--spool", place.spool,
                                           "The spool of the server, with the control socket in it")
-                             ->type_name("DIR");
+                             ->type_name("DIR")
+                             ->check(check_given, "");
     CLI::Option* control =
         command->add_option("--control", place.control, "The control socket of the server")
-            ->type_name("PATH");
+            ->type_name("PATH")
+            ->check(check_given, "");
     use_default->excludes(config);
     spool->excludes(config);
     control->excludes(config)->excludes(spool)->excludes(use_default);
@@ -187,29 +223,41 @@ constexpr std::array kRules = {
     RuleCommand{"delete", "", "Take messages out of the queue, and tell nobody"},
 };
 
+void add_pattern(CLI::App* command, const std::string& word, std::string& value,
+                 const std::string& about, const char* type) {
+    command->add_option("--" + word, value, about)
+        ->type_name(type)
+        ->check(
+            [word](const std::string& text) {
+                const base::Result<std::string> pattern = filter_pattern(word, text);
+                return pattern ? std::string() : std::string(pattern.error().text());
+            },
+            "");
+}
+
+void add_age(CLI::App* command, const char* name, std::string& value, const char* about) {
+    command->add_option(name, value, about)->type_name("AGE")->check(check_age, "");
+}
+
 void add_filter(CLI::App* command, QueueFilterOptions& filter, bool ids) {
     if (ids) {
         command->add_option("id", filter.ids, "Queue ids")
             ->type_name("ID")
             ->check(check_queue_id, "");
     }
-    command->add_option("--sender", filter.sender, "… from local@domain, @domain, or <>")
-        ->type_name("ADDRESS");
-    command->add_option("--recipient", filter.recipient, "… for local@domain or @domain alone")
-        ->type_name("ADDRESS");
-    command
-        ->add_option("--domain", filter.domain,
-                     "… for recipients at this domain alone; *.example.com: at all below it")
-        ->type_name("DOMAIN");
-    command->add_option("--tenant", filter.tenant, "… of this tenant: the sender's domain")
-        ->type_name("DOMAIN");
+    add_pattern(command, "sender", filter.sender, "… from local@domain, @domain, or <>", "ADDRESS");
+    add_pattern(command, "recipient", filter.recipient, "… for local@domain or @domain alone",
+                "ADDRESS");
+    add_pattern(command, "domain", filter.domain,
+                "… for recipients at this domain alone; *.example.com: at all below it", "DOMAIN");
+    add_pattern(command, "tenant", filter.tenant, "… of this tenant: the sender's domain",
+                "DOMAIN");
     command->add_option("--state", filter.states, "… for recipients in this state alone")
         ->type_name("pending|deferred|held")
+        ->check(CLI::IsMember({"pending", "deferred", "held"}), "")
         ->allow_extra_args(false);  // given again for another one: what follows may be an id
-    command->add_option("--older-than", filter.older_than, "… that arrived so long ago, or longer")
-        ->type_name("AGE");
-    command->add_option("--newer-than", filter.newer_than, "… that arrived since")
-        ->type_name("AGE");
+    add_age(command, "--older-than", filter.older_than, "… that arrived so long ago, or longer");
+    add_age(command, "--newer-than", filter.newer_than, "… that arrived since");
 }
 
 // All of a kind have the same options; the one that was given tells which it was.
@@ -221,7 +269,9 @@ CLI::App* add_queue_rule(CLI::App& queue, const RuleCommand& rule, QueueRuleOpti
     add_filter(command, options.filter, true);
     command->add_flag("--all", options.filter.all, "… whatever is queued");
     if (std::string_view(rule.name) == "bounce") {
-        command->add_option("--reason", options.reason, "Words for the sender")->type_name("TEXT");
+        command->add_option("--reason", options.reason, "Words for the sender")
+            ->type_name("TEXT")
+            ->check(check_reason, "");
     }
     command->add_flag("--wait", options.wait,
                       "Stay until all messages have been looked at, and show how far it is; the "
@@ -410,6 +460,10 @@ int run_command_line(int argc, const char* const* argv, const Commands& commands
         ->type_name("DIR")
         ->capture_default_str();
 
+    if (const std::string text = option_without_value(argc, argv); !text.empty()) {
+        std::fprintf(stderr, "%s\nRun with --help for more information.\n", text.c_str());
+        return kExitUsage;
+    }
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/config_value.h"
+#include "app/queue_pattern.h"
 #include "app/request_members.h"
 #include "app/suggest.h"
 
@@ -29,8 +30,11 @@ constexpr std::array<std::string_view, 8> kMembers = {
 
 constexpr std::array kWords = {
     std::pair("sender", &store::Rule::sender), std::pair("recipient", &store::Rule::recipient),
-    std::pair("domain", &store::Rule::domain), std::pair("tenant", &store::Rule::tenant),
-    std::pair("reason", &store::Rule::words)};
+    std::pair("domain", &store::Rule::domain), std::pair("tenant", &store::Rule::tenant)};
+
+std::unexpected<base::Error> pattern_fault(std::string_view name, const base::Error& error) {
+    return base::fail(EINVAL, "\"" + std::string(name) + "\": " + std::string(error.text()));
+}
 
 std::optional<store::RecipientStatus> status_of(const std::string& name) {
     const auto known = std::ranges::find(kStates, name, [](const auto& one) { return one.first; });
@@ -49,38 +53,37 @@ base::Status put_age(Json& request, const char* name, const std::string& text) {
     return {};
 }
 
-// An address says where its domain is, or is the null path; a domain has no '@'.
-base::Status check_word(const std::string& name, const std::string& word) {
-    if (word.size() > store::Rule::kTextBytesMax) {
-        return base::fail(EINVAL, "\"" + name + "\" is longer than " +
-                                      std::to_string(store::Rule::kTextBytesMax) + " octets");
-    }
-    const bool has_at = word.find('@') != std::string::npos;
-    if ((name == "sender" && !has_at && word != "<>") || (name == "recipient" && !has_at)) {
-        return base::fail(EINVAL, shown(word) + " is no address: give local@domain, @domain" +
-                                      (name == "sender" ? ", or <> for the null path" : ""));
-    }
-    if ((name == "domain" || name == "tenant") && has_at) {
-        return base::fail(EINVAL, shown(word) +
-                                      " is no domain: give example.com, or *.example.com for all "
-                                      "below it");
-    }
-    return {};
-}
-
 base::Status take_words(const Json& request, store::Rule& rule) {
     for (const auto& [name, member] : kWords) {
         const auto found = request.find(name);
         if (found == request.end()) {
             continue;
         }
-        if (!found->is_string() || found->get_ref<const std::string&>().empty()) {
+        if (!found->is_string()) {
             return base::fail(EINVAL, std::string("\"") + name + "\" is not a text");
         }
-        rule.*member = found->get<std::string>();
-        if (const base::Status good = check_word(name, rule.*member); !good) {
-            return good;
+        base::Result<std::string> pattern = filter_pattern(name, found->get<std::string>());
+        if (!pattern) {
+            return pattern_fault(name, pattern.error());
         }
+        rule.*member = std::move(*pattern);
+    }
+    return {};
+}
+
+// What a bounce tells the senders.
+base::Status take_reason(const Json& request, store::Rule& rule) {
+    const auto found = request.find("reason");
+    if (found == request.end()) {
+        return {};
+    }
+    if (!found->is_string() || found->get_ref<const std::string&>().empty()) {
+        return base::fail(EINVAL, "\"reason\" is not a text");
+    }
+    rule.words = found->get<std::string>();
+    if (rule.words.size() > store::Rule::kTextBytesMax) {
+        return base::fail(EINVAL, "\"reason\" is longer than " +
+                                      std::to_string(store::Rule::kTextBytesMax) + " octets");
     }
     return {};
 }
@@ -148,10 +151,11 @@ base::Status put_filter(Json& request, const QueueFilterOptions& filter) {
          {std::pair("sender", &filter.sender), std::pair("recipient", &filter.recipient),
           std::pair("domain", &filter.domain), std::pair("tenant", &filter.tenant)}) {
         if (!text->empty()) {
-            if (const base::Status good = check_word(name, *text); !good) {
-                return good;
+            base::Result<std::string> pattern = filter_pattern(name, *text);
+            if (!pattern) {
+                return pattern_fault(name, pattern.error());
             }
-            request[name] = *text;
+            request[name] = std::move(*pattern);
         }
     }
     if (!filter.ids.empty()) {
@@ -177,6 +181,9 @@ base::Result<QueueFilter> filter_of(const Json& request, base::WallTime now,
     base::Status good = check_members(request, known);
     if (good) {
         good = take_words(request, filter.rule);
+    }
+    if (good) {
+        good = take_reason(request, filter.rule);
     }
     if (good) {
         good = take_states(request, filter.rule);

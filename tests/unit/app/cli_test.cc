@@ -137,6 +137,40 @@ TEST(CommandLine, RunsTheCommandsOverTheQueue) {
     EXPECT_EQ(run({"queue", "hold", "nonsense"}).code, 2);
 }
 
+// A script's variable that is not set would else widen a command to everything.
+TEST(CommandLine, RefusesAnEmptyFilter) {
+    for (const char* option :
+         {"--sender", "--recipient", "--domain", "--tenant", "--state", "--older-than",
+          "--newer-than", "--reason", "--spool", "--control"}) {
+        const Outcome outcome = run({"queue", "bounce", option, "", "--domain", "x.test"});
+        EXPECT_EQ(outcome.code, 2) << option;
+        EXPECT_EQ(outcome.called, "") << option;
+        EXPECT_THAT(outcome.err, HasSubstr(option));
+        const std::string assigned = std::string(option) + "=";
+        EXPECT_EQ(run({"queue", "bounce", assigned.c_str(), "x.test"}).code, 2) << option;
+    }
+    EXPECT_EQ(run({"queue", "hold", "", "--domain", "x.test"}).code, 2);
+    EXPECT_EQ(run({"queue", "list", "--domain", ""}).code, 2);
+    EXPECT_EQ(run({"queue", "stats", "--tenant", ""}).code, 2);
+}
+
+TEST(CommandLine, RefusesWhatNoMessageCanMatch) {
+    const auto fault = [](const char* option, const char* value) {
+        const Outcome outcome = run({"queue", "hold", option, value});
+        EXPECT_EQ(outcome.code, 2) << value;
+        return outcome.err;
+    };
+    EXPECT_THAT(fault("--sender", "@"), HasSubstr("\"@\" names no domain"));
+    EXPECT_THAT(fault("--domain", "*"), HasSubstr("leave domain away"));
+    EXPECT_THAT(fault("--state", "lost"), HasSubstr("lost"));
+    EXPECT_THAT(fault("--older-than", "soon"), HasSubstr("soon"));
+    EXPECT_THAT(run({"queue", "bounce", "--all", "--reason", std::string(513, 'x').c_str()}).err,
+                HasSubstr("longer than 512 octets"));
+    EXPECT_THAT(run({"queue", "show", "XYZ"}).err, HasSubstr("\"XYZ\" is not a queue id"));
+    EXPECT_THAT(run({"queue", "hold", "000002000000G", "XYZ"}).err,
+                HasSubstr("\"XYZ\" is not a queue id"));
+}
+
 TEST(CommandLine, RunsEachCommand) {
     EXPECT_EQ(run({"serve"}).called, "serve /etc/ringpost/ringpost.toml");
     EXPECT_EQ(run({"serve"}).code, 3);

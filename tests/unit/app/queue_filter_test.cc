@@ -65,13 +65,62 @@ TEST(QueueFilter, SaysWhatIsWrong) {
     EXPECT_THAT(fault({.sender = std::string(600, 'a') + "@b"}), HasSubstr("longer than"));
 }
 
+// By the command line and by the server alike.
+TEST(QueueFilter, TakesAWordAsItIsMeant) {
+    const auto taken = [](const char* name, const char* word) {
+        const auto filter = filter_of(nlohmann::json{{name, word}}, kNow, {});
+        if (!filter) {
+            return filter.error().text();
+        }
+        return filter->rule.sender + filter->rule.recipient + filter->rule.domain +
+               filter->rule.tenant;
+    };
+    EXPECT_EQ(taken("sender", "<>"), "<>");
+    EXPECT_EQ(taken("sender", "<a@b.test>"), "a@b.test");
+    EXPECT_EQ(taken("recipient", "<a@b.test>"), "a@b.test");
+    EXPECT_EQ(taken("sender", "@b.test."), "@b.test");
+    EXPECT_EQ(taken("sender", "@*.b.test"), "@*.b.test");
+    EXPECT_EQ(taken("sender", "@[192.0.2.1]"), "@[192.0.2.1]");
+    EXPECT_EQ(taken("sender", R"("a b"@c.test)"), R"("a b"@c.test)");
+    EXPECT_EQ(taken("sender", "a@b.test."), "a@b.test");
+    EXPECT_EQ(taken("sender", "jörg@bücher.test"), "jörg@bücher.test");
+    EXPECT_EQ(taken("recipient", "postmaster"), "postmaster");
+    EXPECT_EQ(taken("domain", "dst.test."), "dst.test");
+    EXPECT_EQ(taken("domain", "*.dst.test"), "*.dst.test");
+    EXPECT_EQ(taken("domain", ".dst.test"), "*.dst.test");
+    EXPECT_EQ(taken("tenant", "[IPv6:2001:db8::1]"), "[IPv6:2001:db8::1]");
+}
+
+TEST(QueueFilter, RefusesAWordThatMatchesNothing) {
+    const auto fault = [](const char* name, const char* word) {
+        const auto filter = filter_of(nlohmann::json{{name, word}}, kNow, {});
+        return filter ? std::string("none") : filter.error().text();
+    };
+    for (const char* name : {"sender", "recipient", "domain", "tenant"}) {
+        EXPECT_THAT(fault(name, ""), HasSubstr("to mean any, leave it away")) << name;
+        EXPECT_THAT(fault(name, ""), HasSubstr(std::string("\"") + name + "\"")) << name;
+    }
+    for (const char* word : {"@", "<@>", "*", "*@*", "@*", "a@", "a b@c.test", "a@b c.test",
+                             "b.test", "a@b..test", "<a@b.test", "a@b.test,c@d.test", "@b.test@",
+                             "postmaster", "@*.", "a@*.test", "@[192.0.2]", "@*.[192.0.2.1]"}) {
+        EXPECT_NE(fault("sender", word), "none") << word;
+    }
+    for (const char* word : {"*", "*.", ".", "..", "*.*", "a.*.test", "a test", "a.test,b.test",
+                             "@a.test", "<a.test>", "a..test", "a.test.."}) {
+        EXPECT_NE(fault("domain", word), "none") << word;
+    }
+    EXPECT_THAT(fault("sender", "@"), HasSubstr("names no domain"));
+    EXPECT_THAT(fault("domain", "*"), HasSubstr("to mean any, leave domain away"));
+}
+
 TEST(QueueFilter, TrustsNoRequest) {
     for (const char* text :
-         {R"({"sender": 1})", R"({"sender": ""})", R"({"states": ["gone"]})", R"({"states": [1]})",
-          R"({"older_than_s": -1})", R"({"older_than_s": 1e30})", R"({"ids": ["x"]})",
-          R"({"ids": [7]})", R"({"newer_than_s": "1"})", R"({"sender": null})", R"({"ids": []})",
-          R"({"ids": null})", R"({"ids": "000002000000G"})", R"({"states": []})",
-          R"({"states": {}})", R"({"states": "held"})"}) {
+         {R"({"sender": 1})", R"({"reason": ""})", R"({"reason": 1})", R"({"sender": ""})",
+          R"({"states": ["gone"]})", R"({"states": [1]})", R"({"older_than_s": -1})",
+          R"({"older_than_s": 1e30})", R"({"ids": ["x"]})", R"({"ids": [7]})",
+          R"({"newer_than_s": "1"})", R"({"sender": null})", R"({"ids": []})", R"({"ids": null})",
+          R"({"ids": "000002000000G"})", R"({"states": []})", R"({"states": {}})",
+          R"({"states": "held"})"}) {
         EXPECT_FALSE(filter_of(nlohmann::json::parse(text), kNow, {}).has_value()) << text;
     }
 }
