@@ -32,6 +32,23 @@ std::string retry_text(const RetryConfig& retry) {
                        retry.growth.growth, print_duration(retry.growth.cap));
 }
 
+std::string patience_text(const RetryConfig& retry, base::Duration expire,
+                          base::Duration delay_notice) {
+    const bool told = delay_notice > base::Duration::zero();
+    return fmt::format("{}; expires after {}; {}", retry_text(retry), print_duration(expire),
+                       told ? "senders are told of a delay after " + print_duration(delay_notice)
+                            : "senders are not told of a delay");
+}
+
+// Each route with what goes for its mail, be it its own or the queue's.
+std::string route_text(const RouteConfig& route, const QueueConfig& queue) {
+    const auto print = [](const auto& item) { return to_text(item); };
+    return fmt::format(
+        "  route     {}\n  retry     {}\n", joined(route.hosts, print),
+        patience_text(route.retry.value_or(queue.retry), route.expire.value_or(queue.expire),
+                      route.delay_notice.value_or(queue.delay_notice)));
+}
+
 }  // namespace
 
 std::string summary(const Config& config, bool is_root) {
@@ -46,9 +63,9 @@ std::string summary(const Config& config, bool is_root) {
                         }));
     text += fmt::format("  relays    from {}\n", joined(config.relay.networks, print));
     text += fmt::format("            to   {}\n", joined(config.relay.domains, print));
-    text += fmt::format("  route     {}\n", joined(config.routes.front().hosts, print));
-    text += fmt::format("  retry     {}; expires after {}\n", retry_text(config.queue.retry),
-                        print_duration(config.queue.expire));
+    for (const RouteConfig& route : config.routes) {
+        text += route_text(route, config.queue);
+    }
     return text;
 }
 

@@ -375,8 +375,13 @@ TEST(Check, PrintsProblemsOrASummary) {
     EXPECT_EQ(good.code, 0);
     EXPECT_THAT(good.out, StartsWith(path + ": ok\n"));
     EXPECT_THAT(good.out, HasSubstr("127.0.0.1:2525 (smtp)"));
-    EXPECT_THAT(good.out, HasSubstr("retry     5s, 30s, 5m; expires after 5d\n"));
+    EXPECT_THAT(good.out,
+                HasSubstr("retry     5s, 30s, 5m; expires after 5d; senders are told of a "
+                          "delay after 4h\n"));
     EXPECT_EQ(good.err, "");
+    write(default_config_text("/s") + "expire = \"1d\"\ndelay_notice = \"0s\"\n");
+    EXPECT_THAT(run_on(path).out, HasSubstr("retry     5s, 30s, 5m; expires after 1d; senders are "
+                                            "not told of a delay\n"));
     write("hostnme = \"x\"\n");
     const Outcome bad = run_on(path);
     EXPECT_EQ(bad.code, 1);
