@@ -56,14 +56,10 @@ void read_growth(const TomlNode& table, queue::RetryGrowth& growth, ConfigReport
                                                       : "; did you mean " + shown(meant) + "?"));
         }
     }
-    if (growth.first <= growth.cap) {
-        return;
-    }
-    if (cap_given) {
+    if (growth.first > growth.cap) {
         report.error(table.at, "the first wait (" + print_duration(growth.first) +
-                                   ") is longer than the cap (" + print_duration(growth.cap) + ")");
-    } else {
-        growth.cap = growth.first;
+                                   ") is longer than the cap (" + print_duration(growth.cap) +
+                                   (cap_given ? ")" : ", which is the default); write a cap, too"));
     }
 }
 

@@ -137,6 +137,9 @@ TEST(Config, RetryIsAListOrATable) {
                 HasSubstr("jitter is text where a number such as 0.1 belongs"));
     EXPECT_THAT(fault("[queue]\nretry = { first = \"2h\", cap = \"1h\" }\n"),
                 HasSubstr("the first wait (2h) is longer than the cap (1h)"));
+    EXPECT_THAT(fault("[queue]\nretry = { first = \"5h\" }\n"),
+                HasSubstr("the first wait (5h) is longer than the cap (4h, which is the default); "
+                          "write a cap, too"));
     EXPECT_THAT(fault("retry = [\"2d\"]\nexpire = \"1d\"\n"),
                 HasSubstr("route[0].expire: mail would expire (1d) before its first retry (2d)"));
     EXPECT_THAT(fault("expire = \"1m\"\n"),
