@@ -1,6 +1,7 @@
 #include "app/descriptors.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include <sys/resource.h>
 
@@ -37,6 +38,15 @@ std::uint64_t raise_descriptor_limit() {
         }
     }
     return limit.rlim_cur;
+}
+
+std::string describe_failed_start(const base::Error& error) {
+    std::string text = error.describe();
+    const bool files = error.number() == EMFILE || error.number() == ENFILE;
+    if (files && !text.contains("raise ")) {
+        text += "; raise the limit of open files (LimitNOFILE=, ulimit -n), then start again";
+    }
+    return text;
 }
 
 std::uint64_t descriptors_for(const DescriptorNeeds& needs) {

@@ -5,12 +5,18 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+
+#include "base/result.h"
 
 namespace app {
 
 // Raises the soft limit to the hard one; gives what holds then. The kernel refuses nothing here
 // that a process could mend: what cannot be raised stays.
 std::uint64_t raise_descriptor_limit();
+
+// What is to be said of a start that failed: where descriptors ran out, with what to do.
+[[nodiscard]] std::string describe_failed_start(const base::Error& error);
 
 struct DescriptorNeeds {
     std::uint32_t shards = 1;

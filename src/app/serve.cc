@@ -34,7 +34,7 @@ namespace {
 constexpr int kCouldNotStart = 1;
 
 int could_not_start(const base::Error& error) {
-    std::fprintf(stderr, "ringpost: %s\n", error.describe().c_str());
+    std::fprintf(stderr, "ringpost: %s\n", describe_failed_start(error).c_str());
     return kCouldNotStart;
 }
 

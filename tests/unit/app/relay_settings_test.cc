@@ -63,6 +63,15 @@ TEST(Descriptors, SessionsLeaveAReserve) {
     EXPECT_EQ(sessions_that_fit({.sessions = 3}, 0), 3U);
 }
 
+TEST(Descriptors, AStartThatLacksThemSaysWhatToDo) {
+    EXPECT_EQ(describe_failed_start(base::Error(EMFILE, "cannot list x: Too many open files")),
+              "cannot list x: Too many open files; raise the limit of open files (LimitNOFILE=, "
+              "ulimit -n), then start again");
+    EXPECT_EQ(describe_failed_start(base::Error(EMFILE, "no ring: raise the limit")),
+              "no ring: raise the limit");
+    EXPECT_EQ(describe_failed_start(base::Error(ENOENT, "no such folder")), "no such folder");
+}
+
 TEST(Descriptors, TheSoftLimitIsRaisedToTheHardOne) {
     rlimit limit{};
     ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
