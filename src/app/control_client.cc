@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/control_server.h"
 #include "base/assert.h"
 
 namespace app {
@@ -86,6 +87,12 @@ base::Status ControlClient::request(
     const std::function<void(const nlohmann::ordered_json&)>& progress) {
     const std::string line =
         request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    if (line.size() > ControlServer::kRequestBytesMax) {
+        return base::fail(E2BIG,
+                          "this takes a request of " + std::to_string(line.size()) +
+                              " bytes, and the server takes 65536 at most: give fewer or shorter "
+                              "words");
+    }
     std::string_view rest = line;
     while (!rest.empty()) {
         const ssize_t sent = ::send(socket_, rest.data(), rest.size(), MSG_NOSIGNAL);

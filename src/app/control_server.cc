@@ -25,7 +25,6 @@ namespace app {
 namespace {
 
 constexpr std::size_t kPeersMax = 16;
-constexpr std::size_t kRequestBytesMax = std::size_t{64} << 10U;
 constexpr std::size_t kFlushBytes = std::size_t{32} << 10U;
 constexpr int kBacklog = 16;
 constexpr timeval kProbeTimeout{.tv_sec = 5, .tv_usec = 0};
@@ -200,16 +199,30 @@ class ControlPeer {
             }
             input.erase(0, end + 1);
         }
+        if (too_long(input)) {
+            ControlReply reply(socket_.get());
+            refuse(reply, "a request has at most 64 KiB");
+            static_cast<void>(reply.flush());
+        }
         ::shutdown(socket_.get(),
                    SHUT_RDWR);  // the peer sees the end now, not when the thread is collected
         finished_.store(true, std::memory_order_release);
+    }
+
+    static bool too_long(const std::string& input) {
+        return input.size() >= ControlServer::kRequestBytesMax && !input.contains('\n');
+    }
+    static void refuse(ControlReply& reply, const std::string& text) {
+        nlohmann::ordered_json last;
+        last["error"] = text;
+        reply.line(last);
     }
 
     // Until `input` holds a whole line. All of it has to come in time, however it drips.
     bool read_line(std::string& input) {
         const auto deadline = std::chrono::steady_clock::now() + request_time_;
         while (!input.contains('\n')) {
-            if (input.size() >= kRequestBytesMax || !readable_before(deadline)) {
+            if (too_long(input) || !readable_before(deadline)) {
                 return false;
             }
             char buffer[4096];
@@ -239,24 +252,19 @@ class ControlPeer {
     }
 
     void answer(std::string_view line, ControlReply& reply) {
-        const auto refuse = [&reply](const std::string& text) {
-            nlohmann::ordered_json last;
-            last["error"] = text;
-            reply.line(last);
-        };
         const nlohmann::json request = nlohmann::json::parse(line, nullptr, false);
         const auto name = request.is_object() ? request.find("command") : request.end();
         if (!request.is_object() || name == request.end() || !name->is_string()) {
-            refuse("a request is a JSON object on one line, with a text \"command\"");
+            refuse(reply, "a request is a JSON object on one line, with a text \"command\"");
             return;
         }
         const auto command = commands_.find(name->get_ref<const std::string&>());
         if (command == commands_.end()) {
-            refuse("unknown command; this server may be of another version than the client");
+            refuse(reply, "unknown command; this server may be of another version than the client");
             return;
         }
         if (const base::Status done = command->second(request, reply); !done) {
-            refuse(done.error().describe());
+            refuse(reply, done.error().describe());
             return;
         }
         nlohmann::ordered_json last;

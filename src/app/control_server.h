@@ -11,6 +11,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -53,6 +54,8 @@ using ControlCommands = std::map<std::string, ControlCommand, std::less<>>;
 
 class ControlServer {
   public:
+    static constexpr std::size_t kRequestBytesMax = std::size_t{64} << 10U;  // with its line end
+
     // Whether start() could make its socket at `path`, as far as that can be seen without changing
     // anything: for before there is a spool. Errors: as start()'s.
     [[nodiscard]] static base::Status may_start(const std::string& path);

@@ -246,6 +246,15 @@ TEST_F(Control, TextThatIsNotUtf8Arrives) {
     EXPECT_THAT(output.out, HasSubstr("\"sender\":\"\\ufffd@src.test\""));
 }
 
+TEST_F(Control, ARequestThatIsTooLongIsRefusedInWords) {
+    start();
+    const std::vector<std::string> ids(5000, "000002000000G");
+    const Output output =
+        run(run_queue_list, QueueListOptions{.server = {.control = path_}, .filter = {.ids = ids}});
+    EXPECT_EQ(output.code, 1);
+    EXPECT_THAT(output.err, HasSubstr("the server takes 65536 at most"));
+}
+
 TEST_F(Control, AnswersBadRequestsAndGoesOn) {
     start();
     EXPECT_THAT(exchange("nonsense\n", 1), HasSubstr("{\"error\":\"a request is a JSON object"));
@@ -262,7 +271,8 @@ TEST_F(Control, AnswersBadRequestsAndGoesOn) {
 
 TEST_F(Control, BreaksOffARequestWithoutAnEnd) {
     start();
-    EXPECT_EQ(exchange(std::string(std::size_t{64} << 10U, 'x'), 1), "");
+    EXPECT_EQ(exchange(std::string(std::size_t{64} << 10U, 'x'), 1),
+              "{\"error\":\"a request has at most 64 KiB\"}\n");
     EXPECT_EQ(exchange("{\"command\":\"queue list\"}\n", 1), "{\"done\":true}\n");
 }
 
