@@ -52,6 +52,12 @@ std::string check_given(const std::string& text) {
     return text.empty() ? "is empty; give a value, or leave the option away" : "";
 }
 
+std::string check_state(const std::string& text) {
+    return text == "pending" || text == "deferred" || text == "held"
+               ? ""
+               : shown(text) + " is none of pending, deferred and held";
+}
+
 std::string check_reason(const std::string& text) {
     return text.size() <= store::Rule::kTextBytesMax
                ? check_given(text)
@@ -254,7 +260,7 @@ void add_filter(CLI::App* command, QueueFilterOptions& filter, bool ids) {
                 "DOMAIN");
     command->add_option("--state", filter.states, "… for recipients in this state alone")
         ->type_name("pending|deferred|held")
-        ->check(CLI::IsMember({"pending", "deferred", "held"}), "")
+        ->check(check_state, "")
         ->allow_extra_args(false);  // given again for another one: what follows may be an id
     add_age(command, "--older-than", filter.older_than, "… that arrived so long ago, or longer");
     add_age(command, "--newer-than", filter.newer_than, "… that arrived since");

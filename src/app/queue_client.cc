@@ -100,6 +100,13 @@ std::string print_bytes(std::int64_t bytes) {
     return fmt::format("{:.1f} GB", value);
 }
 
+std::string looked_at_text(const Json& progress) {
+    constexpr std::int64_t kPercent = 100;
+    const std::int64_t of = number_at(progress, "of");
+    const std::int64_t looked_at = number_at(progress, "looked_at");
+    return fmt::format("{} %", of <= 0 || looked_at >= of ? kPercent : looked_at * kPercent / of);
+}
+
 std::string cleaned(const std::string& text, CleanStyle style) {
     std::string result;
     append_clean(result, text, style);
@@ -174,12 +181,8 @@ bool ask(const ServerPlace& server, const QueueFilterOptions& filter, nlohmann::
 ProgressLine::ProgressLine(std::FILE* err) : err_(err), terminal_(::isatty(::fileno(err)) == 1) {}
 
 void ProgressLine::show(const Json& progress) {
-    const std::int64_t of = number_at(progress, "of");
-    if (terminal_ && of > 0) {
-        constexpr std::int64_t kPercent = 100;
-        const std::int64_t looked_at = number_at(progress, "looked_at");
-        put(err_,
-            fmt::format("\r{} of {} looked at ({} %) ", looked_at, of, looked_at * kPercent / of));
+    if (terminal_ && number_at(progress, "of") > 0) {
+        put(err_, fmt::format("\r{} of the queue looked at ", looked_at_text(progress)));
         std::fflush(err_);
         shown_ = true;
     }

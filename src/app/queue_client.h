@@ -37,6 +37,8 @@ int complain(std::FILE* err, const std::string& text);
 
 // "12.3 kB".
 [[nodiscard]] std::string print_bytes(std::int64_t bytes);
+// "37 %": how far a command has come. What it counts are places of the queue, not messages.
+[[nodiscard]] std::string looked_at_text(const nlohmann::ordered_json& progress);
 [[nodiscard]] std::string cleaned(const std::string& text, CleanStyle style);
 // "    deferred  bob@dst.test  3 attempts, next in 48s  451 4.3.0 try again"
 [[nodiscard]] std::string recipient_line(const nlohmann::ordered_json& recipient, bool readable);

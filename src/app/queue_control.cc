@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/queue_filter.h"
+#include "app/queue_show.h"
 #include "app/timestamp.h"
 #include "base/assert.h"
 
@@ -125,6 +126,9 @@ base::Status list(QueueView& view, const nlohmann::json& request, ControlReply& 
     }
     if (filter->ids.empty()) {
         return list(view, filter->rule, left, reply);
+    }
+    if (const auto queued = check_queued(view, filter->ids); !queued) {
+        return std::unexpected(queued.error());
     }
     for (const mail::QueueId id : filter->ids) {
         filter->rule.only = id;

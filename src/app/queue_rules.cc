@@ -45,29 +45,6 @@ Json progress_json(const GivenRules& given, store::RuleAction action,
             {"of", progress.of}};
 }
 
-// Those of the ids of which no message is in the queue; an error where that is all of them: an id
-// that is misspelt, or of a message that has left, is not a success over nothing.
-base::Result<std::vector<std::string>> check_queued(QueueView& view,
-                                                    std::span<const mail::QueueId> ids) {
-    std::vector<std::string> missing;
-    store::Rule filter;
-    for (const mail::QueueId id : ids) {
-        filter.only = id;
-        const base::Result<QueuePage> page =
-            view.page(QueueCursor(), filter, {.messages_max = 1, .replies = false});
-        if (!page) {
-            return std::unexpected(page.error());
-        }
-        if (page->messages.empty()) {
-            missing.emplace_back(mail::view(id.text()));
-        }
-    }
-    if (!ids.empty() && missing.size() == ids.size()) {
-        return std::unexpected(not_queued(ids.front()).error());
-    }
-    return missing;
-}
-
 base::Status give(QueueOperator& queue, QueueView& view, store::RuleAction action,
                   const nlohmann::json& request, ControlReply& reply) {
     static constexpr std::array<std::string_view, 2> kOthers = {"wait", "reason"};

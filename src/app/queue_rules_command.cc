@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/cli.h"
 #include "app/queue_client.h"
 #include "app/queue_command.h"
 #include "app/timestamp.h"
@@ -41,10 +42,9 @@ std::string result_text(const Json& result, const std::string& action) {
         return fmt::format("{} {}\n", sum, done_word(action));
     }
     return fmt::format(
-        "rule {} is in force, over all that was queued when it was given; {} {} so far, {} of {} "
-        "looked at; `ringpost queue stats` tells how far it is\n",
-        number_at(result, "rule"), sum, done_word(action), number_at(result, "looked_at"),
-        number_at(result, "of"));
+        "rule {} is in force, over all that was queued when it was given; {} {} so far, with {} of "
+        "the queue looked at; `ringpost queue stats` tells how far it is\n",
+        number_at(result, "rule"), sum, done_word(action), looked_at_text(result));
 }
 
 double seconds_at(const Json& json, const char* name) {
@@ -93,11 +93,11 @@ std::string totals_text(const Json& totals) {
         text += "\n";
     }
     for (const Json& rule : list_at(totals, "rules")) {
-        text += fmt::format("rule {}, {}: {} of {} looked at, {} {}\n", number_at(rule, "rule"),
-                            cleaned(text_at(rule, "action"), CleanStyle::token),
-                            number_at(rule, "looked_at"), number_at(rule, "of"),
-                            counted(number_at(rule, "messages"), "message", "messages"),
-                            done_word(text_at(rule, "action")));
+        text +=
+            fmt::format("rule {}, {}: {} of the queue looked at, {} {}\n", number_at(rule, "rule"),
+                        cleaned(text_at(rule, "action"), CleanStyle::token), looked_at_text(rule),
+                        counted(number_at(rule, "messages"), "message", "messages"),
+                        done_word(text_at(rule, "action")));
     }
     return text;
 }
@@ -125,11 +125,11 @@ std::string upper(std::string text) {
 
 int run_queue_rule(const QueueRuleOptions& options, std::FILE* out, std::FILE* err) {
     if (options.filter.empty() != options.filter.all) {
-        return complain(err, options.filter.all
-                                 ? "--all goes with no other choice of messages"
-                                 : "which messages? Give queue ids, --sender, --recipient, "
-                                   "--domain, --tenant, --state, --older-than, --newer-than, or "
-                                   "--all");
+        complain(err, options.filter.all
+                          ? "--all goes with no other choice of messages"
+                          : "which messages? Give queue ids, --sender, --recipient, --domain, "
+                            "--tenant, --state, --older-than, --newer-than, or --all");
+        return kExitUsage;
     }
     nlohmann::json request{{"command", "queue " + options.action}, {"wait", options.wait}};
     if (options.filter.all) {

@@ -195,6 +195,27 @@ base::Status not_queued(mail::QueueId id) {
                                   " is in the queue; it may have left it, as the log will tell");
 }
 
+base::Result<std::vector<std::string>> check_queued(QueueView& view,
+                                                    std::span<const mail::QueueId> ids) {
+    std::vector<std::string> missing;
+    store::Rule filter;
+    for (const mail::QueueId id : ids) {
+        filter.only = id;
+        const base::Result<QueuePage> page =
+            view.page(QueueCursor(), filter, {.messages_max = 1, .replies = false});
+        if (!page) {
+            return std::unexpected(page.error());
+        }
+        if (page->messages.empty()) {
+            missing.emplace_back(mail::view(id.text()));
+        }
+    }
+    if (!ids.empty() && missing.size() == ids.size()) {
+        return std::unexpected(not_queued(ids.front()).error());
+    }
+    return missing;
+}
+
 void add_inspection_commands(ControlCommands& commands, QueueInspector& inspector) {
     commands["queue show"] = [&inspector](const nlohmann::json& request, ControlReply& reply) {
         return show(inspector, request, reply);

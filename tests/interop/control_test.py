@@ -124,13 +124,15 @@ class Control(unittest.TestCase):
         self.assertIn("sub.x.test", command(self.relay, "stats", "--by", "domain"))
 
     def test_what_is_wrong_is_a_sentence(self):
-        self.assertIn("which messages?", command(self.relay, "hold", code=1))
-        self.assertIn("is no address", command(self.relay, "hold", "--sender", "one.test", code=1))
-        self.assertIn("is no domain", command(self.relay, "hold", "--domain", "a@one.test", code=1))
-        self.assertIn("none of pending", command(self.relay, "list", "--state", "lost", code=1))
+        self.assertIn("which messages?", command(self.relay, "hold", code=2))
+        self.assertIn("is no address", command(self.relay, "hold", "--sender", "one.test", code=2))
+        self.assertIn("is no domain", command(self.relay, "hold", "--domain", "a@one.test", code=2))
+        self.assertIn("none of pending", command(self.relay, "list", "--state", "lost", code=2))
         self.assertIn("no message 7VVVV00000001 is in the queue", command(self.relay, "delete", "7VVVV00000001", code=1))
-        self.assertIn("--all goes with no other", command(self.relay, "hold", "--all", "--domain", "x.test", code=1))
-        self.assertEqual(len(self.relay.queue()), 6)
+        self.assertIn("--all goes with no other", command(self.relay, "hold", "--all", "--domain", "x.test", code=2))
+        self.assertIn("no message 7VVVV00000001 is in the queue", command(self.relay, "list", "7VVVV00000001", code=1))
+        self.assertIn("to mean any", command(self.relay, "hold", "--sender", "", "--domain", "x.test", code=2))
+        self.assertEqual([m["state"] for m in self.relay.queue()], ["deferred"] * 6)
 
     def test_a_request_that_is_nonsense_costs_nothing_else(self):
         """As one could send it who speaks to the socket without `ringpost queue`."""
@@ -143,7 +145,8 @@ class Control(unittest.TestCase):
     def test_an_empty_or_misspelt_filter_means_nothing(self):
         for action in ("hold", "release", "retry", "bounce", "delete"):
             for request in ({}, {"all": False}, {"ids": []}, {"states": []}, {"all": True, "domain": "x.test"},
-                            {"sendr": "a@one.test"}, {"all": True, "sendr": "a@one.test"}, {"id": "7VVVV00000001"}):
+                            {"sendr": "a@one.test"}, {"all": True, "sendr": "a@one.test"}, {"id": "7VVVV00000001"},
+                            {"sender": "", "domain": "x.test"}, {"sender": "@", "domain": "x.test"}, {"domain": "*"}):
                 self.assertIn("error", self.answer({"command": f"queue {action}", **request}), (action, request))
         self.assertIn('"reason" is no member', self.answer({"command": "queue hold", "all": True, "reason": "x"})["error"])
         for request in ({"command": "queue list", "state": "held"}, {"command": "queue list", "ids": []},

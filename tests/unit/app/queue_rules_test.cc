@@ -119,6 +119,28 @@ TEST_F(QueueRules, WhatLeavesBeforeTheCommandIsNoSuccess) {
     EXPECT_THAT(late.err, HasSubstr("no message " + id_of(1) + " is in the queue"));
 }
 
+TEST_F(QueueRules, AListOfIdsThatAreNotQueuedIsNoSuccess) {
+    const auto list = [this](std::vector<std::string> ids) {
+        return run(run_queue_list, QueueListOptions{.server = {.control = path_},
+                                                    .json = true,
+                                                    .filter = {.ids = std::move(ids)}});
+    };
+    const Output wrong = list({id_of(7)});
+    EXPECT_EQ(wrong.code, 1);
+    EXPECT_THAT(wrong.err, HasSubstr("no message " + id_of(7) + " is in the queue"));
+    const Output partly = list({id_of(7), id_of(2)});
+    EXPECT_EQ(partly.code, 0);
+    EXPECT_EQ(std::ranges::count(partly.out, '\n'), 1);
+}
+
+TEST_F(QueueRules, WhoMeansNothingIsToldHowToMeanSome) {
+    const Output none = command({});
+    EXPECT_EQ(none.code, 2);
+    EXPECT_THAT(none.err, HasSubstr("which messages?"));
+    EXPECT_EQ(command({.domain = "x.test", .all = true}).code, 2);
+    EXPECT_TRUE(operator_.rules.empty());
+}
+
 TEST_F(QueueRules, TheLimitIsOfAllIdsTogether) {
     const Output list =
         run(run_queue_list, QueueListOptions{.server = {.control = path_},
