@@ -18,6 +18,7 @@ namespace mail {
 namespace {
 
 constexpr std::size_t kLineBytesMax = 998;  // RFC 5322 §2.1.1
+constexpr std::string_view kExpired = "The message could not be delivered in the time set for it.";
 
 // What each kind says.
 struct Words {
@@ -84,6 +85,39 @@ void append_line(std::string& out, std::string_view name, std::string_view value
 void append_foreign(std::string& out, std::string_view name, std::string_view value) {
     out.append(name);
     append_printable_ascii(out, value, Dsn::kReplyBytesMax);
+    out.append("\r\n");
+}
+
+std::size_t columns(std::string_view text) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
+}
+
+// What a stranger said, for people: in lines that are broken at blanks. A word that is longer than
+// a line stays whole.
+void append_folded(std::string& out, std::string_view name, std::string_view value) {
+    constexpr std::size_t kColumnsMax = 78;  // RFC 5322 §2.1.1
+    constexpr std::string_view kIndent = "\r\n        ";
+    std::string visible;
+    append_visible(visible, value);
+    std::string text;
+    append_printable(text, visible, Dsn::kReplyBytesMax);
+    out.append(name);
+    std::size_t column = columns(name);
+    bool begins = true;
+    for (std::string_view rest = text; !rest.empty();) {
+        const std::size_t end = std::min(rest.find(' ', 1), rest.size());
+        std::string_view word = rest.substr(0, end);  // with the blank before it
+        rest.remove_prefix(end);
+        if (!begins && column + columns(word) > kColumnsMax) {
+            out.append(kIndent);
+            column = kIndent.size() - 2;
+            word.remove_prefix(word.starts_with(' ') ? 1 : 0);
+        }
+        out.append(word);
+        column += columns(word);
+        begins = false;
+    }
     out.append("\r\n");
 }
 
@@ -160,18 +194,26 @@ void append_text(std::string& out, const Dsn& dsn, bool whole) {
     out.append("\r\n").append(words_of(dsn).text);
     const std::string_view whose = dsn.to_postmaster ? "that message" : "your message";
     out.append(whole ? "and " : "and the header of ").append(whose).append(".\r\n");
+    if (dsn.to_postmaster) {  // its header need not tell: the log does
+        out.append("In the log, that message is ");
+        append_line(out, view(dsn.original_id.text()), ".");
+    }
     for (const DsnRecipient& recipient : dsn.recipients) {
         out.append("\r\n<");
         append_visible(out, recipient.path);
         out.append(">\r\n");
+        if (recipient.expired) {
+            append_line(out, "    ", kExpired);
+        }
         if (!recipient.explanation.empty()) {
-            append_foreign(out, "    ", recipient.explanation);
+            append_folded(out, recipient.expired ? "    The last word on it: " : "    ",
+                          recipient.explanation);
         }
         if (!recipient.reply.empty() && !recipient.remote_host.empty()) {
             append_foreign(out, "    host ", recipient.remote_host);
         }
         if (!recipient.reply.empty()) {
-            append_foreign(out, "    said: ", recipient.reply);
+            append_folded(out, "    said: ", recipient.reply);
         }
     }
     if (dsn.kind == DsnKind::delayed) {
@@ -323,7 +365,7 @@ std::string boundary_of(const Dsn& dsn) {
     return boundary;
 }
 
-void append_top(std::string& out, const Dsn& dsn, std::string_view boundary) {
+void append_top(std::string& out, const Dsn& dsn, std::string_view boundary, bool has_8bit) {
     const bool global = is_global(dsn);
     append_line(out, "From: Mail Delivery System <MAILER-DAEMON@", std::string(dsn.hostname) + ">");
     append_line(out, "To: <", std::string(dsn.sender) + ">");
@@ -345,25 +387,29 @@ void append_top(std::string& out, const Dsn& dsn, std::string_view boundary) {
         "Content-Type: multipart/report; report-type=");
     out.append(global ? "global-delivery-status" : "delivery-status");
     out.append(";\r\n\tboundary=\"").append(boundary).append("\"\r\n");
+    if (has_8bit) {  // that of a multipart is no less than its parts' (RFC 2045 §6.4)
+        out.append("Content-Transfer-Encoding: 8bit\r\n");
+    }
 }
 
-// The first two parts, and the delimiter of the third.
-void append_report(std::string& out, const Dsn& dsn, bool whole) {
+// The first two parts, and the delimiter of the third; `has_8bit`: that one is.
+void append_report(std::string& out, const Dsn& dsn, bool whole, bool has_8bit) {
     RP_ASSERT(!dsn.sender.empty());
     const std::string boundary = boundary_of(dsn);
     const std::string delimiter = "\r\n--" + boundary + "\r\n";
-    append_top(out, dsn, boundary);
+    std::string text;
+    append_text(text, dsn, whole);
+    std::string status;
+    append_status_fields(status, dsn);
+    const bool global_8bit = is_global(dsn) && !(is_ascii(text) && is_ascii(status));
+    append_top(out, dsn, boundary, has_8bit || global_8bit);
     out.append(delimiter);
-    std::string body;
-    append_text(body, dsn, whole);
-    append_line(out, "Content-Type: text/plain; charset=", is_ascii(body) ? "us-ascii" : "utf-8");
-    append_body(out, dsn, body);
+    append_line(out, "Content-Type: text/plain; charset=", is_ascii(text) ? "us-ascii" : "utf-8");
+    append_body(out, dsn, text);
     out.append(delimiter);
     out.append("Content-Type: message/");
     out.append(is_global(dsn) ? "global-delivery-status\r\n" : "delivery-status\r\n");
-    body.clear();
-    append_status_fields(body, dsn);
-    append_body(out, dsn, body);
+    append_body(out, dsn, status);
     out.append(delimiter);
 }
 
@@ -371,7 +417,7 @@ void append_report(std::string& out, const Dsn& dsn, bool whole) {
 
 void append_dsn_begin(std::string& out, const Dsn& dsn, const ContentFacts& original) {
     RP_ASSERT(!original.has_8bit_header || is_global(dsn));
-    append_report(out, dsn, true);
+    append_report(out, dsn, true, original.has_8bit);
     out.append(original.has_8bit_header ? "Content-Type: message/global\r\n"
                                         : "Content-Type: message/rfc822\r\n");
     out.append(original.has_8bit ? "Content-Transfer-Encoding: 8bit\r\n\r\n" : "\r\n");
@@ -383,9 +429,9 @@ void append_dsn_end(std::string& out, const Dsn& dsn) {
 
 ContentFacts append_dsn(std::string& out, const Dsn& dsn) {
     const std::size_t begin = out.size();
-    append_report(out, dsn, false);
     std::string header;
     append_header(header, dsn);
+    append_report(out, dsn, false, is_global(dsn) && !is_ascii(header));
     // RFC 6522 §4 has quoted-printable for headers that are not ASCII.
     out.append(is_ascii(header) ? "Content-Type: text/rfc822-headers; charset=us-ascii\r\n"
                : is_global(dsn) ? "Content-Type: message/global-headers\r\n"

@@ -36,6 +36,7 @@ struct DsnRecipient {
     // there is none.
     std::string_view remote_host;
     std::string_view explanation;  // a sentence for people where there is no reply; "" otherwise
+    bool expired = false;          // the time set for it is over; what is above came last
     std::string_view original_recipient = {};  // ORCPT as it came; "" when there was none
     base::WallTime last_attempt{};             // the epoch: not known
 };
@@ -67,7 +68,9 @@ struct Dsn {
 };
 
 // Appends the content with the original's header: plain (not dot-stuffed), CRLF line ends. Octets
-// of strangers (replies, headers) that are not printable become '?'. Returns its facts.
+// of strangers (replies, headers) that are not printable become '?'. What they say is folded for
+// people, and stays UTF-8 there; in the part for machines, of which RFC 3464 wants ASCII, the rest
+// of it becomes '?', too. Returns its facts.
 [[nodiscard]] ContentFacts append_dsn(std::string& out, const Dsn& dsn);
 
 // The same with the whole original, in three parts: append_dsn_begin(), then what the original is

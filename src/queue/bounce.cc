@@ -12,8 +12,6 @@ namespace {
 using mail::DsnKind;
 using Verdict = NotificationLimit::Verdict;
 
-constexpr std::string_view kExpired = "The message could not be delivered in the time set for it.";
-
 std::string id_text(mail::QueueId id) {
     return std::string(mail::view(id.text()));
 }
@@ -200,9 +198,7 @@ void Bounce::describe(DsnKind kind, const store::StoredMessage& message, std::si
     } else {
         recipient.explanation = fate.reply.text;
     }
-    if (expired && recipient.explanation.empty()) {
-        recipient.explanation = kExpired;
-    }
+    recipient.expired = expired;
     if (kind != DsnKind::delayed && !expired) {
         recipient.last_attempt = dsn_.now;
     }

@@ -118,6 +118,67 @@ TEST(Dsn, StrangersTextIsMadeHarmless) {
     }
 }
 
+// The last error, and that the time is over; local errors, too.
+TEST(Dsn, ExpirySaysThatTimeRanOut) {
+    std::array recipients{
+        DsnRecipient{"a@dst.test", {5, 4, 7}, "", "", "connect to 192.0.2.1:25: refused", true}};
+    EXPECT_NE(text(example(recipients))
+                  .find("<a@dst.test>\r\n"
+                        "    The message could not be delivered in the time set for it.\r\n"
+                        "    The last word on it: connect to 192.0.2.1:25: refused\r\n"),
+              std::string::npos);
+    recipients[0].explanation = "";
+    recipients[0].reply = "450 4.2.1 later";
+    EXPECT_NE(
+        text(example(recipients)).find("in the time set for it.\r\n    said: 450 4.2.1 later"),
+        std::string::npos);
+}
+
+TEST(Dsn, WhatANextHopSaidIsUtf8ForPeopleAndFolded) {
+    const std::string reply =
+        "550 5.1.1 Empf\xc3\xa4nger unbekannt: bitte pr\xc3\xbc"
+        "fen Sie die Adresse \xe2\x80\xae und "
+        "senden Sie erneut; siehe https://example.test/" +
+        std::string(80, 'x');
+    const std::array recipients{DsnRecipient{"a@dst.test", {5, 1, 1}, reply, "", ""}};
+    Dsn dsn = example(recipients);
+    const std::string ascii = text(dsn);
+    EXPECT_TRUE(is_ascii(ascii));
+    EXPECT_NE(ascii.find("Empf=C3=A4nger"), std::string::npos);
+    EXPECT_NE(ascii.find("Diagnostic-Code: smtp; 550 5.1.1 Empf??nger"), std::string::npos);
+    dsn.sender = "\xc3\xa9@src.test";
+    const std::string global = text(dsn);
+    EXPECT_NE(global.find("    said: 550 5.1.1 Empf\xc3\xa4nger unbekannt: bitte pr\xc3\xbc"
+                          "fen Sie die Adresse \\x{202E}\r\n"
+                          "        und senden Sie erneut; siehe\r\n"
+                          "        https://example.test/" +
+                          std::string(80, 'x') + "\r\n"),
+              std::string::npos)
+        << global;
+}
+
+// RFC 2045 §6.4: a multipart's encoding is no less than that of its parts.
+TEST(Dsn, OuterEncodingIsThatOfItsParts) {
+    const auto top = [](const std::string& out) { return out.substr(0, out.find("\r\n\r\n") + 2); };
+    constexpr std::string_view kEightBit = "\r\nContent-Transfer-Encoding: 8bit\r\n";
+    const std::array recipients{DsnRecipient{"a@dst.test", {5, 1, 1}, "550 no", "h", ""}};
+    Dsn dsn = example(recipients);
+    ContentFacts original;
+    std::string out;
+    append_dsn_begin(out, dsn, original);
+    EXPECT_EQ(out.find(kEightBit), std::string::npos);
+    original.has_8bit = true;
+    out.clear();
+    append_dsn_begin(out, dsn, original);
+    EXPECT_NE(top(out).find(kEightBit), std::string::npos);
+    dsn.original_header = "Subject: gr\xc3\xbc\xc3\x9f\r\n\r\n";
+    EXPECT_EQ(text(dsn).find(kEightBit), std::string::npos);
+    dsn.sender = "\xc3\xa9@src.test";
+    EXPECT_NE(top(text(dsn)).find(kEightBit), std::string::npos);
+    dsn.original_header = "Subject: x\r\n\r\n";
+    EXPECT_EQ(text(dsn).find(kEightBit), std::string::npos);
+}
+
 TEST(Dsn, AHostWithoutNameIsAnAddressLiteral) {
     const auto remote = [](std::string_view host) {
         const std::array recipients{DsnRecipient{"a@dst.test", {5, 1, 1}, "550 no", host, ""}};
@@ -209,6 +270,7 @@ TEST(Dsn, DelaysAndHandOversHaveTheirOwnWords) {
     dsn.kind = DsnKind::failed;
     dsn.to_postmaster = true;
     EXPECT_NE(text(dsn).find("Auto-Submitted: auto-generated\r\n"), std::string::npos);
+    EXPECT_NE(text(dsn).find("In the log, that message is 0000020000001.\r\n"), std::string::npos);
 }
 
 TEST(Dsn, ToAnAsciiAddressItIsSevenBit) {
