@@ -100,6 +100,7 @@ class Partition final : public store::StoreListener, public mail::EventLog {
     void reception(const mail::ReceptionEvent& /*event*/) override {}
     void attempt(const mail::AttemptEvent& /*event*/) override {}
     void removal(const mail::RemovalEvent& /*event*/) override {}
+    void notification(const mail::NotificationEvent& /*event*/) override {}
     void notice(mail::Severity /*severity*/, std::string_view text) override {
         std::fprintf(stderr, "fill_bench: %.*s\n", static_cast<int>(text.size()), text.data());
     }

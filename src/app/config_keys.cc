@@ -347,8 +347,8 @@ std::span<const KeySpec> log_keys() {
              .example = R"("json")"}),
         key<ChoiceType<LogLevel, kLogLevels>, &LogConfig::level>(
             {.name = "level",
-             .description = "The least important lines to write. Receptions, attempts and removals "
-                            "are `info`.",
+             .description = "The least important lines to write. Receptions, attempts, removals "
+                            "and notifications are `info`.",
              .example = R"("warning")"}),
     });
     return keys;

@@ -155,6 +155,9 @@ class ShardLog final : public mail::EventLog {
     }
     void attempt(const mail::AttemptEvent& event) override { push(mail::Severity::info, event); }
     void removal(const mail::RemovalEvent& event) override { push(mail::Severity::info, event); }
+    void notification(const mail::NotificationEvent& event) override {
+        push(mail::Severity::info, event);
+    }
     void notice(mail::Severity severity, std::string_view text) override {
         push(severity, NoticeEvent{.severity = severity, .text = text});
     }

@@ -143,6 +143,21 @@ std::string_view name_of(mail::AttemptEvent::Status status) {
     RP_PANIC("no such attempt status");
 }
 
+std::string_view name_of(mail::NotificationEvent::Kind kind) {
+    using Kind = mail::NotificationEvent::Kind;
+    switch (kind) {
+        case Kind::failed:
+            return "failed";
+        case Kind::delayed:
+            return "delayed";
+        case Kind::relayed:
+            return "relayed";
+        case Kind::double_bounce:
+            return "double_bounce";
+    }
+    RP_PANIC("no such kind of notification");
+}
+
 template <typename Line>
 void put_id(Line& line, mail::QueueId id) {
     line.token("id", id.value() == 0 ? std::string_view("NOQUEUE") : mail::view(id.text()));
@@ -225,8 +240,7 @@ void put_fields(Line& line, const mail::AttemptEvent& event) {
     line.number("size", event.size_bytes);
     put_tls(line, event.tls);
     line.number("attempts", event.attempts);
-    if (event.status == mail::AttemptEvent::Status::deferred ||
-        event.status == mail::AttemptEvent::Status::delayed) {
+    if (event.next_attempt > base::Duration::zero()) {
         line.seconds("next", event.next_attempt);
     }
     if (event.possible_duplicate) {
@@ -252,12 +266,22 @@ void put_fields(Line& line, const mail::RemovalEvent& event) {
 }
 
 template <typename Line>
+void put_fields(Line& line, const mail::NotificationEvent& event) {
+    put_id(line, event.id);
+    line.path("to", event.to);
+    line.number("nrcpt", event.recipients);
+    line.token("kind", name_of(event.kind));
+    line.token("notification", mail::view(event.notification.text()));
+}
+
+template <typename Line>
 void put_fields(Line& line, const NoticeEvent& event) {
     line.sentence(event.text);
 }
 
 std::string_view name_of(const LogEvent& event) {
-    constexpr std::string_view kNames[] = {"reception", "attempt", "removal", "notice"};
+    constexpr std::string_view kNames[] = {"reception", "attempt", "removal", "notification",
+                                           "notice"};
     static_assert(std::size(kNames) == std::variant_size_v<LogEvent>);
     return kNames[event.index()];
 }

@@ -43,6 +43,10 @@ void visit_fields(Event& event, Visitor& visit) {
         visit.value(event.delivered), visit.value(event.failed), visit.value(event.deleted);
         visit.value(event.known);
         visit.text(event.from, kPathBytesMax);
+    } else if constexpr (std::is_same_v<Plain, mail::NotificationEvent>) {
+        visit.value(event.kind), visit.value(event.id), visit.value(event.notification);
+        visit.value(event.recipients);
+        visit.text(event.to, kPathBytesMax);
     } else {
         static_assert(std::is_same_v<Plain, NoticeEvent>);
         visit.value(event.severity);
@@ -139,6 +143,9 @@ base::Bytes LogRecordBuffer::encode(base::WallTime time, const mail::AttemptEven
     return put_event(time, event);
 }
 base::Bytes LogRecordBuffer::encode(base::WallTime time, const mail::RemovalEvent& event) {
+    return put_event(time, event);
+}
+base::Bytes LogRecordBuffer::encode(base::WallTime time, const mail::NotificationEvent& event) {
     return put_event(time, event);
 }
 base::Bytes LogRecordBuffer::encode(base::WallTime time, const NoticeEvent& event) {

@@ -18,8 +18,8 @@ struct NoticeEvent {
     std::string_view text;
 };
 
-using LogEvent =
-    std::variant<mail::ReceptionEvent, mail::AttemptEvent, mail::RemovalEvent, NoticeEvent>;
+using LogEvent = std::variant<mail::ReceptionEvent, mail::AttemptEvent, mail::RemovalEvent,
+                              mail::NotificationEvent, NoticeEvent>;
 
 struct LogRecord {
     base::WallTime time;
@@ -33,6 +33,7 @@ class LogRecordBuffer {
     [[nodiscard]] base::Bytes encode(base::WallTime time, const mail::ReceptionEvent& event);
     [[nodiscard]] base::Bytes encode(base::WallTime time, const mail::AttemptEvent& event);
     [[nodiscard]] base::Bytes encode(base::WallTime time, const mail::RemovalEvent& event);
+    [[nodiscard]] base::Bytes encode(base::WallTime time, const mail::NotificationEvent& event);
     [[nodiscard]] base::Bytes encode(base::WallTime time, const NoticeEvent& event);
 
   private:

@@ -135,6 +135,7 @@ class Notices final : public mail::EventLog {
     void reception(const mail::ReceptionEvent&) override {}
     void attempt(const mail::AttemptEvent&) override {}
     void removal(const mail::RemovalEvent&) override {}
+    void notification(const mail::NotificationEvent&) override {}
     void notice(mail::Severity, std::string_view text) override {
         std::fprintf(stderr, "ringpost sink: %.*s\n", static_cast<int>(text.size()), text.data());
     }

@@ -70,7 +70,7 @@ struct AttemptEvent {
     std::uint16_t code = 0;         // the next hop's reply code; 0 when there was no reply
     std::string_view reply;         // its text, or what went wrong in words
     std::string_view tls;           // "TLSv1.3"; "" in the clear
-    base::Duration next_attempt{};  // from now, where deferred
+    base::Duration next_attempt{};  // from now, where one is planned; else zero
     bool possible_duplicate =
         false;  // the reply to the final dot was lost (RFC 5321 §4.5.3.2.6, RFC 1047)
 };
@@ -87,6 +87,22 @@ struct RemovalEvent {
     std::uint32_t deleted = 0;    // recipients; by the operator
 };
 
+// A notification (DSN) about a message was stored, as a message of its own.
+struct NotificationEvent {
+    enum class Kind : std::uint8_t {
+        failed,
+        delayed,
+        relayed,
+        double_bounce,  // to the postmaster: the message has no sender to tell
+    };
+
+    Kind kind = Kind::failed;
+    QueueId id;                    // of the message that it is about
+    QueueId notification;          // its own
+    std::string_view to;           // who is told
+    std::uint32_t recipients = 0;  // that it names
+};
+
 enum class Severity : std::uint8_t { debug, info, warning, error };
 
 class EventLog {
@@ -99,6 +115,7 @@ class EventLog {
     virtual void reception(const ReceptionEvent& event) = 0;
     virtual void attempt(const AttemptEvent& event) = 0;
     virtual void removal(const RemovalEvent& event) = 0;
+    virtual void notification(const NotificationEvent& event) = 0;
     // Anything else, as a sentence for the operator: what happened, to what, and what to do.
     virtual void notice(Severity severity, std::string_view text) = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "mail/text.h"
 #include "queue/scheduler.h"
@@ -11,6 +12,19 @@ namespace {
 
 using mail::DsnKind;
 using Verdict = NotificationLimit::Verdict;
+
+mail::NotificationEvent::Kind logged_kind(DsnKind kind, bool to_postmaster) {
+    using Kind = mail::NotificationEvent::Kind;
+    switch (kind) {
+        case DsnKind::failed:
+            return to_postmaster ? Kind::double_bounce : Kind::failed;
+        case DsnKind::delayed:
+            return Kind::delayed;
+        case DsnKind::relayed:
+            return Kind::relayed;
+    }
+    RP_PANIC("no such DsnKind");
+}
 
 std::string id_text(mail::QueueId id) {
     return std::string(mail::view(id.text()));
@@ -175,6 +189,13 @@ rt::Task<Bounce::Stored> Bounce::store_notification(DsnKind kind, store::Reader&
         incoming_->commit(envelope_, facts_, "", wakeup_);
         co_await wakeup_.woken("commit notification");
         stored = incoming_->state() == mail::SinkState::ready ? Stored::yes : Stored::no_room;
+    }
+    if (stored == Stored::yes) {
+        scheduler_.log().notification({.kind = logged_kind(kind, to_postmaster_),
+                                       .id = reader.message().id,
+                                       .notification = dsn_.id,
+                                       .to = to_,
+                                       .recipients = static_cast<std::uint32_t>(chosen_.size())});
     }
     incoming_.reset();
     co_return stored;

@@ -327,7 +327,9 @@ void Delivery::log_attempt(const Entry& entry, std::uint32_t recipient, const ma
     if ((status == AttemptStatus::deferred || status == AttemptStatus::delayed) && dsn.klass == 5) {
         dsn.klass = 4;
     }
-    const base::WallTime next = base::wall_from_unix_seconds(state.next_s);
+    // Who is due already waits for a next hop that serves: when that will be, nobody knows.
+    const base::Duration wait = base::wall_from_unix_seconds(state.next_s) - now;
+    const base::Duration next = waits ? std::max(wait, wait.zero()) : wait.zero();
     scheduler_.log().attempt({.status = status,
                               .id = entry.id(),
                               .from = message.envelope.reverse_path(),
@@ -340,7 +342,7 @@ void Delivery::log_attempt(const Entry& entry, std::uint32_t recipient, const ma
                               .code = reply.code,
                               .reply = reply.text,
                               .tls = "",
-                              .next_attempt = waits ? next - now : base::Duration::zero(),
+                              .next_attempt = next,
                               .possible_duplicate = possible_duplicate});
 }
 

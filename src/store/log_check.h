@@ -41,6 +41,7 @@ class LogCheck final : private mail::EventLog {
     void reception(const mail::ReceptionEvent&) override {}
     void attempt(const mail::AttemptEvent&) override {}
     void removal(const mail::RemovalEvent&) override {}
+    void notification(const mail::NotificationEvent&) override {}
     void notice(mail::Severity severity, std::string_view text) override;
 
     void tell(Finding finding);

@@ -83,6 +83,7 @@ class StoreProgram final : private store::StoreListener, private mail::EventLog 
     void reception(const mail::ReceptionEvent&) override {}
     void attempt(const mail::AttemptEvent&) override {}
     void removal(const mail::RemovalEvent&) override {}
+    void notification(const mail::NotificationEvent&) override {}
     void notice(mail::Severity severity, std::string_view text) override;
 
     [[nodiscard]] rt::Task<void> main();

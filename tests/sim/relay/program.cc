@@ -30,6 +30,7 @@ class Program::Log final : public mail::EventLog {
         }
     }
     void removal(const mail::RemovalEvent&) override {}
+    void notification(const mail::NotificationEvent&) override {}
     void notice(mail::Severity, std::string_view text) override {
         if (driver_.dead()) {
             return;

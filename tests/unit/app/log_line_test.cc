@@ -96,6 +96,14 @@ TEST(LogLine, TextOfEachEvent) {
                                                  .failed = 0}),
         "2026-11-22T01:48:11.123Z info removal shard=0 id=000002000000G from=<> size=9 delay=2.000 "
         "status=removed delivered=1 failed=0\n");
+    EXPECT_EQ(line(LogFormat::text,
+                   mail::NotificationEvent{.kind = mail::NotificationEvent::Kind::double_bounce,
+                                           .id = kId,
+                                           .notification = mail::QueueId(kId.value() + 1),
+                                           .to = "postmaster@src.test",
+                                           .recipients = 2}),
+              "2026-11-22T01:48:11.123Z info notification shard=0 id=000002000000G "
+              "to=<postmaster@src.test> nrcpt=2 kind=double_bounce notification=000002000000H\n");
     EXPECT_EQ(
         line(LogFormat::text,
              NoticeEvent{.severity = mail::Severity::warning, .text = "the disk is full"}, {}),

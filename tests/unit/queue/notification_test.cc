@@ -56,6 +56,44 @@ TEST_F(NotificationTest, WordOfADelayThatFindsNoRoomKeepsNoShardBusy) {
     EXPECT_EQ(count(Status::delayed), 2U);
 }
 
+// What is due waits for the next hop, and has no time of its own.
+TEST_F(NotificationTest, WordOfADelayTellsNoTimeThatIsOver) {
+    answer_recipients("450 4.2.0 later\r\n");
+    relay_.start();
+    for (int i = 0; i < 100; ++i) {
+        relay_.submit_now({});
+    }
+    relay_.run_for(minutes(9));
+    server_.stop_listening();
+    relay_.submit_now({});  // finds that out
+    relay_.run_for(minutes(8));
+    ASSERT_EQ(count(Status::delayed), 100U);  // due at the tenth, and one at a time is tried
+    for (const RecordingLog::Attempt& attempt : relay_.log().attempts) {
+        EXPECT_GE(attempt.next, base::Duration::zero());
+        if (attempt.status == Status::deferred) {
+            EXPECT_GT(attempt.next, base::Duration::zero());
+        }
+    }
+}
+
+TEST_F(NotificationTest, TheLogLinksItWithItsMessage) {
+    using Kind = mail::NotificationEvent::Kind;
+    options_.double_bounce_to = "postmaster@src.test";
+    answer_recipients("550 5.1.1 no such user\r\n");
+    relay_.start();
+    relay_.submit_now({.from = "a@dst.test", .to = {"b@dst.test", "c@dst.test"}});
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    const auto& told = relay_.log().notifications;
+    ASSERT_EQ(told.size(), 2U);  // the bounce is refused, too
+    EXPECT_EQ(told[0].kind, Kind::failed);
+    EXPECT_EQ(told[0].id, relay_.log().attempts.at(0).id);
+    EXPECT_EQ(told[0].to, "a@dst.test");
+    EXPECT_EQ(told[0].recipients, 2U);
+    EXPECT_EQ(told[1].kind, Kind::double_bounce);
+    EXPECT_EQ(told[1].id, told[0].notification);
+    EXPECT_EQ(told[1].to, "postmaster@src.test");
+}
+
 TEST_F(NotificationTest, AffectedByNotify) {
     answer_recipients("550 5.1.1 no such user\r\n");
     relay_.start();

@@ -12,10 +12,15 @@ namespace queue::test {
 void RecordingLog::attempt(const mail::AttemptEvent& event) {
     attempts.push_back({event.status, event.id, std::string(event.from), std::string(event.to),
                         std::string(event.relay), std::string(event.reply), event.dsn,
-                        event.attempts, event.possible_duplicate, world_.now()});
+                        event.attempts, event.next_attempt, event.possible_duplicate,
+                        world_.now()});
 }
 void RecordingLog::removal(const mail::RemovalEvent& event) {
     removals.push_back({event.id, event.delivered, event.failed, event.deleted});
+}
+void RecordingLog::notification(const mail::NotificationEvent& event) {
+    notifications.push_back(
+        {event.kind, event.id, event.notification, std::string(event.to), event.recipients});
 }
 void RecordingLog::notice(mail::Severity severity, std::string_view text) {
     if (severity == mail::Severity::error) {

@@ -40,6 +40,7 @@ class RecordingLog final : public mail::EventLog {
         std::string from, to, relay, reply;
         mail::EnhancedStatus dsn;
         std::uint32_t attempts;
+        base::Duration next;
         bool possible_duplicate;
         base::MonoTime at;
     };
@@ -47,14 +48,22 @@ class RecordingLog final : public mail::EventLog {
         mail::QueueId id;
         std::uint32_t delivered, failed, deleted;
     };
+    struct Notification {
+        mail::NotificationEvent::Kind kind;
+        mail::QueueId id, notification;
+        std::string to;
+        std::uint32_t recipients;
+    };
     explicit RecordingLog(sim::World& world) : world_(world) {}
     void reception(const mail::ReceptionEvent&) override {}
     void attempt(const mail::AttemptEvent& event) override;
     void removal(const mail::RemovalEvent& event) override;
+    void notification(const mail::NotificationEvent& event) override;
     void notice(mail::Severity severity, std::string_view text) override;
 
     std::vector<Attempt> attempts;
     std::vector<Removal> removals;
+    std::vector<Notification> notifications;
     std::vector<std::string> errors;  // notices of that severity
     std::vector<std::string> warnings;
     std::vector<std::string> infos;

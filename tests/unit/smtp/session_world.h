@@ -61,6 +61,7 @@ class RecordingLog final : public mail::EventLog {
     void reception(const mail::ReceptionEvent& event) override;
     void attempt(const mail::AttemptEvent&) override {}
     void removal(const mail::RemovalEvent&) override {}
+    void notification(const mail::NotificationEvent&) override {}
     void notice(mail::Severity, std::string_view text) override { notices.emplace_back(text); }
 
     std::vector<std::string> receptions;  // "accepted ESMTP from=<…> to=<…> 250 2.0.0 …"

@@ -29,6 +29,7 @@ class Queue final : public StoreListener, public mail::EventLog {
     void reception(const mail::ReceptionEvent&) override {}
     void attempt(const mail::AttemptEvent&) override {}
     void removal(const mail::RemovalEvent&) override {}
+    void notification(const mail::NotificationEvent&) override {}
     void notice(mail::Severity, std::string_view) override {}
 
     std::vector<mail::QueueId> alive;
