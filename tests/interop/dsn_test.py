@@ -3,6 +3,7 @@ to learn from bounces whom to drop."""
 
 import email
 import email.policy
+import re
 import smtplib
 import sys
 import unittest
@@ -78,6 +79,30 @@ class Notifications(unittest.TestCase):
         temporary, permanent = all_failures(email.message_from_bytes(got.content))
         self.assertIn(permanent, ({b"b@dst.test"}, {b"o+x@dst.test"}))
         self.assertFalse(temporary)
+
+    def test_8_bit_mail_comes_back_with_what_was_said_in_utf8(self):
+        body = (b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" +
+                "Grüße\r\n".encode())
+        reply = "550 5.1.1 Empfänger unbekannt: bitte prüfen Sie die Adresse und senden Sie dann noch einmal".encode()
+        for extensions, encoding in ((PLAIN, "8bit"), (("PIPELINING",), "7bit")):
+            with self.subTest(encoding), Recorder(extensions, refuse={b"<b@dst.test>": reply}) as recorder:
+                with Relay([recorder.host]) as relay:
+                    relay.start()
+                    send(relay, body=body, mail=["RET=FULL", "BODY=8BITMIME"])
+                    got = self.told(recorder)
+                    wait_until(lambda: relay.log().count(" removal ") == 2, "both gone")
+                    log = relay.log()
+            parsed, text, _, recipients, returned = self.parse(got)
+            self.assertEqual(parsed["Content-Transfer-Encoding"], encoding)
+            self.assertEqual(encoding == "7bit", got.content.isascii())
+            self.assertIn("Empfänger unbekannt", text)
+            self.assertLessEqual(max(map(len, text.splitlines())), 78)
+            self.assertIn("Empf??nger", recipients[0]["Diagnostic-Code"])
+            self.assertEqual(returned.get_content().get_content().strip(), "Grüße")
+            # The log leads from the message to the word of it.
+            told = re.search(r" notification shard=\d+ id=(\w+) to=<a@src.test> nrcpt=1 kind=failed notification=(\w+)", log)
+            self.assertRegex(log, f"attempt shard=\\d+ id={told[1]} .*status=bounced")
+            self.assertRegex(log, f"attempt shard=\\d+ id={told[2]} .*status=sent")
 
     def test_delayed(self):
         with Recorder(PLAIN, refuse={b"<b@dst.test>": b"450 4.2.1 Later"}) as recorder:
