@@ -110,6 +110,8 @@ class Client {
     [[nodiscard]] rt::Task<bool> send_commands(Stage stage);
     [[nodiscard]] rt::Task<bool> send_pieces(Stage stage);
     [[nodiscard]] rt::Task<void> hear_last_word();
+    [[nodiscard]] bool answers_envelope() const;
+    [[nodiscard]] rt::Task<bool> read_last_reply(base::MonoTime deadline);
     [[nodiscard]] base::Duration timeout_of(Stage stage) const;
     [[nodiscard]] base::MonoTime deadline_of(Stage stage) const;
     void lost(Stage stage, std::int32_t error);

@@ -225,23 +225,18 @@ rt::Task<void> Client::hear_last_word() {
         co_return;
     }
     const base::MonoTime deadline = net_.shard().now() + kLastWordWait;
-    for (;;) {
-        std::string_view input = stream_.input();
-        const std::size_t before = input.size();
-        const ReplyParser::Event event = parser_.next(input);
-        stream_.consume(before - input.size());
-        if (event == ReplyParser::Event::broken) {
+    bool heard = co_await read_last_reply(deadline);
+    while (heard && answers_envelope()) {
+        const ClientTransaction::Step step = transaction_.take(parser_.reply());
+        if (step == ClientTransaction::Step::closing) {
+            fail_with_reply();
+        }
+        if (step != ClientTransaction::Step::more) {
             co_return;
         }
-        if (event == ReplyParser::Event::reply) {
-            break;
-        }
-        const std::int32_t received = co_await stream_.receive(deadline);
-        if (received <= 0) {
-            co_return;
-        }
+        heard = co_await read_last_reply(deadline);
     }
-    if (parser_.reply().code < 400) {
+    if (!heard || parser_.reply().code < 400) {
         co_return;
     }
     // Behind DATA's 354, or a chunk, it is the answer to the content.
@@ -250,6 +245,30 @@ rt::Task<void> Client::hear_last_word() {
         take_final();
     }
     fail_with_reply();
+}
+
+// Whether a reply that was read behind a failed send may belong to a command: MAIL may have been
+// taken before what broke the connection. What comes in MAIL's place and is no 2xx is the word on
+// the connection.
+bool Client::answers_envelope() const {
+    return transaction_.reply_due() && (parser_.reply().code < 400 || transaction_.mail_answered());
+}
+
+// False: none came.
+rt::Task<bool> Client::read_last_reply(base::MonoTime deadline) {
+    for (;;) {
+        std::string_view input = stream_.input();
+        const std::size_t before = input.size();
+        const ReplyParser::Event event = parser_.next(input);
+        stream_.consume(before - input.size());
+        if (event != ReplyParser::Event::more) {
+            co_return event == ReplyParser::Event::reply;
+        }
+        const std::int32_t received = co_await stream_.receive(deadline);
+        if (received <= 0) {
+            co_return false;
+        }
+    }
 }
 
 }  // namespace smtp

@@ -47,7 +47,7 @@ void ClientTransaction::start(const Request& request) {
     sent_ = read_ = {};
     accepted_ = 0;
     replies_ = 0;
-    refused_ = data_open_ = left_open_ = false;
+    mail_answered_ = refused_ = data_open_ = left_open_ = false;
 }
 
 void ClientTransaction::refuse(std::size_t recipient, const mail::FixedReply& reply) {
@@ -109,11 +109,12 @@ bool ClientTransaction::wants_to_send() const {
 void ClientTransaction::append_commands(std::string& out) {
     RP_ASSERT(wants_to_send());
     const std::size_t start = out.size();
+    bool more = false;
     do {
         append_command(out, sent_);
+        more = parameters_.pipelining && !(request_->mail_alone && sent_.stage == Stage::mail);
         sent_ = after(sent_);
-    } while (parameters_.pipelining && sent_.stage != Stage::none &&
-             out.size() - start < kWindowBytes);
+    } while (more && sent_.stage != Stage::none && out.size() - start < kWindowBytes);
 }
 
 void ClientTransaction::append_command(std::string& out, Cursor at) const {
@@ -217,13 +218,13 @@ ClientTransaction::Step ClientTransaction::take(const mail::Reply& reply) {
 
 ClientTransaction::Step ClientTransaction::take_mail(const mail::Reply& reply) {
     if (success(reply)) {
-        left_open_ = true;
+        mail_answered_ = left_open_ = true;
         return Step::more;
     }
     if (reply.code < 400) {
         return Step::violation;
     }
-    refused_ = true;
+    mail_answered_ = refused_ = true;
     settle_pending(reply, refusal_of(reply));
     return Step::more;
 }

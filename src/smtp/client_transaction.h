@@ -25,6 +25,8 @@ struct Request {
     std::string_view reverse_path;
     std::span<const std::string_view> recipients;
     bool smtputf8 = false;  // the sender declared SMTPUTF8
+    // Nothing follows MAIL before it is answered, whatever the server offers.
+    bool mail_alone = false;
 
     // RFC 3461, passed on where the next hop offers DSN. `dsn` is empty, or as long as
     // `recipients`.
@@ -127,6 +129,9 @@ class ClientTransaction {
     [[nodiscard]] bool possible_duplicate(std::size_t recipient) const;
     // How many replies this transaction has seen.
     [[nodiscard]] std::uint32_t replies() const { return replies_; }
+    // MAIL was taken or refused, and not by a 421: the server serves, and whatever breaks behind
+    // that may be the fault of this message.
+    [[nodiscard]] bool mail_answered() const { return mail_answered_; }
 
   private:
     struct Outcome {
@@ -164,6 +169,7 @@ class ClientTransaction {
     Cursor read_;  // the command whose reply is read next
     std::size_t accepted_ = 0;
     std::uint32_t replies_ = 0;
+    bool mail_answered_ = false;
     bool refused_ = false;  // MAIL was refused
     bool data_open_ = false;
     bool left_open_ = false;

@@ -67,7 +67,8 @@ class TextSource final : public mail::MessageSource {
 
 class ClientTest : public testing::Test {
   protected:
-    ClientTest() : world_(1), host_(world_.add_host("relay")), server_(world_) {
+    explicit ClientTest(const sim::Options& world = {})
+        : world_(1, world), host_(world_.add_host("relay")), server_(world_) {
         host_.set_program({.start = [this] { build(); },
                            .end =
                                [this] {
@@ -422,8 +423,56 @@ TEST_F(ClientTest, ServerThatClosesAnywhereDefers) {
             EXPECT_FALSE(usable_);
             const bool lost_end = std::string_view(where) == "." && !with_words;
             EXPECT_EQ(client_->transaction().possible_duplicate(0), lost_end);
+            EXPECT_EQ(client_->transaction().mail_answered(), std::string_view(where) != "MAIL");
         }
     }
+}
+
+TEST_F(ClientTest, MailGoesAloneWhereThatIsAskedFor) {
+    offer_chunking(true);
+    ASSERT_TRUE(connect());
+    for (const bool alone : {true, false}) {
+        server_.pieces.clear();
+        request_ = {.reverse_path = from_, .recipients = to_, .mail_alone = alone};
+        TextSource source(kBody, true);
+        run(delivering(*client_, request_, source));
+        EXPECT_EQ(state(0), RecipientState::delivered);
+        ASSERT_FALSE(server_.pieces.empty());
+        EXPECT_EQ(server_.pieces[0] == "MAIL FROM:<a@src.test>\r\n", alone);
+    }
+    close();
+}
+
+// The network takes a small message in several parts.
+class SmallBuffersClientTest : public ClientTest {
+  protected:
+    SmallBuffersClientTest() : ClientTest(small_buffers()) {}
+
+    static sim::Options small_buffers() {
+        sim::Options options;
+        options.socket_buffer_least = options.socket_buffer_most = 16U << 10U;
+        return options;
+    }
+};
+
+// The server answers MAIL, and is gone before all of the message has left.
+TEST_F(SmallBuffersClientTest, MailsAnswerIsHeardBehindASendThatFails) {
+    offer_chunking(true);
+    server_.reply = [](const std::string& line) -> std::string {
+        return line.starts_with("RCPT") ? "!silent" : "";
+    };
+    ASSERT_TRUE(connect());
+    request_ = {.reverse_path = from_, .recipients = to_};
+    TextSource source("Subject: x\r\n\r\n" + std::string(60'000, 'x') + "\r\n", true);
+    source.span_bytes = SIZE_MAX;
+    scope_->spawn(delivering(*client_, request_, source));
+    shard_->driver().wake();
+    world_.run_for(std::chrono::seconds(10));
+    server_.close_connections();
+    ASSERT_TRUE(world_.run_until([this] { return scope_->size() == 0; }, std::chrono::minutes(1)));
+    EXPECT_EQ(state(0), RecipientState::deferred);
+    EXPECT_TRUE(client_->transaction().mail_answered());
+    close();
 }
 
 // A small message has left with its envelope: wherever the replies end, the server may have it.
