@@ -167,6 +167,9 @@ rt::Task<void> Delivery::try_recipients(Entry& entry) {
         }
         take_results(entry);
         co_await close_if_worn();
+        if (crowded_) {
+            co_return;  // what is left is for a connection that serves
+        }
     }
 }
 
@@ -215,7 +218,7 @@ rt::Task<bool> Delivery::reach_site() {
             site_.short_of_means(client_.failure(), shard.now());
         } else if (site_.engaged() > 0) {
             crowded_ = true;
-            site_.crowded(shard.now());
+            site_.crowded(site_.engaged(), shard.now());
         } else if (!scheduler_.stopping()) {
             untried_ = false;
             site_.failed(client_.failure(), shard.now(), shard.prng());
@@ -247,22 +250,26 @@ rt::Task<bool> Delivery::connect() {
 
 // False: the connection turned out to be stale, and no other is to be had.
 rt::Task<bool> Delivery::transact() {
-    reader_->rewind();
-    co_await client_.deliver(request_, *reader_);
+    co_await offer();
     if (client_.went_stale()) {
         co_await disconnect();
         const bool reached = co_await reach_site();
         if (!reached) {
             co_return false;
         }
-        reader_->rewind();
-        co_await client_.deliver(request_, *reader_);
+        co_await offer();
     }
     ++transactions_;
     if (client_.repairs() > 0) {
         tell_repairs();
     }
     co_return true;
+}
+
+rt::Task<void> Delivery::offer() {
+    reader_->rewind();
+    request_.mail_alone = transactions_ == 0 && site_.in_doubt(scheduler_.shard().now());
+    co_await client_.deliver(request_, *reader_);
 }
 
 void Delivery::tell_repairs() {

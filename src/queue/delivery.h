@@ -67,6 +67,7 @@ class Delivery : public base::ListNode<Delivery> {
     [[nodiscard]] rt::Task<bool> reach_site();
     [[nodiscard]] rt::Task<bool> connect();
     [[nodiscard]] rt::Task<bool> transact();
+    [[nodiscard]] rt::Task<void> offer();
     void tell_repairs();
     [[nodiscard]] rt::Task<void> close_if_worn();
     [[nodiscard]] rt::Task<void> disconnect();
@@ -77,6 +78,7 @@ class Delivery : public base::ListNode<Delivery> {
     // delivery_settle.cc
     void ask_rules(Entry& entry);
     void take_results(Entry& entry);
+    void judge_site();
     [[nodiscard]] rt::Task<void> expire(Entry& entry);
     [[nodiscard]] rt::Task<void> read_last_outcome(Entry& entry, std::uint32_t recipient);
     [[nodiscard]] rt::Task<void> settle(Entry& entry);

@@ -31,7 +31,6 @@ void Delivery::ask_rules(Entry& entry) {
 
 void Delivery::take_results(Entry& entry) {
     const smtp::ClientTransaction& transaction = client_.transaction();
-    bool answered = false;
     for (std::size_t i = 0; i < slice_.size(); ++i) {
         const std::uint32_t recipient = slice_[i];
         const mail::Reply& reply = transaction.reply(i);
@@ -54,18 +53,30 @@ void Delivery::take_results(Entry& entry) {
                                           reply, relay()));
                 break;
         }
-        answered = answered || transaction.state(i) != smtp::RecipientState::deferred;
     }
-    // A site that greets and then drops every first transaction is as dead as one that refuses.
+    judge_site();
+}
+
+// A site that drops every first transaction before it has answered MAIL is as dead as one that
+// refuses. What breaks behind that is this message's bad luck: the next one may fare better.
+void Delivery::judge_site() {
+    const smtp::ClientTransaction& transaction = client_.transaction();
     rt::Shard& shard = scheduler_.shard();
-    if (answered || client_.usable()) {
+    if (transaction.mail_answered() || client_.usable()) {
         site_.succeeded(shard.now());
-    } else if (transactions_ <= 1 && !client_.source_failed() && !scheduler_.stopping()) {
-        if (site_.engaged() > 1) {
-            site_.crowded(shard.now());
-        } else {
-            site_.failed(client_.failure(), shard.now(), shard.prng());
-        }
+        return;
+    }
+    if (transactions_ > 1 || client_.source_failed() || scheduler_.stopping()) {
+        return;
+    }
+    if (client_.extensions().pipelining && !request_.mail_alone && transaction.replies() == 0 &&
+        client_.failure().code == 0) {
+        site_.doubt(shard.now());
+    } else if (site_.engaged() > 1) {
+        crowded_ = true;  // its own connection is counted still
+        site_.crowded(site_.engaged() - 1, shard.now());
+    } else {
+        site_.failed(client_.failure(), shard.now(), shard.prng());
     }
 }
 

@@ -13,6 +13,8 @@ namespace {
 constexpr base::Duration kHoldTick = std::chrono::seconds(1);
 constexpr std::size_t kEntriesPerTick = 4096;
 constexpr base::Duration kShortagePause = std::chrono::seconds(1);
+// How long MAIL is sent alone, for a round trip more per connection.
+constexpr base::Duration kDoubt = std::chrono::minutes(10);
 // Between notices of one kind, however often the state changes.
 constexpr base::Duration kNoticePause = std::chrono::minutes(1);
 
@@ -203,8 +205,8 @@ void Site::short_of_means(const mail::Reply& reply, base::MonoTime now) {
     }
 }
 
-void Site::crowded(base::MonoTime now) {
-    limit_ = std::max<std::size_t>(engaged_, 1);
+void Site::crowded(std::size_t others, base::MonoTime now) {
+    limit_ = std::max<std::size_t>(others, 1);
     grow_at_ = now + options_.cool_down_most;
 }
 
@@ -222,6 +224,10 @@ void Site::succeeded(base::MonoTime now) {
     if (was_dead || grows) {
         pump();
     }
+}
+
+void Site::doubt(base::MonoTime now) {
+    doubt_until_ = now + kDoubt;
 }
 
 void Site::passed_over(std::size_t target, const mail::Reply& reply) {

@@ -4,11 +4,16 @@
 // A delivery takes entries while there are any, then rests with its connection open; the one that
 // rested last is woken first, so that connections in excess end by themselves. Strategies:
 //   new work        wakes a resting delivery, else starts one while fewer than connections_max run.
-//   dead site       after a connection that no target took, the site cools down. Only what was to
-//                   go over that connection is deferred: what is due meanwhile stays ready and
-//                   untried, so that its backlog is not drained through the retry times. Then one
-//                   delivery tries it at a time, until one was answered. What expires meanwhile is
-//                   looked for once a second.
+//   dead site       after a connection that no target took, or that broke before the first MAIL was
+//                   answered, the site cools down. Only what was to go over that connection is
+//                   deferred: what is due meanwhile stays ready and untried, so that its backlog is
+//                   not drained through the retry times. Then one delivery tries it at a time,
+//                   until a MAIL was answered. What expires meanwhile is looked for once a second.
+//   bad luck        what breaks a connection behind MAIL's answer has had its attempt, and says
+//                   nothing of the site: else a few recipients who break them would stall it.
+//   doubt           a next hop that keeps its replies to pipelined commands until it has seen all
+//                   may break without one. Then, for a while, MAIL is sent alone in the first
+//                   transaction of each connection, which tells the one case from the other.
 //   own shortage    where we lack descriptors, memory or ports for a connection, nobody is to
 //                   blame: nothing counts as tried, and connecting rests for a second. What is
 //                   connected goes on.
@@ -81,15 +86,18 @@ class Site {
     void serves(std::size_t target, base::MonoTime now);
     // Nobody answered; `reply` is the last word. The site cools down.
     void failed(const mail::Reply& reply, base::MonoTime now, base::Prng& prng);
-    // Nobody answered its last connection: what is due waits until somebody does.
+    // Nobody answered its last connection, or MAIL on it: what is due waits until somebody does.
     [[nodiscard]] bool dead() const { return failures_ > 0; }
     // Why the site was last found dead; "" when it never was.
     [[nodiscard]] const std::string& last_words() const { return last_words_; }
     // A connection failed for want of something of our own, as `reply` says.
     void short_of_means(const mail::Reply& reply, base::MonoTime now);
-    // Nobody answered one connection while others are answered.
-    void crowded(base::MonoTime now);
+    // Nobody answered one connection while there are others, `others` of them.
+    void crowded(std::size_t others, base::MonoTime now);
     void succeeded(base::MonoTime now);
+    // A connection broke before the first of several commands was answered.
+    void doubt(base::MonoTime now);
+    [[nodiscard]] bool in_doubt(base::MonoTime now) const { return now < doubt_until_; }
     // No connection is to be made now.
     [[nodiscard]] bool holds(base::MonoTime now) const {
         return now < std::max(cool_until_, short_until_);
@@ -157,6 +165,7 @@ class Site {
     base::MonoTime grow_at_ = base::MonoTime::min();
     base::MonoTime cool_until_ = base::MonoTime::min();   // it is dead
     base::MonoTime short_until_ = base::MonoTime::min();  // we are short of means
+    base::MonoTime doubt_until_ = base::MonoTime::min();
     base::MonoTime next_shortage_notice_ = base::MonoTime::min();
     base::MonoTime next_dead_notice_ = base::MonoTime::min();
     std::string last_words_;

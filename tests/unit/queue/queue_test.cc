@@ -430,6 +430,99 @@ TEST_F(QueueTest, AHostThatRefusesTheConnectionIsNamed) {
     EXPECT_THAT(relay_.log().infos, ElementsAre(HasSubstr("mail gets through to smarthost again")));
 }
 
+// Some recipients make the next hop close, or say 421, behind a MAIL that it took. That is their
+// own bad luck: they wait, and all others go at once.
+TEST_F(QueueTest, ARecipientThatBreaksConnectionsHoldsUpNobodyElse) {
+    for (const char* words : {"!close", "!close421 4.3.2 away with you\r\n"}) {
+        for (const char* offered : {"8BITMIME", "PIPELINING", "CHUNKING"}) {
+            SCOPED_TRACE(std::string(words) + offered);
+            server_.extensions = {"PIPELINING", offered};
+            if (offered == std::string_view("8BITMIME")) {
+                server_.extensions.erase(server_.extensions.begin());
+            }
+            server_.taken.clear();
+            relay_.log().attempts.clear();
+            std::size_t most = 0;
+            server_.reply = [&](const std::string& line) -> std::string {
+                most = std::max(most, server_.open_connections());
+                return line.starts_with("RCPT TO:<poison") ? words : "";
+            };
+            options_.routes[0].connections_max = 3;
+            if (!relay_.up()) {
+                relay_.start();
+            }
+            constexpr int kPoison = 300;
+            for (int i = 0; i < kPoison; ++i) {
+                relay_.submit({.from = "", .to = {"poison@dst.test"}});
+                if (i % 3 == 0) {
+                    relay_.submit({.from = ""});
+                }
+            }
+            relay_.run_for(std::chrono::milliseconds(4500));
+            EXPECT_EQ(server_.taken.size(), kPoison / 3);
+            // Each of them had one attempt, and waits for its time.
+            EXPECT_EQ(std::ranges::count(relay_.log().attempts, "poison@dst.test",
+                                         &RecordingLog::Attempt::to),
+                      kPoison);
+            EXPECT_EQ(relay_.scheduler().counts().deferred, kPoison);
+            EXPECT_FALSE(relay_.scheduler().site(0).dead());
+            EXPECT_THAT(relay_.log().warnings, testing::IsEmpty());
+            EXPECT_LE(most, 3U);
+            server_.reply = nullptr;
+            ASSERT_TRUE(relay_.drain(minutes(1)));
+        }
+    }
+}
+
+// What a site does before it has answered MAIL says that it does not serve.
+TEST_F(QueueTest, ASiteThatBreaksBeforeMailIsAnsweredIsDead) {
+    options_.routes[0].connections_max = 5;
+    for (const char* at : {"greeting", "EHLO", "MAIL"}) {
+        for (const char* words : {"!close", "!close421 4.3.2 not now\r\n"}) {
+            SCOPED_TRACE(std::string(at) + words);
+            server_.greeting = at == std::string_view("greeting") ? words : "220 peer.test\r\n";
+            server_.taken.clear();
+            server_.reply = [&](const std::string& line) -> std::string {
+                return line.starts_with(at) ? words : "";
+            };
+            if (!relay_.up()) {
+                relay_.start();
+            }
+            relay_.run_for(seconds(10));  // no connection is left
+            relay_.log().attempts.clear();
+            for (int i = 0; i < 200; ++i) {
+                relay_.submit({});
+            }
+            relay_.run_for(seconds(20));
+            EXPECT_TRUE(relay_.scheduler().site(0).dead());
+            EXPECT_LE(relay_.log().attempts.size(), 40U);
+            server_.greeting = "220 peer.test\r\n";
+            server_.reply = nullptr;
+            ASSERT_TRUE(relay_.drain(minutes(10)));
+            EXPECT_EQ(server_.taken.size(), 200U);
+        }
+    }
+}
+
+// One attempt for each message and each of its times, as with a 4xx; never at once again.
+TEST_F(QueueTest, ASiteThatBreaksBehindEveryMailCostsOneAttemptForEachTime) {
+    server_.reply = [](const std::string& line) -> std::string {
+        return line == "DATA" ? "!close" : "";
+    };
+    relay_.start();
+    for (int i = 0; i < 100; ++i) {
+        relay_.submit({});
+    }
+    relay_.run_for(seconds(4));
+    EXPECT_EQ(relay_.log().attempts.size(), 100U);
+    relay_.run_for(seconds(20));
+    EXPECT_EQ(relay_.log().attempts.size(), 200U);
+    server_.reply = nullptr;
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(server_.taken.size(), 100U);
+    EXPECT_EQ(relay_.log().attempts.size(), 300U);
+}
+
 TEST_F(QueueTest, ManyRecipientsGoInSeveralTransactions) {
     Submission submission;
     submission.to.clear();
