@@ -11,7 +11,6 @@ namespace queue {
 namespace {
 
 using mail::DsnKind;
-using Verdict = NotificationLimit::Verdict;
 
 mail::NotificationEvent::Kind logged_kind(DsnKind kind, bool to_postmaster) {
     using Kind = mail::NotificationEvent::Kind;
@@ -60,11 +59,14 @@ Bounce::Fate& Bounce::add(DsnKind kind, std::uint32_t recipient, store::Recipien
     return fate;
 }
 
-rt::Task<bool> Bounce::send(DsnKind kind, store::Reader& reader) {
+rt::Task<Bounce::Sent> Bounce::send(DsnKind kind, store::Reader& reader) {
     const store::StoredMessage& message = reader.message();
     choose(kind, message);
-    if (chosen_.empty() || !admitted(message)) {
-        co_return true;
+    if (chosen_.empty()) {
+        co_return Sent::yes;
+    }
+    if (!admitted(kind, message)) {
+        co_return kind == DsnKind::failed ? Sent::over_limit : Sent::yes;
     }
     whole_ = may_come_whole(kind, message);
     if (whole_ && message.facts.has_8bit && mail::is_ascii(to_)) {
@@ -79,7 +81,7 @@ rt::Task<bool> Bounce::send(DsnKind kind, store::Reader& reader) {
     if (stored != Stored::yes) {
         scheduler_.notification_limit().give_back(mail::domain_of(to_));
     }
-    co_return stored == Stored::yes;
+    co_return stored == Stored::yes ? Sent::yes : Sent::no_room;
 }
 
 // Those of whom somebody is to be told, and who.
@@ -107,24 +109,33 @@ void Bounce::choose(DsnKind kind, const store::StoredMessage& message) {
     }
 }
 
-bool Bounce::admitted(const store::StoredMessage& message) {
+bool Bounce::admitted(DsnKind kind, const store::StoredMessage& message) {
     NotificationLimit& limit = scheduler_.notification_limit();
-    const Verdict verdict = limit.admit(mail::domain_of(to_), scheduler_.shard().now());
+    const std::string_view domain = mail::domain_of(to_);
+    const Verdict verdict = limit.admit(domain, scheduler_.shard().now());
     if (verdict == Verdict::admitted) {
         return true;
     }
+    if (kind == DsnKind::failed) {
+        come_again_ = limit.come_again(verdict, domain);
+    }
     if (limit.first_refusal()) {
-        const bool domain = verdict == Verdict::domain_full;
-        scheduler_.log().notice(
-            mail::Severity::warning,
-            "too many notifications" +
-                (domain ? " to " + std::string(mail::domain_of(to_)) : std::string()) +
-                " in one minute, the first of them about message " + id_text(message.id) +
-                "; until it is over they are dropped, and the lines of the attempts are all that "
-                "is told. Somebody may be forging senders; see limits." +
-                (domain ? "notifications_per_domain" : "notifications"));
+        tell_of_refusal(verdict, message);
     }
     return false;
+}
+
+void Bounce::tell_of_refusal(Verdict verdict, const store::StoredMessage& message) {
+    const bool domain = verdict == Verdict::domain_full;
+    scheduler_.log().notice(
+        mail::Severity::warning,
+        "too many notifications" +
+            (domain ? " to " + std::string(mail::domain_of(to_)) : std::string()) +
+            " in one minute, the first of them about message " + id_text(message.id) +
+            "; word of failures waits until it is over, with the message, and word of delays and "
+            "deliveries is dropped. Where somebody forges senders, refuse his mail at the door; "
+            "where not, raise limits." +
+            (domain ? "notifications_per_domain" : "notifications"));
 }
 
 bool Bounce::may_come_whole(DsnKind kind, const store::StoredMessage& message) const {

@@ -10,8 +10,9 @@
 // RET=FULL brings the whole message back, where it is small enough and every next hop will take it;
 // else its header comes (RFC 3461 §4.3).
 //
-// Limits: NotificationLimit; what is above it is dropped, with a notice. A notification that cannot
-// be stored (disk full, memory) is a value: its recipients stay in the queue and are tried again.
+// Limits: NotificationLimit. Word of a failure that is above it waits, word of a delay or hand-over
+// is dropped, either with a notice. A notification that cannot be stored (disk full, memory), or
+// has to wait, is a value: its recipients stay in the queue and are tried again.
 #pragma once
 
 #include <array>
@@ -28,6 +29,7 @@
 #include "mail/eight_bit.h"
 #include "mail/envelope.h"
 #include "mail/status_code.h"
+#include "queue/notification_limit.h"
 #include "queue/options.h"
 #include "rt/awaiters.h"
 #include "rt/task.h"
@@ -63,9 +65,14 @@ class Bounce {
         return std::span(list.fates).first(list.count);
     }
 
-    // Makes the notification of that kind durable; true when it is, or when none is due. `reader`
-    // reads the message; it is left anywhere.
-    [[nodiscard]] rt::Task<bool> send(mail::DsnKind kind, store::Reader& reader);
+    enum class Sent : std::uint8_t {
+        yes,         // it is durable, or none is due
+        no_room,     // in the store
+        over_limit,  // kind `failed` alone: not before come_again()
+    };
+    // Makes the notification of that kind durable. `reader` reads the message; it is left anywhere.
+    [[nodiscard]] rt::Task<Sent> send(mail::DsnKind kind, store::Reader& reader);
+    [[nodiscard]] base::MonoTime come_again() const { return come_again_; }
 
   private:
     struct List {
@@ -77,8 +84,11 @@ class Bounce {
         return lists_[static_cast<std::size_t>(kind)];
     }
 
+    using Verdict = NotificationLimit::Verdict;
+
     void choose(mail::DsnKind kind, const store::StoredMessage& message);
-    [[nodiscard]] bool admitted(const store::StoredMessage& message);
+    [[nodiscard]] bool admitted(mail::DsnKind kind, const store::StoredMessage& message);
+    void tell_of_refusal(Verdict verdict, const store::StoredMessage& message);
     [[nodiscard]] bool may_come_whole(mail::DsnKind kind,
                                       const store::StoredMessage& message) const;
     [[nodiscard]] rt::Task<bool> can_be_converted(store::Reader& reader);
@@ -100,6 +110,7 @@ class Bounce {
     std::vector<const Fate*> chosen_;
     std::string_view to_;
     bool to_postmaster_ = false;
+    base::MonoTime come_again_{};
     bool whole_ = false;
     bool line_begins_ = true;
     mail::Dsn dsn_;

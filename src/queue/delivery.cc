@@ -94,6 +94,7 @@ rt::Task<void> Delivery::attempt(Entry& entry, bool tries) {
     reader_ = std::move(*opened);
     bounce_.clear();
     untold_ = false;
+    told_at_ = base::MonoTime::min();
     ask_rules(entry);
     // What a rule bounces goes first, and by itself: there may be rules behind that one.
     if (tries && bounced_by_ == 0) {
@@ -105,12 +106,24 @@ rt::Task<void> Delivery::attempt(Entry& entry, bool tries) {
     if (std::exchange(content_bad_, false)) {
         scheduler_.hold_damaged(entry, HoldReason::content_bad);
     } else if (untold_) {
-        scheduler_.put_off(entry);
-        scheduler_.rules().no_room();
+        put_off(entry);
     } else {
         scheduler_.attempted(entry, message.envelope.reverse_path(), message.facts.content_bytes());
     }
     reader_.reset();
+}
+
+// Somebody is to be told first.
+void Delivery::put_off(Entry& entry) {
+    if (told_at_ == base::MonoTime::min()) {
+        scheduler_.put_off(entry);
+        scheduler_.rules().no_room();
+        return;
+    }
+    scheduler_.put_off(entry, told_at_);
+    if (bounced_by_ != 0) {
+        scheduler_.rules().rest(scheduler_.notification_limit().ends());
+    }
 }
 
 rt::Task<void> Delivery::try_due(Entry& entry) {

@@ -62,6 +62,7 @@ class Delivery : public base::ListNode<Delivery> {
 
   private:
     [[nodiscard]] rt::Task<void> attempt(Entry& entry, bool tries);
+    void put_off(Entry& entry);
     [[nodiscard]] rt::Task<void> try_due(Entry& entry);
     [[nodiscard]] rt::Task<void> try_recipients(Entry& entry);
     [[nodiscard]] rt::Task<bool> reach_site();
@@ -128,7 +129,10 @@ class Delivery : public base::ListNode<Delivery> {
     bool engaged_ = false;                   // counted by the site
     bool crowded_ = false;  // the site takes no further connection beside those it has
     bool untried_ = false;  // no connection was to be had, by no fault of what was to go over it
-    bool untold_ = false;   // word of a rule's bounce, or of a delay, waits for room
+    // Word of a rule's bounce, of an expiry or of a delay waits for room; or, behind now, until
+    // then.
+    bool untold_ = false;
+    base::MonoTime told_at_{};
     bool content_bad_ = false;  // the content cannot be read: what is left of the entry is held
 
     base::MonoTime connected_at_{};

@@ -146,12 +146,18 @@ rt::Task<void> Delivery::settle(Entry& entry) {
     }
 }
 
+// Nobody is failed whose sender cannot be told now. What the next hop has refused is tried again in
+// its time; where our own limit of notifications is used up, what a rule bounces and what has
+// expired needs no more than that notification, and waits for it as it is.
 rt::Task<bool> Delivery::settle_failed(Entry& entry) {
-    const bool told = co_await bounce_.send(DsnKind::failed, *reader_);
+    const Bounce::Sent sent = co_await bounce_.send(DsnKind::failed, *reader_);
+    const bool told = sent == Bounce::Sent::yes;
     for (const Bounce::Fate& fate : bounce_.fates(DsnKind::failed)) {
         if (!told) {
-            untold_ = untold_ || fate.by_rule;
-            if (!fate.by_rule) {
+            const bool expired = fate.status == RecipientStatus::expired;
+            if (fate.by_rule || (expired && sent == Bounce::Sent::over_limit)) {
+                untold_ = true;
+            } else {
                 postponed(entry, fate);
             }
             continue;
@@ -162,6 +168,9 @@ rt::Task<bool> Delivery::settle_failed(Entry& entry) {
         log_attempt(entry, fate.recipient, fate.reply, fate.relay,
                     expired ? AttemptStatus::expired : AttemptStatus::bounced, false);
     }
+    if (sent == Bounce::Sent::over_limit) {
+        told_at_ = bounce_.come_again();
+    }
     if (told && bounced_by_ != 0) {
         scheduler_.rules().bounced(entry, bounced_by_, bounce_.fates(DsnKind::failed).size());
     }
@@ -170,8 +179,8 @@ rt::Task<bool> Delivery::settle_failed(Entry& entry) {
 
 // RFC 3461 §5.2.2. Delivered is delivered, even if nobody can be told of it.
 rt::Task<void> Delivery::settle_relayed(Entry& entry) {
-    const bool told = co_await bounce_.send(DsnKind::relayed, *reader_);
-    if (!told) {
+    const Bounce::Sent sent = co_await bounce_.send(DsnKind::relayed, *reader_);
+    if (sent != Bounce::Sent::yes) {
         const mail::QueueId::Text id = entry.id().text();
         scheduler_.log().notice(mail::Severity::warning,
                                 "the sender of " + std::string(mail::view(id)) +
@@ -222,8 +231,8 @@ rt::Task<void> Delivery::tell_of_delay(Entry& entry) {
     if (bounce_.fates(DsnKind::delayed).empty()) {
         co_return;
     }
-    const bool told = co_await bounce_.send(DsnKind::delayed, *reader_);
-    if (!told) {
+    const Bounce::Sent sent = co_await bounce_.send(DsnKind::delayed, *reader_);
+    if (sent != Bounce::Sent::yes) {
         untold_ = untold_ || site_.dead();  // else with the next attempt
         co_return;
     }
@@ -234,8 +243,8 @@ rt::Task<void> Delivery::tell_of_delay(Entry& entry) {
     }
 }
 
-// The notification could not be stored (a full disk): nobody is failed without one, so all of it is
-// tried again.
+// The notification could not be stored (a full disk), or is one too many for now: nobody is failed
+// without one, so all of it is tried again.
 void Delivery::postponed(Entry& entry, const Bounce::Fate& fate) {
     entry.recipients()[fate.recipient].status = RecipientStatus::deferred;
     record(entry, fate.recipient, fate.reply, fate.relay, fate.history);

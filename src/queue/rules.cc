@@ -341,7 +341,11 @@ void Rules::back(const Entry& entry) {
 }
 
 void Rules::no_room() {
-    rests_until_ = scheduler_.shard().now() + kAgain;
+    rest(scheduler_.shard().now() + kAgain);
+}
+
+void Rules::rest(base::MonoTime until) {
+    rests_until_ = std::max(rests_until_, until);
 }
 
 // --- the walk ---
@@ -412,9 +416,10 @@ void Rules::look_again() {
     }
 }
 
-// Over all of the queue, where that is known to be needed.
+// Over all of the queue, where that is known to be needed, and of use.
 void Rules::once_more() {
-    if (!all_looked_at() || !std::exchange(passed_over_, false)) {
+    if (!all_looked_at() || scheduler_.shard().now() < rests_until_ ||
+        !std::exchange(passed_over_, false)) {
         return;
     }
     end_ = scheduler_.slots();
@@ -494,17 +499,25 @@ bool Rules::waited_for(const Rule& rule) {
     });
 }
 
+// By one that was passed over. A rule over one message is known to be met, however many wait.
+bool Rules::may_be_unmet(const UnderWay& one) {
+    if (!passed_over_ || one.walks) {
+        return passed_over_;
+    }
+    const Entry* entry = scheduler_.find(one.progress.rule.only);
+    return entry != nullptr && std::ranges::any_of(unmet(*entry), [&](const Rule& rule) {
+               return rule.number == one.progress.rule.number;
+           });
+}
+
 void Rules::end_those_done() {
     std::erase_if(busy_, [this](mail::QueueId id) {
         const Entry* entry = scheduler_.find(id);
         return entry == nullptr || !due(*entry);
     });
     again_left_ = std::min(again_left_, busy_.size());
-    if (under_way_.empty() || passed_over_) {
-        return;
-    }
     std::erase_if(under_way_, [this](UnderWay& one) {
-        if (looked_at_ < one.until || waited_for(one.progress.rule)) {
+        if (looked_at_ < one.until || may_be_unmet(one) || waited_for(one.progress.rule)) {
             return false;
         }
         one.progress.looked_at = one.progress.of;

@@ -98,8 +98,9 @@ class Rules {
     void bounced(Entry& entry, std::uint32_t number, std::size_t recipients);
     // An entry that was in delivery is so no more.
     void back(const Entry& entry);
-    // The notification of a bounce could not be stored: none is tried for a moment.
+    // The notification of a bounce could not be stored: none is tried for a moment, or until then.
     void no_room();
+    void rest(base::MonoTime until);
 
   private:
     static constexpr std::size_t kEntriesPerTurn = 512;
@@ -140,6 +141,7 @@ class Rules {
     void count();
     void count(std::uint32_t number, std::size_t recipients);
     [[nodiscard]] bool waited_for(const store::Rule& rule);
+    [[nodiscard]] bool may_be_unmet(const UnderWay& one);
 
     Scheduler& scheduler_;
     rt::Scope scope_;
@@ -151,7 +153,7 @@ class Rules {
     std::deque<mail::QueueId> busy_;     // in delivery when they were looked at, or with a clerk
     std::size_t again_left_ = 0;         // of the first of these, to be looked at now
     bool passed_over_ = false;           // there are others that have not met all rules
-    base::MonoTime rests_until_{};       // no room for notifications
+    base::MonoTime rests_until_{};       // no room for notifications, or too many of them
     std::vector<mail::QueueId> clerks_;  // what is in their hands
     rt::Wakeup wakeup_;
     rt::Sleep sleep_;

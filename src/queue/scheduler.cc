@@ -252,8 +252,12 @@ void Scheduler::unreadable(Entry& entry, const base::Error& error) {
 }
 
 void Scheduler::put_off(Entry& entry) {
+    put_off(entry, shard_.now() + kPutOff);
+}
+
+void Scheduler::put_off(Entry& entry, base::MonoTime until) {
     transition(entry, EntryState::deferred);
-    shard_.retry_timers().set(entry, shard_.now() + kPutOff);
+    shard_.retry_timers().set(entry, until);
 }
 
 void Scheduler::hold_damaged(Entry& entry, HoldReason reason) {

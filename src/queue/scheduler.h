@@ -92,9 +92,10 @@ class Scheduler final : public store::StoreListener {
     // logged. What only lacked memory is read again later.
     void unreadable(Entry& entry, const base::Error& error);
     void hold_damaged(Entry& entry, HoldReason reason);
-    // Nothing can be done for it now, for want of room or memory: it rests a while, whatever is
-    // due.
+    // Nothing can be done for it now, for want of room or memory: it rests a while, or until
+    // `until`, whatever is due.
     void put_off(Entry& entry);
+    void put_off(Entry& entry, base::MonoTime until);
 
     // For rules. Off whatever list it is on: it is in the hands of the caller, who puts it back.
     // REQUIRES: nobody else has it.

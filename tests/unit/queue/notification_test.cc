@@ -244,18 +244,138 @@ TEST_F(NotificationTest, WithoutAPostmasterADoubleBounceIsDroppedWithALine) {
     EXPECT_THAT(relay_.log().infos, testing::Contains(HasSubstr("set queue.double_bounce_to")));
 }
 
-TEST_F(NotificationTest, AFloodIsDropped) {
+// Above the limit nobody is failed whose sender is not told: the next hop is asked again in time.
+TEST_F(NotificationTest, ARefusalWhoseWordIsOneTooManyIsDeferred) {
     options_.notifications_per_domain_max = 3;
     answer_recipients("550 5.1.1 no such user\r\n");
     relay_.start();
     for (int i = 0; i < 10; ++i) {
-        relay_.submit_now({});
+        relay_.submit_now({.notify = {Notify::kFailure}});
     }
-    ASSERT_TRUE(relay_.drain(seconds(30)));
+    relay_.run_for(minutes(1));
     EXPECT_EQ(notifications().size(), 3U);
-    EXPECT_EQ(count(Status::bounced), 10U);
+    EXPECT_EQ(count(Status::bounced), 3U);
+    EXPECT_EQ(count(Status::deferred), 7U);
     EXPECT_THAT(relay_.log().warnings,
                 ElementsAre(HasSubstr("too many notifications to src.test")));
+    ASSERT_TRUE(relay_.drain(minutes(40)));
+    EXPECT_EQ(notifications().size(), 10U);
+    EXPECT_EQ(count(Status::bounced), 10U);
+    EXPECT_EQ(count(Status::deferred), 7U + 4U + 1U);
+}
+
+// What has expired waits for the limit alone, also while nobody serves, and keeps no shard busy.
+TEST_F(NotificationTest, ExpiriesAboveTheLimitAreToldInTurn) {
+    options_.notifications_per_domain_max = 3;
+    server_.stop_listening();
+    relay_.start();
+    for (int i = 0; i < 10; ++i) {
+        relay_.submit_now({.notify = {Notify::kFailure}});
+    }
+    relay_.run_for(hours(2) - minutes(1));
+    EXPECT_EQ(relay_.scheduler().counts().total(), 10U);
+    for (const std::size_t told : {3U, 6U, 9U, 10U}) {
+        const std::uint64_t before = world_.events();
+        relay_.run_for(told == 3 ? seconds(85) : seconds(61));
+        EXPECT_EQ(count(Status::expired), told);
+        EXPECT_LT(world_.events() - before, 3'000U);
+    }
+    server_.listen("10.0.0.1:25");
+    ASSERT_TRUE(relay_.drain(minutes(20)));
+    EXPECT_EQ(notifications().size(), 10U);
+    EXPECT_EQ(count(Status::bounced), 0U);
+}
+
+TEST_F(NotificationTest, ExpiriesWaitForTheLimitAcrossARestart) {
+    options_.notifications_max = 2;
+    answer_recipients("450 4.2.0 later\r\n");
+    relay_.start();
+    for (int i = 0; i < 5; ++i) {
+        relay_.submit_now({.from = "a@src" + std::to_string(i), .notify = {Notify::kFailure}});
+    }
+    relay_.run_for(hours(2) + seconds(10));
+    EXPECT_EQ(notifications().size(), 2U);
+    relay_.stop();
+    relay_.start();
+    relay_.run_for(seconds(10));
+    EXPECT_EQ(notifications().size(), 4U);  // a start counts anew
+    ASSERT_TRUE(relay_.drain(minutes(2)));
+    EXPECT_EQ(notifications().size(), 5U);
+    EXPECT_EQ(count(Status::expired), 5U);
+}
+
+TEST_F(NotificationTest, AnOperatorsBounceOfManyTellsAllOfTheirSenders) {
+    options_.notifications_per_domain_max = 3;
+    server_.stop_listening();
+    relay_.start();
+    for (int i = 0; i < 12; ++i) {
+        relay_.submit_now({.from = (i < 11 ? "a@src.test" : "a@other.test")});
+    }
+    relay_.run_for(minutes(1));
+    ASSERT_TRUE(relay_.rule({.action = store::RuleAction::bounce}));
+    relay_.run_for(seconds(20));
+    EXPECT_GE(count(Status::bounced), 3U);
+    EXPECT_LE(count(Status::bounced), 4U);
+    EXPECT_EQ(relay_.scheduler().rules().under_way().size(), 1U);
+    const std::uint64_t before = world_.events();
+    relay_.run_for(seconds(30));
+    EXPECT_LT(world_.events() - before, 2'000U);
+    relay_.run_for(minutes(4));
+    EXPECT_EQ(count(Status::bounced), 12U);
+    EXPECT_TRUE(relay_.scheduler().rules().under_way().empty());
+    EXPECT_LE(relay_.log().warnings.size(), 6U);  // one for each minute, and that nobody serves
+    server_.listen("10.0.0.1:25");
+    ASSERT_TRUE(relay_.drain(minutes(20)));
+    EXPECT_EQ(notifications().size(), 12U);
+}
+
+// A rule over one message ends when it is carried out, though a bounce over many goes on.
+TEST_F(NotificationTest, ABounceThatWaitsForTheLimitHoldsUpNoRuleOverAnotherMessage) {
+    options_.notifications_per_domain_max = 1;
+    server_.stop_listening();
+    relay_.start();
+    for (const char* from : {"a@src.test", "a@src.test", "a@src.test", "b@other.test"}) {
+        relay_.submit_now({.from = from});
+    }
+    relay_.run_for(seconds(10));
+    mail::QueueId other;
+    for (const ListedMessage& message : relay_.list().messages) {
+        other = message.sender == "b@other.test" ? message.id : other;
+    }
+    ASSERT_TRUE(relay_.rule({.action = store::RuleAction::bounce, .sender = "@src.test"}));
+    relay_.run_for(seconds(5));
+    ASSERT_EQ(relay_.scheduler().rules().under_way().size(), 1U);
+    ASSERT_TRUE(relay_.rule({.action = store::RuleAction::hold, .only = other}));
+    relay_.run_for(seconds(5));
+    ASSERT_EQ(relay_.scheduler().rules().under_way().size(), 1U);
+    EXPECT_EQ(relay_.scheduler().rules().under_way()[0].rule.action, store::RuleAction::bounce);
+    EXPECT_EQ(relay_.scheduler().counts().held, 1U);
+}
+
+TEST_F(NotificationTest, ThePostmasterIsToldOfAllDoubleBouncesInTurn) {
+    options_.double_bounce_to = "postmaster@ops.test";
+    options_.notifications_per_domain_max = 1;
+    answer_recipients("550 5.1.1 no such user\r\n");
+    relay_.start();
+    relay_.submit_now({.from = ""});
+    relay_.submit_now({.from = ""});
+    relay_.run_for(minutes(1));
+    EXPECT_EQ(count(Status::bounced), 1U);
+    EXPECT_EQ(count(Status::deferred), 1U);
+    ASSERT_TRUE(relay_.drain(minutes(15)));
+    EXPECT_EQ(count(Status::bounced), 2U);
+    EXPECT_EQ(notifications().size(), 2U);
+}
+
+// They only inform, and are no reason to keep a message.
+TEST_F(NotificationTest, WordOfHandOversAboveTheLimitIsDropped) {
+    options_.notifications_per_domain_max = 1;
+    relay_.start();
+    relay_.submit_now({.notify = {Notify::kSuccess}});
+    relay_.submit_now({.notify = {Notify::kSuccess}});
+    ASSERT_TRUE(relay_.drain(minutes(1)));
+    EXPECT_EQ(notifications().size(), 1U);
+    EXPECT_EQ(count(Status::sent), 3U);
 }
 
 TEST_F(NotificationTest, ARouteHasTimesOfItsOwn) {
