@@ -287,9 +287,10 @@ std::span<const KeySpec> limits_keys() {
              .example = R"("50KB")"}),
         key<CountType<1, 1'000'000>, &LimitsConfig::notifications>(
             {.name = "notifications",
-             .description = "Most notifications that each shard sends in a minute. Further ones "
-                            "are dropped, with a line in the log: mail with forged senders must "
-                            "not make this server flood those whose names it bears.",
+             .description = "Most notifications that each shard sends in a minute. Further "
+                            "bounces wait, with a line in the log, and word of delays and "
+                            "deliveries is dropped: mail with forged senders must not make this "
+                            "server flood those whose names it bears.",
              .example = "1000"}),
         key<CountType<1, 1'000'000>, &LimitsConfig::notifications_per_domain>(
             {.name = "notifications_per_domain",
