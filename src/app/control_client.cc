@@ -88,10 +88,10 @@ base::Status ControlClient::request(
     const std::string line =
         request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     if (line.size() > ControlServer::kRequestBytesMax) {
-        return base::fail(E2BIG,
-                          "this takes a request of " + std::to_string(line.size()) +
-                              " bytes, and the server takes 65536 at most: give fewer or shorter "
-                              "words");
+        return base::fail(E2BIG, "this takes a request of " + std::to_string(line.size()) +
+                                     " bytes, and the server takes " +
+                                     std::to_string(ControlServer::kRequestBytesMax) +
+                                     " at most: give fewer or shorter words");
     }
     std::string_view rest = line;
     while (!rest.empty()) {

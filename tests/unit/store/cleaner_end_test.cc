@@ -19,25 +19,6 @@ class CleanerEndTest : public StoreFixture {
 
 using Counters = store::StoreCounters;
 
-rt::Task<mail::QueueId> put(StoreProgram& program, std::size_t bytes) {
-    const std::uint64_t number = program.oracle().acknowledged_count() + 1;
-    co_await program.put(letter_of(number, bytes), 25'000);
-    co_return program.oracle().alive().back();
-}
-
-rt::Task<void> put_and_finish(StoreProgram& program) {
-    const mail::QueueId id = co_await put(program, 20'000);
-    co_await program.finish(id);
-}
-
-// What follows is in another segment of the log.
-rt::Task<void> fill_segment(StoreProgram& program) {
-    const std::uint64_t before = program.store().counters().rotations;
-    while (program.store().counters().rotations == before) {
-        co_await put_and_finish(program);
-    }
-}
-
 // Turn by turn, so that what follows comes at once.
 rt::Task<void> wait_until_above(StoreProgram& program, std::uint64_t Counters::* count,
                                 std::uint64_t value) {
@@ -60,14 +41,14 @@ rt::Task<void> wait_until_gone(StoreProgram& program, std::uint64_t segment) {
 // are the first that the pool removes.
 rt::Task<void> finish_what_moves(StoreProgram& program) {
     co_await program.pause(std::chrono::seconds(1));
-    const mail::QueueId older = co_await put(program, 800'000);
+    const mail::QueueId older = co_await put_one(program, 800'000);
     co_await fill_segment(program);
-    const mail::QueueId moves = co_await put(program, 24'000);
+    const mail::QueueId moves = co_await put_one(program, 24'000);
     const std::uint64_t source = program.store().find(moves)->location().segment();
     for (int i = 0; i < 4; ++i) {
         co_await fill_segment(program);
     }
-    const mail::QueueId last = co_await put(program, 1'000);
+    const mail::QueueId last = co_await put_one(program, 1'000);
     const base::Result<store::ReaderHandle> reader = co_await program.store().open_source(older);
     EXPECT_TRUE(reader.has_value());
     co_await program.pause(std::chrono::seconds(1));
@@ -103,7 +84,7 @@ TEST_F(CleanerEndTest, WhatEndsWhileItIsMovedKeepsNoSegmentThatTheLogGaveUp) {
 rt::Task<void> finish_what_was_moved(StoreProgram& program) {
     co_await program.pause(std::chrono::seconds(1));
     for (int i = 0; i < 4; ++i) {
-        co_await put(program, 4'000);
+        co_await put_one(program, 4'000);
     }
     const mail::QueueId moved = program.oracle().alive().front();
     co_await fill_segment(program);
@@ -148,7 +129,7 @@ TEST_F(CleanerEndTest, WhatWasMovedAndHasEndedStaysAwayWithoutTheNewestCheckpoin
 // that the first of the two segments is dead.
 rt::Task<void> move_before_a_checkpoint(StoreProgram& program) {
     co_await program.pause(std::chrono::seconds(1));
-    const mail::QueueId older = co_await put(program, 800'000);
+    const mail::QueueId older = co_await put_one(program, 800'000);
     for (int i = 0; i < 5; ++i) {
         co_await fill_segment(program);
     }
@@ -164,7 +145,7 @@ rt::Task<void> move_before_a_checkpoint(StoreProgram& program) {
     co_await wait_until_above(program, &Counters::cleanings_ended, before.cleanings_ended);
     EXPECT_EQ(program.store().counters().messages_moved, before.messages_moved + 1);
     co_await wait_until_above(program, &Counters::checkpoints, before.checkpoints);
-    const mail::QueueId last = co_await put(program, 1'000);
+    const mail::QueueId last = co_await put_one(program, 1'000);
     co_await program.finish(last);
     EXPECT_EQ(program.store().counters().rotations, before.rotations);
     EXPECT_GT(program.store().find(moves)->location().segment(), second);

@@ -165,6 +165,26 @@ inline rt::Task<void> two_stay(StoreProgram& program, std::uint64_t deferred_unt
     co_await program.pause(std::chrono::milliseconds(300));
 }
 
+// One more message; gives its id.
+inline rt::Task<mail::QueueId> put_one(StoreProgram& program, std::size_t bytes) {
+    const std::uint64_t number = program.oracle().acknowledged_count() + 1;
+    co_await program.put(letter_of(number, bytes), 25'000);
+    co_return program.oracle().alive().back();
+}
+
+inline rt::Task<void> put_and_finish(StoreProgram& program) {
+    const mail::QueueId id = co_await put_one(program, 20'000);
+    co_await program.finish(id);
+}
+
+// What follows is in another segment of the log.
+inline rt::Task<void> fill_segment(StoreProgram& program) {
+    const std::uint64_t before = program.store().counters().rotations;
+    while (program.store().counters().rotations == before) {
+        co_await put_and_finish(program);
+    }
+}
+
 inline rt::Task<void> nothing(StoreProgram&) {
     co_return;
 }

@@ -14,24 +14,6 @@ using Counters = store::StoreCounters;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-rt::Task<mail::QueueId> put(StoreProgram& program, std::size_t bytes) {
-    const std::uint64_t number = program.oracle().acknowledged_count() + 1;
-    co_await program.put(letter_of(number, bytes), 25'000);
-    co_return program.oracle().alive().back();
-}
-
-rt::Task<void> put_and_finish(StoreProgram& program) {
-    const mail::QueueId id = co_await put(program, 20'000);
-    co_await program.finish(id);
-}
-
-rt::Task<void> fill_segment(StoreProgram& program) {
-    const std::uint64_t before = program.store().counters().rotations;
-    while (program.store().counters().rotations == before) {
-        co_await put_and_finish(program);
-    }
-}
-
 rt::Task<void> verify(StoreProgram& program) {
     co_await program.verify();
 }
@@ -51,7 +33,7 @@ bool waits_for_move = false;
 rt::Task<void> move_slowly(StoreProgram& program) {
     co_await program.pause(seconds(1));
     for (int i = 0; i < 4; ++i) {
-        co_await put(program, 4'000);
+        co_await put_one(program, 4'000);
     }
     const mail::QueueId moves = program.oracle().alive().front();
     const std::uint64_t source = program.store().find(moves)->location().segment();
@@ -129,9 +111,9 @@ store::Rule rule_of(std::uint32_t number, store::RuleAction action) {
 // An outcome is durable behind the checkpoint's position; then a rule deletes the message, and that
 // is not durable yet when the checkpoint takes it.
 rt::Task<void> delete_while_a_checkpoint_is_written(StoreProgram& program) {
-    const mail::QueueId id = co_await put(program, 1'000);
+    const mail::QueueId id = co_await put_one(program, 1'000);
     while (program.store().counters().checkpoints_begun == 0) {
-        co_await put(program, 10'000);
+        co_await put_one(program, 10'000);
     }
     const base::MonoTime begun = program.shard().now();  // to open its file takes 400 ms
     program.record(id, 0, store::RecipientStatus::deferred);
@@ -182,7 +164,7 @@ rt::Task<void> hold_many(StoreProgram& program) {
     letter.recipients.assign(kMany, "r@dst.test");
     co_await program.put(letter, 1'000);
     const mail::QueueId many = program.oracle().alive().back();
-    const mail::QueueId one = co_await put(program, 1'000);
+    const mail::QueueId one = co_await put_one(program, 1'000);
     std::vector<store::Rule> rules{rule_of(1, store::RuleAction::erase),
                                    rule_of(2, store::RuleAction::hold)};
     rules[0].statuses = 1U << static_cast<unsigned>(store::RecipientStatus::held);
