@@ -144,4 +144,8 @@ std::string partition_name(std::uint32_t partition) {
     return {text.data(), static_cast<std::size_t>(size)};
 }
 
+std::string witness_name(std::uint32_t partition) {
+    return "established-" + partition_name(partition);
+}
+
 }  // namespace store::format

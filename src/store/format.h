@@ -462,5 +462,7 @@ extern template BlockState read_block(base::Bytes, Established&);
 [[nodiscard]] std::optional<std::uint64_t> parse_checkpoint_name(std::string_view name);
 // "p007".
 [[nodiscard]] std::string partition_name(std::uint32_t partition);
+// "established-p007"; witness.h.
+[[nodiscard]] std::string witness_name(std::uint32_t partition);
 
 }  // namespace store::format

@@ -6,6 +6,7 @@
 
 #include "store/checkpoint_reader.h"
 #include "store/log_reader.h"
+#include "store/witness.h"
 
 namespace store {
 
@@ -122,7 +123,12 @@ void LogCheck::note_leftovers() {
 // As Partition::read_established(): 0 where it says nothing.
 rt::Task<base::Result<std::optional<std::uint64_t>>> LogCheck::read_established() {
     if (std::ranges::find(names_, "established") == names_.end()) {
-        co_return std::optional<std::uint64_t>();
+        const base::Result<bool> witness =
+            co_await has_witness(shard_, op_, options_.spool, files_.partition);
+        if (!witness.has_value()) {
+            co_return std::unexpected(witness.error());
+        }
+        co_return *witness ? std::optional<std::uint64_t>(0) : std::nullopt;
     }
     op_.prepare_open(directory_.get(), "established", io::OpenMode());
     const std::int32_t opened = co_await op_.submit(shard_);

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "store/log_reader.h"
 #include "store/partition.h"
+#include "store/witness.h"
 
 namespace store {
 namespace {
@@ -53,7 +54,21 @@ rt::Task<base::Status> Partition::open() {
         }
         established = *watermark;
     }
+    const base::Result<bool> witness =
+        co_await has_witness(links_.shard, op_, links_.options.spool, files_.partition);
+    if (!witness.has_value()) {
+        co_return std::unexpected(witness.error());
+    }
+    if (*witness && !established) {
+        established = 0;
+    }
     status = co_await recover(*names, established);
+    if (status.has_value() && !contains(*names, kEstablishedName)) {
+        status = co_await establish();
+    }
+    if (status.has_value() && !*witness) {
+        status = co_await make_witness(links_.shard, op_, links_.options.spool, files_.partition);
+    }
     if (!status.has_value()) {
         co_return status;
     }
@@ -75,9 +90,6 @@ rt::Task<base::Status> Partition::recover(const std::vector<std::string>& names,
     }
     if (status.has_value()) {
         status = co_await start_epoch(*recovery);
-    }
-    if (status.has_value() && !established) {
-        status = co_await establish();
     }
     checkpointer_.set_kept(recovery->checkpoints());
     links_.counters.relocations_replayed += recovery->relocations();

@@ -6,6 +6,18 @@
 #include "store/recovery.h"
 
 namespace store {
+namespace {
+
+// Where nothing is left that tells which epochs there were, ids must not recur all the same: the
+// hours since 2020 are more than any log has been started.
+std::uint32_t unused_epoch(std::int64_t now_ms) {
+    constexpr std::int64_t k2020Ms = 1'577'836'800'000;
+    const std::int64_t hours = (now_ms - k2020Ms) / 3'600'000;
+    return static_cast<std::uint32_t>(
+        std::clamp<std::int64_t>(hours, 0, mail::QueueId::kEpochMax / 2));
+}
+
+}  // namespace
 
 rt::Task<base::Status> Recovery::replay_segment(Found& found) {
     const std::uint64_t limit = found.known_end != 0 ? found.known_end : found.surveyed_end;
@@ -224,14 +236,23 @@ void Recovery::check_messages() {
 }
 
 base::Status Recovery::verdict() {
+    const bool lost_all = established_ && valid_batches_ == 0 && !checkpointed_;
+    if (lost_all && found_.empty()) {
+        damage(nullptr, expected_,
+               "there is no segment in the folder, though this partition has held a log; perhaps "
+               "its file system is not mounted");
+    }
     if (expected_ <= watermark_) {
         damage(nullptr, watermark_,
                "batches " + std::to_string(expected_) + " to " + std::to_string(watermark_) +
                    ", the newest that were acknowledged, are missing");
         lost_batches_ += watermark_ + 1 - expected_;
     }
-    if (established_ && valid_batches_ == 0 && !checkpointed_) {
+    if (lost_all && !found_.empty()) {
         damage(nullptr, expected_, "the log has no valid batch left");
+    }
+    if (lost_all) {
+        epoch_ = std::max(epoch_, unused_epoch(base::unix_ms(files_.shard.wall_now())));
     }
     if (epoch_ >= mail::QueueId::kEpochMax) {
         return refuse(EOVERFLOW,
@@ -260,6 +281,12 @@ base::Status Recovery::verdict() {
                           " unreadable blocks and " + std::to_string(lost_messages_) +
                           " messages whose content is gone; " + std::to_string(table_.size()) +
                           " messages are left; messages may have come back that were finished");
+    if (lost_all) {
+        files_.log.notice(mail::Severity::error,
+                          files_.path +
+                              ": everything that this partition held is lost, and nothing is left "
+                              "that tells what it was; it goes on empty");
+    }
     return {};
 }
 

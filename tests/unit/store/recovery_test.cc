@@ -142,12 +142,43 @@ TEST_F(RecoveryTest, ALogThatIsGoneIsCorruption) {
     for (const std::uint64_t id : segments()) {
         remove(path_of(id));
     }
-    const std::string refusal = world().run_once(nothing);
-    EXPECT_NE(refusal.find("batches 1 to 5, the newest that were acknowledged, are missing"),
-              std::string::npos)
-        << refusal;
+    expect_refused("there is no segment in the folder");
     disk().put_file("/spool/p000/established", "");
-    expect_refused("no valid batch left");
+    expect_refused("there is no segment in the folder");
+    salvage(3);
+    EXPECT_TRUE(logged("everything that this partition held is lost"));
+}
+
+// A mount point without its file system, or a folder that was made anew: its own mark is lost too.
+TEST_F(RecoveryTest, AFolderThatIsEmptyNowIsALoss) {
+    run(three_letters);
+    for (const std::string& name : disk().names_in(kPartition)) {
+        remove(std::string(kPartition) + "/" + name);
+    }
+    disk().put_directory("/spool/p000/lost+found");
+    expect_refused("perhaps its file system is not mounted");
+    salvage(3);
+    EXPECT_TRUE(logged("everything that this partition held is lost"));
+    // Under ids of their own.
+    EXPECT_EQ(world().run_once(three_letters), "");
+    EXPECT_EQ(world().run_once(nothing), "");
+    EXPECT_EQ(lost(), 3U);
+    EXPECT_EQ(world().oracle().alive().size(), 3U);
+}
+
+// Made by a version that knew no witness, it gets one at the next start.
+TEST_F(RecoveryTest, ASpoolWithoutAWitnessGetsIt) {
+    run(three_letters);
+    remove("/spool/established-p000");
+    run(nothing);
+    EXPECT_TRUE(disk().exists("/spool/established-p000"));
+}
+
+TEST_F(RecoveryTest, TheWitnessStandsForALostMark) {
+    run(three_letters);
+    remove("/spool/p000/established");
+    run(nothing);
+    EXPECT_TRUE(disk().exists("/spool/p000/established"));
 }
 
 TEST_F(RecoveryTest, ADamagedSegmentHeaderIsCorruption) {

@@ -293,11 +293,14 @@ TEST_F(SpoolCheckTest, TheLossOfTheLogsEndIsTold) {
     look();
     expect_error("batches 1 to 5, the newest that were acknowledged, are missing", true);
     disk().put_file("/spool/p000/established", "");
-    for (const std::uint64_t id : segments()) {
-        remove(path_of(id));
-    }
+    disk().put_file(path_of(2), "");
     look();
     expect_error("the log has no valid batch left", true);
+    for (const std::string& name : disk().names_in(kPartition)) {
+        remove(std::string(kPartition) + "/" + name);
+    }
+    look();
+    expect_error("there is no segment in the folder, though this partition has held a log", true);
 }
 
 TEST_F(SpoolCheckTest, SegmentsOfAnotherSpoolAreTold) {
