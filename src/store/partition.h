@@ -79,6 +79,8 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     void report_damage(const StoredMessage& message, const Piece& piece, int error) override;
 
     [[nodiscard]] rt::Task<base::Status> open_directory();
+    // For salvage, where it is missing.
+    [[nodiscard]] rt::Task<base::Status> make_directory();
     [[nodiscard]] rt::Task<base::Status> take_lock();
     [[nodiscard]] rt::Task<base::Status> remove_temporaries(const std::vector<std::string>& names);
     [[nodiscard]] rt::Task<base::Status> recover(const std::vector<std::string>& names,
@@ -101,6 +103,7 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     PartitionLinks links_;
     PartitionFiles files_;
     io::OwnedHandle directory_;
+    bool made_anew_ = false;  // the folder, by salvage
     io::OwnedHandle lock_;
     MessageTable table_;
     RuleTable rules_;

@@ -59,7 +59,7 @@ rt::Task<base::Status> Partition::open() {
     if (!witness.has_value()) {
         co_return std::unexpected(witness.error());
     }
-    if (*witness && !established) {
+    if ((*witness || made_anew_) && !established) {
         established = 0;
     }
     status = co_await recover(*names, established);
@@ -100,13 +100,51 @@ rt::Task<base::Status> Partition::open_directory() {
     io::OpenMode mode;
     mode.directory = true;
     op_.prepare_open(io::kNoHandle, files_.path.c_str(), mode);
-    const std::int32_t result = co_await op_.submit(links_.shard);
+    std::int32_t result = co_await op_.submit(links_.shard);
+    if (result == -ENOENT && links_.options.salvage) {
+        const base::Status made = co_await make_directory();
+        if (!made.has_value()) {
+            co_return made;
+        }
+        op_.prepare_open(io::kNoHandle, files_.path.c_str(), mode);
+        result = co_await op_.submit(links_.shard);
+    }
+    if (result == -ENOENT) {
+        co_return base::fail(
+            ENOENT, "the folder " + files_.path +
+                        " is missing; perhaps its file system is not mounted. Put it back, or "
+                        "start once with `ringpost serve --salvage` to go on without what it held");
+    }
     if (result < 0) {
         co_return base::fail(-result, "cannot open " + files_.path + ": " +
                                           base::Error(-result).describe() + advice_for(-result));
     }
     directory_ = io::OwnedHandle(links_.shard.driver(), result);
     files_.directory = result;
+    co_return base::Status();
+}
+
+rt::Task<base::Status> Partition::make_directory() {
+    op_.prepare_make_directory(io::kNoHandle, files_.path.c_str(), 0700);
+    std::int32_t result = co_await op_.submit(links_.shard);
+    if (result >= 0) {
+        io::OpenMode mode;
+        mode.directory = true;
+        op_.prepare_open(io::kNoHandle, links_.options.spool.c_str(), mode);
+        result = co_await op_.submit(links_.shard);
+    }
+    if (result >= 0) {
+        const io::OwnedHandle spool(links_.shard.driver(), result);
+        op_.prepare_sync(spool.get());
+        result = co_await op_.submit(links_.shard);
+    }
+    if (result < 0) {
+        co_return base::fail(-result, "cannot make " + files_.path + ": " +
+                                          base::Error(-result).describe() + advice_for(-result));
+    }
+    made_anew_ = true;
+    links_.log.notice(mail::Severity::error,
+                      files_.path + ": salvage made the folder anew, since it was missing");
     co_return base::Status();
 }
 

@@ -166,6 +166,24 @@ TEST_F(RecoveryTest, AFolderThatIsEmptyNowIsALoss) {
     EXPECT_EQ(world().oracle().alive().size(), 3U);
 }
 
+TEST_F(RecoveryTest, AFolderThatIsMissingIsALoss) {
+    run(three_letters);
+    ASSERT_TRUE(disk().rename(sim::Disk::kRoot, kPartition, "/elsewhere").has_value());
+    for (int i = 0; i < 2; ++i) {
+        const std::string refusal = world().run_once(nothing);
+        EXPECT_NE(refusal.find("is missing; perhaps its file system is not mounted"),
+                  std::string::npos)
+            << refusal;
+        EXPECT_FALSE(disk().exists(kPartition));
+        if (i == 0) {
+            remove("/spool/established-p000");  // the number of partitions tells it as well
+        }
+    }
+    salvage(3);
+    EXPECT_TRUE(logged("salvage made the folder anew"));
+    EXPECT_TRUE(logged("everything that this partition held is lost"));
+}
+
 // Made by a version that knew no witness, it gets one at the next start.
 TEST_F(RecoveryTest, ASpoolWithoutAWitnessGetsIt) {
     run(three_letters);
