@@ -98,13 +98,22 @@ base::Status Relay::open() {
             shards_.push_back(std::make_unique<RelayShard>(shard, settings_, log));
         });
     }
-    std::vector<std::future<base::Status>> opened;
-    opened.reserve(threads_.size());
-    for (std::uint32_t i = 0; i < threads_.size(); ++i) {
-        opened.push_back(threads_.run<base::Status>(
-            i, [this, i, id = *identity] { return shards_[i]->open(id); }));
+    // None writes before all have read: a start that is refused leaves every log as it was.
+    base::Status opened =
+        on_all([this, &identity](std::uint32_t i) { return shards_[i]->look(*identity); });
+    if (opened) {
+        opened = on_all([this](std::uint32_t i) { return shards_[i]->resume(); });
     }
-    return with_holder(all_of(std::move(opened)), settings_.store.spool);
+    return with_holder(std::move(opened), settings_.store.spool);
+}
+
+base::Status Relay::on_all(const std::function<rt::Task<base::Status>(std::uint32_t)>& work) {
+    std::vector<std::future<base::Status>> done;
+    done.reserve(threads_.size());
+    for (std::uint32_t i = 0; i < threads_.size(); ++i) {
+        done.push_back(threads_.run<base::Status>(i, [&work, i] { return work(i); }));
+    }
+    return all_of(std::move(done));
 }
 
 base::Status Relay::listen() {

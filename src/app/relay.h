@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -35,6 +36,9 @@ class Relay {
 
   private:
     [[nodiscard]] base::Status open();
+    // Runs it for each shard, on it, all at once.
+    [[nodiscard]] base::Status on_all(
+        const std::function<rt::Task<base::Status>(std::uint32_t)>& work);
     [[nodiscard]] base::Status listen();
 
     ShardThreads& threads_;

@@ -31,7 +31,7 @@ RelayShard::~RelayShard() {
     net_.reset();
 }
 
-rt::Task<base::Status> RelayShard::open(store::SpoolIdentity identity) {
+rt::Task<base::Status> RelayShard::look(store::SpoolIdentity identity) {
     auto made = net::ShardNet::create(shard_, net::ShardNet::Options{});
     if (!made) {
         co_return std::unexpected(made.error());
@@ -42,9 +42,15 @@ rt::Task<base::Status> RelayShard::open(store::SpoolIdentity identity) {
     options.identity = identity;
     store_ = std::make_unique<store::Store>(shard_, *scheduler_, log_, std::move(options));
     scheduler_->use(*store_);
-    base::Status opened = co_await store_->open();
-    opened_ = opened.has_value();
-    co_return opened;
+    base::Status looked = co_await store_->look();
+    opened_ = looked.has_value();
+    co_return looked;
+}
+
+rt::Task<base::Status> RelayShard::resume() {
+    base::Status resumed = co_await store_->resume();
+    opened_ = resumed.has_value();
+    co_return resumed;
 }
 
 base::Status RelayShard::listen() {

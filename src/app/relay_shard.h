@@ -33,12 +33,15 @@ class RelayShard final : private rt::TurnHook {
     RelayShard(rt::Shard& shard, const RelaySettings& settings, mail::EventLog& log);
     RelayShard(const RelayShard&) = delete;
     RelayShard& operator=(const RelayShard&) = delete;
-    // REQUIRES: close() has ended, or open() was never called.
+    // REQUIRES: close() has ended, or look() was never called.
     ~RelayShard() override;
 
-    // Makes what the shard's connections share, opens the store, and brings back what was queued.
-    // Nothing is accepted or delivered yet. Errors are sentences for the operator.
-    [[nodiscard]] rt::Task<base::Status> open(store::SpoolIdentity identity);
+    // Makes what the shard's connections share, and reads the shard's part of the spool, without
+    // changing anything in its logs. Errors are sentences for the operator.
+    [[nodiscard]] rt::Task<base::Status> look(store::SpoolIdentity identity);
+    // Goes on with the store, and brings back what was queued. Nothing is accepted or delivered
+    // yet. Errors are sentences for the operator. REQUIRES: look() succeeded, of all shards.
+    [[nodiscard]] rt::Task<base::Status> resume();
     // Binds the listeners' addresses. Errors are sentences for the operator.
     [[nodiscard]] base::Status listen();
     // From now on connections are accepted and the queue is delivered. REQUIRES: listen()

@@ -38,7 +38,11 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     Partition(const PartitionLinks& links, std::uint32_t number);
     ~Partition() override;
 
-    [[nodiscard]] rt::Task<base::Status> open();
+    // Opening has two halves: look() reads, and changes nothing in the log; resume() writes. So
+    // whatever is refused is so before anything is changed.
+    [[nodiscard]] rt::Task<base::Status> look();
+    // REQUIRES: look() succeeded.
+    [[nodiscard]] rt::Task<base::Status> resume();
     [[nodiscard]] rt::Task<void> close();
 
     [[nodiscard]] std::uint32_t number() const { return files_.partition; }
@@ -82,9 +86,7 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     // For salvage, where it is missing.
     [[nodiscard]] rt::Task<base::Status> make_directory();
     [[nodiscard]] rt::Task<base::Status> take_lock();
-    [[nodiscard]] rt::Task<base::Status> remove_temporaries(const std::vector<std::string>& names);
-    [[nodiscard]] rt::Task<base::Status> recover(const std::vector<std::string>& names,
-                                                 std::optional<std::uint64_t> established);
+    [[nodiscard]] rt::Task<base::Status> remove_temporaries();
     [[nodiscard]] rt::Task<base::Status> start_epoch(Recovery& recovery);
     [[nodiscard]] rt::Task<base::Status> establish();
     [[nodiscard]] rt::Task<base::Result<std::uint64_t>> read_established();
@@ -104,6 +106,10 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     PartitionFiles files_;
     io::OwnedHandle directory_;
     bool made_anew_ = false;  // the folder, by salvage
+    // Between look() and resume().
+    std::vector<std::string> names_;
+    bool witnessed_ = false;
+    std::unique_ptr<Recovery> recovery_;
     io::OwnedHandle lock_;
     MessageTable table_;
     RuleTable rules_;

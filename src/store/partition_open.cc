@@ -1,4 +1,4 @@
-// The start of a partition: lock, recovery, the new epoch.
+// The start of a partition: lock and recovery, which change nothing; then the new epoch.
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -32,7 +32,7 @@ bool waits_for_its_time(const Message& message) {
 
 }  // namespace
 
-rt::Task<base::Status> Partition::open() {
+rt::Task<base::Status> Partition::look() {
     base::Status status = co_await open_directory();
     if (status.has_value()) {
         status = co_await take_lock();
@@ -40,59 +40,58 @@ rt::Task<base::Status> Partition::open() {
     if (!status.has_value()) {
         co_return status;
     }
-    const base::Result<std::vector<std::string>> names =
+    base::Result<std::vector<std::string>> names =
         links_.shard.driver().list_directory(directory_.get());
     if (!names.has_value()) {
         co_return base::fail(names.error().number(),
                              "cannot list " + files_.path + ": " + names.error().describe());
     }
-    std::optional<std::uint64_t> established;
-    if (contains(*names, kEstablishedName)) {
-        const base::Result<std::uint64_t> watermark = co_await read_established();
-        if (!watermark.has_value()) {
-            co_return std::unexpected(watermark.error());
-        }
-        established = *watermark;
-    }
+    names_ = std::move(*names);
     const base::Result<bool> witness =
         co_await has_witness(links_.shard, op_, links_.options.spool, files_.partition);
     if (!witness.has_value()) {
         co_return std::unexpected(witness.error());
     }
-    if ((*witness || made_anew_) && !established) {
+    witnessed_ = *witness;
+    std::optional<std::uint64_t> established;
+    if (contains(names_, kEstablishedName)) {
+        const base::Result<std::uint64_t> watermark = co_await read_established();
+        if (!watermark.has_value()) {
+            co_return std::unexpected(watermark.error());
+        }
+        established = *watermark;
+    } else if (witnessed_ || made_anew_) {
         established = 0;
     }
-    status = co_await recover(*names, established);
-    if (status.has_value() && !contains(*names, kEstablishedName)) {
+    recovery_ =
+        std::make_unique<Recovery>(files_, links_.options, table_, rules_, segments_, established);
+    status = co_await recovery_->run(names_);
+    co_return status;
+}
+
+rt::Task<base::Status> Partition::resume() {
+    RP_ASSERT(recovery_ != nullptr);
+    base::Status status = co_await remove_temporaries();
+    if (status.has_value()) {
+        status = co_await start_epoch(*recovery_);
+    }
+    if (status.has_value() && !contains(names_, kEstablishedName)) {
         status = co_await establish();
     }
-    if (status.has_value() && !*witness) {
+    if (status.has_value() && !witnessed_) {
         status = co_await make_witness(links_.shard, op_, links_.options.spool, files_.partition);
     }
     if (!status.has_value()) {
         co_return status;
     }
+    checkpointer_.set_kept(recovery_->checkpoints());
+    links_.counters.relocations_replayed += recovery_->relocations();
+    recovery_.reset();
+    names_.clear();
     announce();
     scope_.spawn(pool_.run());
     checkpointing_.spawn(checkpointer_.run());
     cleaning_.spawn(cleaner_.run());
-    co_return status;
-}
-
-rt::Task<base::Status> Partition::recover(const std::vector<std::string>& names,
-                                          std::optional<std::uint64_t> established) {
-    const auto recovery =
-        std::make_unique<Recovery>(files_, links_.options, table_, rules_, segments_, established);
-    base::Status status = co_await recovery->run(names);
-    if (status.has_value()) {
-        // Not before: a spool that is refused, of a newer version say, stays as it is.
-        status = co_await remove_temporaries(names);
-    }
-    if (status.has_value()) {
-        status = co_await start_epoch(*recovery);
-    }
-    checkpointer_.set_kept(recovery->checkpoints());
-    links_.counters.relocations_replayed += recovery->relocations();
     co_return status;
 }
 
@@ -175,8 +174,8 @@ rt::Task<base::Status> Partition::take_lock() {
     co_return base::Status();
 }
 
-rt::Task<base::Status> Partition::remove_temporaries(const std::vector<std::string>& names) {
-    for (const std::string& name : names) {
+rt::Task<base::Status> Partition::remove_temporaries() {
+    for (const std::string& name : names_) {
         if (!name.ends_with(".tmp")) {
             continue;
         }

@@ -112,14 +112,34 @@ Store::Store(rt::Shard& shard, StoreListener& listener, mail::EventLog& log, Sto
 
 Store::~Store() = default;
 
-rt::Task<base::Status> Store::open() {
+rt::Task<base::Status> Store::look() {
     base::Status status;
     for (const std::unique_ptr<Partition>& partition : partitions_) {
-        status = co_await partition->open();
+        status = co_await partition->look();
         if (!status.has_value()) {
             co_await close();
             co_return status;
         }
+    }
+    co_return status;
+}
+
+rt::Task<base::Status> Store::resume() {
+    base::Status status;
+    for (const std::unique_ptr<Partition>& partition : partitions_) {
+        status = co_await partition->resume();
+        if (!status.has_value()) {
+            co_await close();
+            co_return status;
+        }
+    }
+    co_return status;
+}
+
+rt::Task<base::Status> Store::open() {
+    base::Status status = co_await look();
+    if (status.has_value()) {
+        status = co_await resume();
     }
     co_return status;
 }

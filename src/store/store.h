@@ -145,6 +145,11 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     // Recovers every partition of this shard, and gives each live message to the listener. Errors
     // are sentences: the spool is locked by another process, corrupt, or cannot be read or written.
     [[nodiscard]] rt::Task<base::Status> open();
+    // The halves of open(), for a spool of several shards: what one of them refuses is refused
+    // before any of them has changed anything. look() takes the locks and reads; resume() writes.
+    [[nodiscard]] rt::Task<base::Status> look();
+    // REQUIRES: look() succeeded.
+    [[nodiscard]] rt::Task<base::Status> resume();
     // Makes pending outcomes durable, seals the logs and lets go of the files.
     [[nodiscard]] rt::Task<void> close();
 

@@ -17,7 +17,7 @@ POOL = "rt::FramePool::allocate"
 # What a coroutine's name begins with → the most that its frame may take, bytes. The first that fits counts.
 LIMITS = [
     (r"smtp::|net::|queue::Delivery|queue::Bounce", 384, "of a session or a delivery"),
-    (r"store::Partition::open\(", 2048, "once per partition"),
+    (r"store::Partition::(look|resume)\(", 2048, "once per partition"),
     (r"", 1024, "all others"),
 ]
 IMMEDIATE = re.compile(r"\bmov[a-z]*\s+(?:\$0x([0-9a-f]+),%[er]di\b|[wx]0, #0x([0-9a-f]+))")

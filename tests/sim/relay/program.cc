@@ -90,7 +90,7 @@ Program::~Program() = default;
 void Program::build() {
     journal_.note("the relay starts");
     stage_ = Stage::opening;
-    spool_open_ = false;
+    opening_ = Opening::spool;
     took_older_checkpoint_ = false;
     if (plan_.shards_change && host_.starts() > 1) {
         settings_.store.shards = static_cast<std::uint32_t>(1 + prng_.below(3));
@@ -136,11 +136,10 @@ void Program::finished_one() {
 void Program::go_on() {
     switch (stage_) {
         case Stage::opening:
-            if (!spool_open_) {
-                spool_open_ = true;
-                spool_ ? open_all() : could_not_start(spool_.error());
-            } else {
-                listen_all();
+            if (opening_ == Opening::spool) {
+                spool_ ? look_all() : could_not_start(spool_.error());
+            } else if (started_well()) {
+                opening_ == Opening::looking ? resume_all() : listen_all();
             }
             return;
         case Stage::closing:
@@ -166,30 +165,48 @@ rt::Task<void> Program::open_spool(Program& program) {
     program.finished_one();
 }
 
-void Program::open_all() {
+void Program::look_all() {
+    opening_ = Opening::looking;
     waits_for_ = shards_.size();
     for (std::size_t i = 0; i < shards_.size(); ++i) {
         post(i, [this, i] {
             Shard& shard = *shards_[i];
             shard.relay = std::make_unique<app::RelayShard>(*shard.shard, settings_, *shard.log);
-            shard.scope->spawn(open(*this, shard));
+            shard.scope->spawn(look(*this, shard));
         });
     }
 }
 
-rt::Task<void> Program::open(Program& program, Shard& shard) {
-    shard.status = co_await shard.relay->open(program.identity_);
+rt::Task<void> Program::look(Program& program, Shard& shard) {
+    shard.status = co_await shard.relay->look(program.identity_);
+    program.finished_one();
+}
+
+void Program::resume_all() {
+    opening_ = Opening::resuming;
+    waits_for_ = shards_.size();
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+        post(i, [this, i] { shards_[i]->scope->spawn(resume(*this, *shards_[i])); });
+    }
+}
+
+rt::Task<void> Program::resume(Program& program, Shard& shard) {
+    shard.status = co_await shard.relay->resume();
     shard.opened = shard.status.has_value();
     program.finished_one();
 }
 
-void Program::listen_all() {
+bool Program::started_well() {
     for (const std::unique_ptr<Shard>& shard : shards_) {
         if (!shard->status) {
             could_not_start(shard->status.error());
-            return;
+            return false;
         }
     }
+    return true;
+}
+
+void Program::listen_all() {
     // Between turns, which is as good as a letter.
     for (const std::unique_ptr<Shard>& shard : shards_) {
         const base::Status listening = shard->relay->listen();

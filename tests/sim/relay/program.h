@@ -82,14 +82,18 @@ class Program {
     void post(std::size_t shard, std::function<void()> work);
     void finished_one();
     void go_on();
-    void open_all();
+    void look_all();
+    void resume_all();
     void listen_all();
+    // Of all shards; not where one has failed.
+    [[nodiscard]] bool started_well();
     void close_all();
     void could_not_start(const base::Error& error);
     void ended();
 
     static rt::Task<void> open_spool(Program& program);
-    static rt::Task<void> open(Program& program, Shard& shard);
+    static rt::Task<void> look(Program& program, Shard& shard);
+    static rt::Task<void> resume(Program& program, Shard& shard);
     static rt::Task<void> close(Program& program, Shard& shard);
     // A rule that shards are given.
     struct Given {
@@ -110,7 +114,8 @@ class Program {
     std::vector<std::unique_ptr<Job>> jobs_;
     base::Status spool_;
     store::SpoolIdentity identity_;
-    bool spool_open_ = false;
+    enum class Opening : std::uint8_t { spool, looking, resuming };
+    Opening opening_ = Opening::spool;
     bool took_older_checkpoint_ = false;
     std::size_t waits_for_ = 0;
     std::uint64_t disturbances_ = 0;

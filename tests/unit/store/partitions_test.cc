@@ -75,6 +75,33 @@ INSTANTIATE_TEST_SUITE_P(FromTo, ChangeOfShards,
                                          std::pair(2U, 3U), std::pair(1U, 4U), std::pair(4U, 1U),
                                          std::pair(5U, 3U), std::pair(3U, 5U)));
 
+// What one partition is refused for is found before another is written to.
+TEST_F(PartitionsTest, AreAllLookedAtBeforeAnyIsChanged) {
+    run_shards(2, three_letters);
+    world().options().store.shards = 1;
+    world().options().shard = 0;
+    const std::string second = "/spool/p001/00000001.seg";
+    const std::string whole = disk().content_of(second).value();
+    disk().put_file(second, "");
+    int changes = 0;
+    world().host().on_start = [&](const io::Op& op) {
+        const bool writes = op.code() == io::OpCode::write ||
+                            op.code() == io::OpCode::write_vector ||
+                            op.code() == io::OpCode::rename || op.code() == io::OpCode::unlink ||
+                            op.code() == io::OpCode::allocate;
+        changes += writes ? 1 : 0;
+    };
+    const std::vector<std::string> before = disk().names_in("/spool/p000");
+    const std::string refusal = world().run_once(nothing);
+    world().host().on_start = {};
+    EXPECT_NE(refusal.find("/spool/p001: the log is damaged"), std::string::npos) << refusal;
+    EXPECT_EQ(disk().names_in("/spool/p000"), before);
+    EXPECT_EQ(changes, 0);
+    disk().put_file(second, whole);
+    EXPECT_EQ(world().run_once(nothing), "");
+    EXPECT_EQ(world().oracle().alive().size(), 6U);
+}
+
 // A crash at any event of the addition leaves a spool that opens, with the old number or the new.
 rt::Task<void> add_two(rt::Shard& shard, std::optional<std::uint32_t>& partitions) {
     const base::Result<store::SpoolIdentity> identity =
