@@ -85,11 +85,17 @@ base::Status Relay::open() {
     }
     using Identity = base::Result<store::SpoolIdentity>;
     const std::function<rt::Task<Identity>()> open_spool = [this] {
-        return store::open_spool(threads_.shard(0), settings_.store.spool, threads_.size());
+        return store::open_spool(threads_.shard(0), settings_.store.spool, threads_.size(),
+                                 settings_.store.salvage);
     };
     const Identity identity = threads_.run<Identity>(0, open_spool).get();
     if (!identity) {
         return with_holder(std::unexpected(identity.error()), settings_.store.spool);
+    }
+    if (identity->from_copy) {
+        log_.notice(mail::Severity::error,
+                    settings_.store.spool +
+                        "/identity was damaged or missing: salvage wrote it anew from its copy");
     }
     for (std::uint32_t i = 0; i < threads_.size(); ++i) {
         threads_.run_now(i, [this, i] {

@@ -80,7 +80,13 @@ BlockState read_block(base::Bytes block, Header& header) {
     std::memcpy(copy.data(), block.data(), kBlock);
     std::memcpy(&header, copy.data(), sizeof header);
     std::memset(copy.data() + offsetof(Header, crc), 0, sizeof header.crc);
-    if (header.magic != Header::kMagic || base::crc32c(0, copy) != header.crc) {
+    bool good = base::crc32c(0, copy) == header.crc;
+    if (!good) {
+        // What lies behind the header was written as zeros, so damage there can be told apart.
+        std::memset(copy.data() + sizeof header, 0, kBlock - sizeof header);
+        good = base::crc32c(0, copy) == header.crc;
+    }
+    if (header.magic != Header::kMagic || !good) {
         return BlockState::damaged;
     }
     return header.version > kVersion ? BlockState::newer : BlockState::good;

@@ -15,6 +15,7 @@ namespace store {
 namespace {
 
 constexpr const char* kIdentityName = "identity";
+constexpr const char* kCopyName = "identity.copy";
 constexpr const char* kTemporaryName = "identity.tmp";
 
 std::unexpected<base::Error> failed(std::int32_t result, const std::string& what) {
@@ -26,6 +27,7 @@ std::unexpected<base::Error> failed(std::int32_t result, const std::string& what
 struct SpoolWork {
     rt::Shard& shard;
     std::string path;
+    bool salvage = false;
     std::string parent{};
     rt::AwaitableOp op{};
     rt::Sleep sleep{};
@@ -33,6 +35,7 @@ struct SpoolWork {
     io::OwnedHandle directory{};
     io::OwnedHandle lock{};
     format::Identity identity{};
+    bool from_copy = false;
 };
 
 rt::Task<base::Status> sync_directory(SpoolWork& work, io::Handle directory) {
@@ -106,7 +109,7 @@ rt::Task<base::Status> take_lock(SpoolWork& work) {
     co_return base::Status();
 }
 
-rt::Task<base::Status> write_identity(SpoolWork& work) {
+rt::Task<base::Status> write_identity_as(SpoolWork& work, const char* name) {
     format::write_block(work.block.bytes(), work.identity);
     // What an earlier try left is not written over: a failed sync may have dropped parts of it.
     work.op.prepare_unlink(work.directory.get(), kTemporaryName);
@@ -134,7 +137,7 @@ rt::Task<base::Status> write_identity(SpoolWork& work) {
         co_return failed(result, "sync " + work.path + "/identity.tmp");
     }
     file.reset();
-    work.op.prepare_rename(work.directory.get(), kTemporaryName, kIdentityName);
+    work.op.prepare_rename(work.directory.get(), kTemporaryName, name);
     result = co_await work.op.submit(work.shard);
     if (result < 0) {
         co_return failed(result, "rename " + work.path + "/identity.tmp");
@@ -143,8 +146,19 @@ rt::Task<base::Status> write_identity(SpoolWork& work) {
     co_return status;
 }
 
-rt::Task<base::Status> read_identity(SpoolWork& work) {
-    work.op.prepare_open(work.directory.get(), kIdentityName, io::OpenMode());
+// The copy first: it may know of partitions that the identity does not count yet, whose folders are
+// there, but never misses one.
+rt::Task<base::Status> write_identity(SpoolWork& work) {
+    base::Status status = co_await write_identity_as(work, kCopyName);
+    if (status.has_value()) {
+        status = co_await write_identity_as(work, kIdentityName);
+    }
+    co_return status;
+}
+
+rt::Task<base::Status> read_identity(SpoolWork& work, const char* name) {
+    const std::string path = work.path + "/" + name;
+    work.op.prepare_open(work.directory.get(), name, io::OpenMode());
     const std::int32_t opened = co_await work.op.submit(work.shard);
     if (opened < 0) {
         co_return base::fail(-opened);
@@ -153,8 +167,7 @@ rt::Task<base::Status> read_identity(SpoolWork& work) {
     const base::Status status =
         co_await read_fully(work.shard, work.op, opened, work.block.bytes(), 0);
     if (!status.has_value() && status.error().number() != ENODATA) {
-        co_return base::fail(
-            EIO, "cannot read " + work.path + "/identity: " + status.error().describe());
+        co_return base::fail(EIO, "cannot read " + path + ": " + status.error().describe());
     }
     const format::BlockState state = status.has_value()
                                          ? format::read_block(work.block.bytes(), work.identity)
@@ -165,33 +178,103 @@ rt::Task<base::Status> read_identity(SpoolWork& work) {
                                  std::to_string(work.identity.version) + "); start that version");
     }
     if (state == format::BlockState::damaged) {
-        co_return base::fail(EUCLEAN, work.path +
-                                          "/identity is damaged; put it back from a copy of the "
-                                          "spool: nothing can be read without it");
+        co_return base::fail(EUCLEAN, path +
+                                          " is damaged; put it back from a copy of the spool: "
+                                          "nothing can be read without it");
     }
     co_return base::Status();
 }
 
+// Where it is missing (an earlier version made none) or damaged it is written anew; not where it is
+// another spool's: then it may be the right one. Where there is no room, a later start does it.
+rt::Task<base::Status> renew_copy(SpoolWork& work) {
+    const format::Identity said = work.identity;
+    base::Status status = co_await read_identity(work, kCopyName);
+    const bool keep = status.has_value() && (work.identity.store != said.store ||
+                                             work.identity.partitions == said.partitions);
+    work.identity = said;
+    if (keep) {
+        co_return base::Status();
+    }
+    status = co_await write_identity_as(work, kCopyName);
+    if (!status.has_value() &&
+        (status.error().number() == ENOSPC || status.error().number() == EDQUOT)) {
+        co_return base::Status();
+    }
+    co_return status;
+}
+
+// `why`: what reading the identity gave.
+rt::Task<base::Status> use_copy(SpoolWork& work, base::Status why) {
+    const base::Status copy = co_await read_identity(work, kCopyName);
+    if (!copy.has_value()) {
+        co_return why;
+    }
+    if (!work.salvage) {
+        co_return base::fail(EUCLEAN, work.path +
+                                          "/identity is damaged or missing; put it back from a "
+                                          "copy of the spool, or start once with `ringpost serve "
+                                          "--salvage` to take identity.copy, which is whole");
+    }
+    work.from_copy = true;
+    const base::Status written = co_await write_identity_as(work, kIdentityName);
+    co_return written;
+}
+
 rt::Task<base::Status> find_or_make_identity(SpoolWork& work) {
-    base::Status status = co_await read_identity(work);
+    base::Status status = co_await read_identity(work, kIdentityName);
     if (status.has_value()) {
         status = co_await sync_directory(work, work.directory.get());  // as above
+        if (status.has_value()) {
+            status = co_await renew_copy(work);
+        }
         co_return status;
     }
-    if (status.error().number() != ENOENT) {
+    const int error = status.error().number();
+    if (error == EUCLEAN || (error == EIO && work.salvage)) {
+        status = co_await use_copy(work, std::move(status));
+        co_return status;
+    }
+    if (error != ENOENT) {
         co_return status;
     }
     const base::Result<std::vector<std::string>> names =
         work.shard.driver().list_directory(work.directory.get());
     if (names.has_value() && std::ranges::find(*names, format::partition_name(0)) != names->end()) {
-        co_return base::fail(EUCLEAN, work.path +
-                                          "/identity is missing though there are partitions; put "
-                                          "it back from a copy of the spool");
+        status = base::fail(EUCLEAN, work.path +
+                                         "/identity is missing though there are partitions; put "
+                                         "it back from a copy of the spool");
+        status = co_await use_copy(work, std::move(status));
+        co_return status;
     }
+    work.identity = format::Identity();
     work.shard.driver().random(work.identity.store);
     work.identity.created_ms = base::unix_ms(work.shard.wall_now());
     status = co_await write_identity(work);
     co_return status;
+}
+
+// For a look from outside: what is wrong with either, and the identity from whichever holds.
+rt::Task<base::Status> read_either(SpoolWork& work, IdentityDamage& damage) {
+    base::Status status = co_await read_identity(work, kIdentityName);
+    const format::Identity said = work.identity;
+    const base::Status copy = co_await read_identity(work, kCopyName);
+    if (!status.has_value()) {
+        const int error = status.error().number();
+        if (copy.has_value() && (error == EUCLEAN || error == EIO || error == ENOENT)) {
+            damage.identity = "identity is damaged or missing; what is told follows identity.copy";
+            co_return base::Status();
+        }
+        co_return status;
+    }
+    const bool absent = !copy.has_value() && copy.error().number() == ENOENT;
+    if (copy.has_value() && work.identity.store != said.store) {
+        damage.copy = "identity and identity.copy are of different spools; put the right one back";
+    } else if (!absent && (!copy.has_value() || work.identity.partitions < said.partitions)) {
+        damage.copy = "identity.copy is damaged; the next start writes it anew";
+    }
+    work.identity = said;
+    co_return base::Status();
 }
 
 }  // namespace
@@ -223,14 +306,20 @@ std::string advice_for(int error) {
     }
 }
 
-rt::Task<base::Result<format::Identity>> read_spool(rt::Shard& shard, std::string path) {
+rt::Task<base::Result<format::Identity>> read_spool(rt::Shard& shard, std::string path,
+                                                    IdentityDamage* damage) {
     SpoolWork work{.shard = shard, .path = std::move(path)};
     const base::Result<io::Handle> directory = co_await open_directory(work, work.path.c_str());
     if (!directory.has_value()) {
         co_return std::unexpected(directory.error());
     }
     work.directory = io::OwnedHandle(shard.driver(), *directory);
-    const base::Status status = co_await read_identity(work);
+    base::Status status;
+    if (damage != nullptr) {
+        status = co_await read_either(work, *damage);
+    } else {
+        status = co_await read_identity(work, kIdentityName);
+    }
     if (!status.has_value() && status.error().text().empty()) {
         const int error = status.error().number();
         co_return base::fail(error, error == ENOENT
@@ -247,14 +336,14 @@ rt::Task<base::Result<format::Identity>> read_spool(rt::Shard& shard, std::strin
 // The identity comes first, then the folders, then their number: so folders without an identity
 // are never a crash's doing.
 rt::Task<base::Result<SpoolIdentity>> open_spool(rt::Shard& shard, std::string path,
-                                                 std::uint32_t partitions_min) {
+                                                 std::uint32_t partitions_min, bool salvage) {
     if (partitions_min > mail::QueueId::kPartitionsMax) {
         co_return base::fail(EINVAL, "a spool has at most 256 partitions");
     }
     while (path.size() > 1 && path.ends_with('/')) {
         path.pop_back();  // else its parent would be itself
     }
-    SpoolWork work{.shard = shard, .path = std::move(path)};
+    SpoolWork work{.shard = shard, .path = std::move(path), .salvage = salvage};
     base::Status status = co_await open_or_make(work);
     if (status.has_value()) {
         status = co_await take_lock(work);
@@ -283,7 +372,7 @@ rt::Task<base::Result<SpoolIdentity>> open_spool(rt::Shard& shard, std::string p
             co_return std::unexpected(status.error());
         }
     }
-    co_return SpoolIdentity{work.identity.store, work.identity.partitions};
+    co_return SpoolIdentity{work.identity.store, work.identity.partitions, work.from_copy};
 }
 
 }  // namespace store

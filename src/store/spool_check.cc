@@ -71,7 +71,9 @@ rt::Task<base::Status> check_spool(rt::Shard& shard, SpoolCheckOptions options,
     while (options.spool.size() > 1 && options.spool.ends_with('/')) {
         options.spool.pop_back();
     }
-    const base::Result<format::Identity> identity = co_await read_spool(shard, options.spool);
+    IdentityDamage damage;
+    const base::Result<format::Identity> identity =
+        co_await read_spool(shard, options.spool, &damage);
     if (!identity.has_value()) {
         co_return std::unexpected(identity.error());
     }
@@ -81,6 +83,14 @@ rt::Task<base::Status> check_spool(rt::Shard& shard, SpoolCheckOptions options,
                                          std::to_string(identity->partitions));
     }
     visitor.identity(*identity);
+    for (const std::string* const what : {&damage.identity, &damage.copy}) {
+        if (!what->empty() && !options.in_use) {
+            Finding finding;
+            finding.what = *what;
+            finding.refused = what == &damage.identity;
+            visitor.finding(finding);
+        }
+    }
     for (std::uint32_t number = 0; number < identity->partitions; ++number) {
         if (options.partition && *options.partition != number) {
             continue;

@@ -55,7 +55,7 @@ StoreProgram::~StoreProgram() {
 rt::Task<void> StoreProgram::main() {
     const std::uint32_t partitions = std::max(1U, options_.identity.partitions);
     base::Result<store::SpoolIdentity> identity =
-        co_await store::open_spool(shard_, options_.spool, partitions);
+        co_await store::open_spool(shard_, options_.spool, partitions, options_.salvage);
     if (!identity.has_value()) {
         opened_ = std::unexpected(identity.error());
         co_return;

@@ -119,6 +119,10 @@ class Spool(unittest.TestCase):
             self.assertEqual(relay.stop(), 0)
             self.assertEqual(spool("dump", relay.spool, "--partition", 1).returncode, 2)
             flip(relay.spool / "identity", 40)
+            judged = spool("verify", relay.spool)
+            self.assertEqual(judged.returncode, 1)
+            self.assertIn(b"what is told follows identity.copy", judged.stdout)
+            flip(relay.spool / "identity.copy", 40)
             self.assertEqual(spool("verify", relay.spool).returncode, 2)
 
     def test_partitions_are_added_and_shards_come_and_go(self):

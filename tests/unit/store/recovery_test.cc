@@ -266,6 +266,8 @@ TEST_F(RecoveryTest, AnIdentityThatIsDamagedOrMissingIsNotMadeAnew) {
     disk().overwrite("/spool/identity", 17, std::as_bytes(std::span("x", 1)));
     expect_refused("identity is damaged");
     remove("/spool/identity");
+    expect_refused("identity is damaged or missing");
+    remove("/spool/identity.copy");
     expect_refused("identity is missing");
     disk().put_file("/spool/identity", identity);
     run(nothing);

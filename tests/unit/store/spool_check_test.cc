@@ -315,6 +315,35 @@ TEST_F(SpoolCheckTest, SegmentsOfAnotherSpoolAreTold) {
     expect_error("comes from elsewhere", true);
 }
 
+TEST_F(SpoolCheckTest, ADamagedIdentityIsToldAndItsCopyTaken) {
+    run(three_letters);
+    damage_file("/spool/identity", 3000);  // where it has nothing
+    look();
+    expect_sound();
+    damage_file("/spool/identity.copy", 20);
+    EXPECT_EQ(look().errors(), 1U);
+    EXPECT_FALSE(seen_->find("identity.copy is damaged")->refused);
+    run(nothing);  // writes it anew
+    look();
+    expect_sound();
+    damage_file("/spool/identity", 20);
+    EXPECT_EQ(look().errors(), 1U);
+    EXPECT_TRUE(seen_->find("identity is damaged or missing")->refused);
+    EXPECT_EQ(seen_->all.front().messages, 3U);
+    const std::string refusal = world().run_once(nothing);
+    EXPECT_NE(refusal.find("ringpost serve --salvage"), std::string::npos) << refusal;
+    world().options().store.salvage = true;
+    run(nothing);
+    world().options().store.salvage = false;
+    remove("/spool/identity");
+    EXPECT_NE(world().run_once(nothing), "");
+    world().options().store.salvage = true;
+    run(nothing);
+    look();
+    expect_sound();
+    EXPECT_EQ(world().oracle().alive().size(), 3U);
+}
+
 TEST_F(SpoolCheckTest, IdsThatAreUsedTwiceAreTold) {
     run(three_letters);
     put_commit_instead(1, id_of(2));
@@ -347,8 +376,10 @@ TEST_F(SpoolCheckTest, WhatIsNoSpoolOrNewerIsAnError) {
     EXPECT_EQ(look().status.error().number(), EPROTONOSUPPORT);
     disk().put_file("/spool/identity", whole);
     disk().overwrite("/spool/identity", 17, std::as_bytes(std::span("x", 1)));
+    disk().overwrite("/spool/identity.copy", 17, std::as_bytes(std::span("x", 1)));
     EXPECT_EQ(look().status.error().number(), EUCLEAN);
     remove("/spool/identity");
+    remove("/spool/identity.copy");
     EXPECT_EQ(look().status.error().number(), ENOENT);
     EXPECT_NE(seen_->status.error().describe().find("is not a spool"), std::string::npos);
 }
@@ -406,6 +437,7 @@ TEST_F(SpoolCheckTest, AFolderThatIsMissingIsTold) {
     std::vector<std::byte> changed(block.size());
     store::format::write_block(changed, identity);
     disk().overwrite("/spool/identity", 0, changed);
+    disk().overwrite("/spool/identity.copy", 0, changed);
     EXPECT_EQ(look().errors(), 1U);
     const store::Finding* found = seen_->find("the folder /spool/p001 is missing");
     ASSERT_NE(found, nullptr);
