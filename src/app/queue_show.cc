@@ -40,9 +40,14 @@ Json ret_json(mail::ReturnContent ret) {
     return nullptr;
 }
 
+// Null where it is not known: the record with the time could not be read.
+Json time_json(base::WallTime time) {
+    return time == base::WallTime() ? Json(nullptr) : Json(iso8601(time));
+}
+
 Json attempts_json(const queue::DetailedAttempts& attempts) {
-    Json json{{"first", iso8601(attempts.first)},
-              {"last", iso8601(attempts.last)},
+    Json json{{"first", time_json(attempts.first)},
+              {"last", time_json(attempts.last)},
               {"attempts", attempts.count},
               {"unknown", attempts.gap},
               {"next_hop", text_or_null(attempts.relay)},

@@ -88,7 +88,9 @@ std::string attempt_line(const Json& attempt) {
     std::string line = "        " + token_at(attempt, "first");
     const std::int64_t count = number_at(attempt, "attempts");
     const std::string last = token_at(attempt, "last");
-    if (count > 1) {
+    if (token_at(attempt, "first").empty()) {
+        line += fmt::format("{} {}", count, count == 1 ? "attempt" : "attempts");
+    } else if (count > 1) {
         line += fmt::format(" to {}, {} attempts", last, count);
     }
     if (flag_at(attempt, "unknown")) {

@@ -95,6 +95,9 @@ rt::Task<base::Status> Recovery::run(const std::vector<std::string>& names) {
     if (!status.has_value()) {
         co_return status;
     }
+    if ((options_.salvage || from_before_salvage()) && !files_.read_only) {
+        co_await drop_unreadable();
+    }
     check_messages();
     status = verdict();
     if (status.has_value()) {
@@ -372,11 +375,15 @@ void Recovery::settle() {
     if (!damages_.empty()) {
         start_.next_sequence = std::max({expected_, top_.sequence + 1, watermark_ + 1});
         start_.salvaged_below = start_.next_sequence;
+        checkpoints_.searched_bytes = UINT64_MAX / 2;  // one is due now, of what is left
     }
     for (Found& found : found_) {
         std::unique_ptr<Segment>& segment = found.segment;
         next_segment_ = std::max(next_segment_, segment->id + 1);
-        if (segment->id >= base_ && segment->last_sequence > 0) {
+        // Damaged before the checkpoint, and nothing in it is alive: later checkpoints will not
+        // vouch for it, so it is put aside now.
+        const bool spent = segment->damaged && segment->live == 0 && read_before(segment->id);
+        if (segment->id >= base_ && segment->last_sequence > 0 && !spent) {
             segments_.push_back(std::move(segment));
         } else {
             free_.push_back(std::move(segment));

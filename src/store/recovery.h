@@ -26,6 +26,7 @@
 #include "store/checkpoint.h"
 #include "store/checkpoint_reader.h"
 #include "store/committer.h"
+#include "store/read_buffer.h"
 #include "store/replay.h"
 #include "store/segment.h"
 #include "store/segment_pool.h"
@@ -74,6 +75,7 @@ class Recovery {
         base::Status opened;
     };
     static constexpr std::size_t kOpeners = 16;
+    static constexpr std::uint64_t kMessagesTold = 100;
     // What the opening of one segment needs.
     struct Opener {
         AlignedBuffer block{format::kBlock};
@@ -118,6 +120,20 @@ class Recovery {
     // What the log behind says of their end still counts.
     [[nodiscard]] rt::Task<base::Status> take_moved();
     [[nodiscard]] base::Status check_moved();
+    // Everything resident came from before the last salvage: a crash came before a checkpoint did.
+    [[nodiscard]] bool from_before_salvage() const {
+        return checkpointed_ && checkpoint_.start().sequence <= salvaged_below_;
+    }
+    // For salvage: drops the messages whose commit record or content is known to be gone, and
+    // forgets outcomes that are; what only cannot be read now may come back.
+    [[nodiscard]] rt::Task<void> drop_unreadable();
+    [[nodiscard]] rt::Task<base::Status> read_commit(const Message& message);
+    [[nodiscard]] rt::Task<bool> outcome_gone(const Message& message, std::uint32_t recipient);
+    // The first segment whose file ends before the content of stored_ does.
+    [[nodiscard]] std::optional<std::uint64_t> short_segment();
+    // `sequence`: as damage().
+    void lose(Message& message, std::uint64_t sequence, const std::string& why);
+    void tell_salvage(bool lost_all);
     void note_torn(const Found& found);
     void damage(Segment* segment, std::uint64_t sequence, const std::string& what);
     void judge_file(Found& found);
@@ -157,7 +173,11 @@ class Recovery {
     std::uint64_t valid_batches_ = 0;
     std::vector<std::string> damages_;
     std::uint64_t lost_batches_ = 0;
-    std::uint64_t lost_messages_ = 0;  // with their segments, of which a checkpoint knows
+    std::uint64_t lost_messages_ = 0;  // that were known
+    std::uint64_t lost_outcomes_ = 0;
+    std::uint64_t doubtful_messages_ = 0;  // that cannot be read now
+    StoredMessage stored_;
+    ReadBufferPool buffers_;
 
     MessageTable& table_;
     RuleTable& rules_;

@@ -61,6 +61,10 @@ void Recovery::judge_file(Found& found) {
         segment.last_sequence > 0 ? segment.last_sequence : ~std::uint64_t{0};
     if (found.foreign) {
         damage(&segment, sequence, name_ + " comes from elsewhere: its header names another place");
+    } else if (found.file_bytes < format::kBlock) {
+        damage(&segment, sequence,
+               name_ + " is " + std::to_string(found.file_bytes) +
+                   " bytes long: nothing is left of what it held");
     } else if (!found.header_good) {
         damage(&segment, sequence, "the header of " + name_ + " is damaged");
     } else if (found.file_bytes < segment.bytes) {
@@ -225,13 +229,12 @@ void Recovery::check_messages() {
         const Segment* segment = kept(message->location().segment());
         if (!dead) {
             const std::optional<std::uint64_t> file = missing_file(*message);
-            damage(nullptr, segment == nullptr ? ~std::uint64_t{0} : segment->last_sequence,
-                   "the content of message " + std::string(mail::view(message->id().text())) +
-                       " is missing" +
-                       (file ? ": there is no file " + format::segment_name(*file) : ""));
-            ++lost_messages_;
+            lose(*message, segment == nullptr ? ~std::uint64_t{0} : segment->last_sequence,
+                 file ? "there is no file " + format::segment_name(*file)
+                      : "its segment holds nothing that can be read");
+        } else {
+            table_.remove(*message);
         }
-        table_.remove(*message);
     }
 }
 
@@ -272,21 +275,7 @@ base::Status Recovery::verdict() {
                                    "start once with `ringpost serve --salvage` to go on with "
                                    "what is left");
     }
-    for (const std::string& what : damages_) {
-        files_.log.notice(mail::Severity::error, files_.path + ": salvaged around damage: " + what);
-    }
-    files_.log.notice(mail::Severity::error,
-                      files_.path + ": salvage lost " + std::to_string(lost_batches_) +
-                          " batches, " + std::to_string(walk_.unreadable()) +
-                          " unreadable blocks and " + std::to_string(lost_messages_) +
-                          " messages whose content is gone; " + std::to_string(table_.size()) +
-                          " messages are left; messages may have come back that were finished");
-    if (lost_all) {
-        files_.log.notice(mail::Severity::error,
-                          files_.path +
-                              ": everything that this partition held is lost, and nothing is left "
-                              "that tells what it was; it goes on empty");
-    }
+    tell_salvage(lost_all);
     return {};
 }
 

@@ -127,13 +127,13 @@ TEST_F(CheckpointTest, AMissingSegmentThatHoldsMailIsRefused) {
     const std::string gone = path_of(segments().front());
     remove(gone);
     const std::string refusal = world().run_once(nothing);
-    EXPECT_NE(refusal.find("is missing"), std::string::npos) << refusal;
+    EXPECT_NE(refusal.find("is lost: "), std::string::npos) << refusal;
     EXPECT_NE(refusal.find("there is no file " + std::filesystem::path(gone).filename().string()),
               std::string::npos)
         << refusal;
     world().options().store.salvage = true;
     ASSERT_EQ(world().run_once(nothing), "");
-    EXPECT_TRUE(logged("and 1 messages whose content is gone; 1 messages are left"));
+    EXPECT_TRUE(logged("1 messages that were known and 0 records of their attempts; 1 messages "));
     world().options().store.salvage = false;
     EXPECT_EQ(world().run_once(nothing), "");
 }

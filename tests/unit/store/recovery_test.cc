@@ -213,6 +213,78 @@ TEST_F(RecoveryTest, AnEmptiedSegmentIsCorruption) {
     expect_refused("is damaged");
 }
 
+// The checkpoint knows of them; their bytes are gone.
+TEST_F(RecoveryTest, SalvageNamesTheMessagesWhoseSegmentWasEmptied) {
+    options_.store.checkpoint_bytes = 64U << 20U;  // the one at the stop
+    run(several_segments);
+    ASSERT_EQ(checkpoints().size(), 1U);
+    const std::uint64_t emptied = segments()[1];
+    const std::string name = store::format::segment_name(emptied);
+    std::size_t commits = 0;
+    for (const Batch& batch : batches(emptied)) {
+        commits += batch.header.data_blocks > 0 ? 1 : 0;
+    }
+    ASSERT_GE(commits, 2U);
+    disk().put_file(path_of(emptied), "");
+    expect_refused(name + " is 0 bytes long: nothing is left of what it held");
+    // A crash comes before a checkpoint does: they stay away all the same.
+    world().options().store.salvage = true;
+    world().options().store.checkpoint_bytes = 0;
+    world().host().set_restart(false);
+    ASSERT_EQ(world().run_once([](StoreProgram& program) -> rt::Task<void> {
+        program.kill();
+        co_return;
+    }),
+              "it does not end");
+    world().host().set_restart(true);
+    const std::size_t gone = lost();
+    EXPECT_GE(gone, 2U);
+    EXPECT_TRUE(logged("is lost: its commit record in " + name + " cannot be read"));
+    EXPECT_TRUE(logged(std::to_string(gone) + " messages that were known"));
+    world().options().store.salvage = false;
+    world().options().store.checkpoint_bytes = 64U << 20U;
+    EXPECT_EQ(world().run_once(nothing), "");
+    EXPECT_EQ(world().run_once(nothing), "");
+    EXPECT_EQ(lost(), gone);
+    EXPECT_EQ(world().oracle().alive().size(), 10U - gone);
+    for (const std::string& line : world().log()) {
+        if (const auto at = line.find("message 0"); at != std::string::npos) {
+            const auto id = mail::QueueId::parse(line.substr(at + 8, 13));
+            ASSERT_TRUE(id.has_value()) << line;
+            EXPECT_EQ(std::ranges::count(world().oracle().alive(), *id), 0) << line;
+        }
+    }
+}
+
+rt::Task<void> ten_of_which_one_was_tried(StoreProgram& program) {
+    co_await several_segments(program);
+    co_await program.record_and_wait(program.oracle().alive().front(), 0,
+                                     store::RecipientStatus::deferred);
+    for (std::uint64_t i = 11; i <= 20; ++i) {
+        co_await program.put(letter_of(i, 20'000), 20'000);
+    }
+}
+
+TEST_F(RecoveryTest, SalvageForgetsOutcomesWhoseSegmentWasEmptied) {
+    options_.store.checkpoint_bytes = 64U << 20U;
+    run(ten_of_which_one_was_tried);
+    std::uint64_t with_outcome = 0;
+    for (const std::uint64_t id : segments()) {
+        for (const Batch& batch : batches(id)) {
+            const std::string bytes = disk().content_of(path_of(id)).value();
+            with_outcome = bytes[batch.offset + sizeof batch.header] ==
+                                   static_cast<char>(store::format::RecordType::outcome)
+                               ? id
+                               : with_outcome;
+        }
+    }
+    ASSERT_GT(with_outcome, segments().front());
+    disk().put_file(path_of(with_outcome), "");
+    world().options().store.salvage = true;
+    ASSERT_EQ(world().run_once(nothing), "");
+    EXPECT_TRUE(logged(" and 1 records of their attempts"));
+}
+
 TEST_F(RecoveryTest, AZeroedSegmentIsCorruption) {
     run(several_segments);
     disk().put_file(path_of(segments()[1]), std::string(64U << 10U, '\0'));
