@@ -334,7 +334,7 @@ nlohmann::ordered_json explanation_json(const queue::Explanation& all, base::Wal
     json["id"] = std::string(mail::view(all.listed.id.text()));
     json["situations"] = std::move(situations);
     json["site"] = site_json(all.site);
-    json["store_takes_outcomes"] = all.store_takes_outcomes;
+    json["store_takes_attempts"] = all.store_takes_attempts;
     json["stopping"] = all.stopping;
     put_time(json, "expires", all.expires_at, now);
     put_time(json, "delay_notice", all.delay_notice_at, now);

@@ -23,7 +23,7 @@ Situation situation_of_due(const Explanation& all, const ListedRecipient& recipi
     if (all.stopping) {
         return Situation::stopping;
     }
-    if (!all.store_takes_outcomes) {
+    if (!all.store_takes_attempts) {
         return Situation::storing;
     }
     if (recipient.in_attempt) {

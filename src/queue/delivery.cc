@@ -27,7 +27,7 @@ Delivery::Delivery(Scheduler& scheduler, Site& site)
 rt::Task<void> Delivery::run() {
     site_.arrived();
     for (;;) {
-        if (!scheduler_.store().takes_outcomes() && !scheduler_.stopping()) {
+        if (!scheduler_.store().takes_attempts() && !scheduler_.stopping()) {
             co_await rest_.until(scheduler_.shard().now() + kStorePause);
             continue;
         }
@@ -156,7 +156,7 @@ rt::Task<void> Delivery::try_recipients(Entry& entry) {
     // A rule that comes meanwhile finds the rest untried.
     while (due_at_ < due_.size() && !scheduler_.stopping() && !content_bad_ &&
            scheduler_.rules().newest_for(entry) <= rules_asked_) {
-        if (!scheduler_.store().takes_outcomes()) {
+        if (!scheduler_.store().takes_attempts()) {
             co_await rest_.until(scheduler_.shard().now() + kStorePause);
             continue;
         }

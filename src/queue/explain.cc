@@ -15,7 +15,7 @@ rt::Task<bool> explain_message(Scheduler& scheduler, mail::QueueId id,
     }
     const Site& site = scheduler.site_of(*entry);
     explanation.site = site.state();
-    explanation.store_takes_outcomes = scheduler.store().takes_outcomes();
+    explanation.store_takes_attempts = scheduler.store().takes_attempts();
     explanation.stopping = scheduler.stopping();
     explanation.expires_at = site.retry().expires_at(entry->arrival());
     if (site.retry().tells_of_delay()) {

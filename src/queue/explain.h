@@ -22,7 +22,7 @@ struct Explanation {
     ListedMessage listed;
     std::vector<bool> delay_told;  // of each recipient
     SiteState site;
-    bool store_takes_outcomes = true;
+    bool store_takes_attempts = true;
     bool stopping = false;
     base::WallTime expires_at;
     std::optional<base::WallTime> delay_notice_at;  // absent: nobody is told

@@ -176,6 +176,12 @@ bool Committer::admits(std::uint64_t size_bytes) const {
     return size_bytes + whole / 4 < left;
 }
 
+// The last segment that outcomes may have is half full, and no more can be prepared.
+bool Committer::scarce() const {
+    return links_.pool.starved() && links_.pool.prepared() < kNeededByOutcomes &&
+           room() < links_.pool.small_bytes() / 2;
+}
+
 bool Committer::anything_waits() const {
     return !work_.empty() || outcomes_wait();
 }

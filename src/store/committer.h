@@ -131,6 +131,8 @@ class Committer {
     [[nodiscard]] bool takes_outcomes() const {
         return gathering_.bytes() < kOutcomeBytesMax && !(outcomes_stuck() && outcomes_wait());
     }
+    // What is left of the reserve is for the outcomes of attempts that are under way.
+    [[nodiscard]] bool takes_attempts() const { return takes_outcomes() && !scarce(); }
     // The disk is so full that not even the reserve has room for them.
     [[nodiscard]] bool outcomes_stuck() const { return closed_ && links_.pool.barren(); }
     [[nodiscard]] std::size_t outcomes_waiting() const {
@@ -168,6 +170,7 @@ class Committer {
     void drained();
     [[nodiscard]] bool outcomes_wait() const { return !gathering_.empty() || !flying_.empty(); }
     [[nodiscard]] bool seal_due() const;
+    [[nodiscard]] bool scarce() const;
     [[nodiscard]] base::MonoTime due(base::MonoTime now, std::uint32_t others);
     void try_write();
     [[nodiscard]] bool take_segment();

@@ -209,6 +209,11 @@ bool Store::takes_outcomes() const {
         partitions_, [](const auto& partition) { return partition->committer().takes_outcomes(); });
 }
 
+bool Store::takes_attempts() const {
+    return std::ranges::all_of(
+        partitions_, [](const auto& partition) { return partition->committer().takes_attempts(); });
+}
+
 std::size_t Store::outcomes_waiting() const {
     std::size_t bytes = 0;
     for (const std::unique_ptr<Partition>& partition : partitions_) {

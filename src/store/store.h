@@ -172,9 +172,12 @@ class Store final : public mail::MessageSink, private rt::TurnHook {
     // after. Until then a crash brings it back with its recorded outcomes. REQUIRES: once per
     // message, after every record_outcome() of it; the message is the store's alone then.
     void finish(Message& message, base::Waiter* durable = nullptr);
-    // False while so many outcomes wait to be written (a slow or full disk) that no new attempt
-    // should start; they are taken all the same.
+    // False while so many outcomes wait to be written (a slow or full disk) that no more should be
+    // made; they are taken all the same.
     [[nodiscard]] bool takes_outcomes() const;
+    // Also false where what a full disk has left is for the outcomes of attempts under way: then
+    // no new attempt should start.
+    [[nodiscard]] bool takes_attempts() const;
     // Bytes of outcomes and the like that are not durable yet, about.
     [[nodiscard]] std::size_t outcomes_waiting() const;
     // Wakes `durable` when what was recorded in one of the partitions is durable; false when there

@@ -190,7 +190,7 @@ TEST(Explain, WhatElseADueRecipientMayWaitFor) {
     all.listed.state = queue::EntryState::in_delivery;
     all.listed.recipients[0].in_attempt = true;
     EXPECT_THAT(text_of(all, now), HasSubstr("<bob@dst.test> is in an attempt right now"));
-    all.store_takes_outcomes = false;
+    all.store_takes_attempts = false;
     EXPECT_THAT(text_of(all, now), HasSubstr("the spool takes no outcomes now"));
     all.stopping = true;
     EXPECT_THAT(text_of(all, now), HasSubstr("waits for the next start"));

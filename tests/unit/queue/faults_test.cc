@@ -187,8 +187,13 @@ TEST_F(QueueFaults, WantOfMemoryIsNoDamage) {
 }
 
 // Acceptance stops while there is room for some notifications; these are more than that.
-TEST_F(QueueFaults, NotificationsThatFindNoRoomOnTheDiskComeWhenThereIsRoom) {
-    constexpr std::size_t kMessages = 150;
+// The number of messages decides where in the reserve the room ends.
+class FullDiskQueueFaults : public QueueFaults,
+                            public testing::WithParamInterface<std::uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(Queue, FullDiskQueueFaults, testing::Values(120, 149, 150, 153, 157, 250));
+
+TEST_P(FullDiskQueueFaults, NotificationsThatFindNoRoomComeWhenThereIsRoom) {
+    const std::uint32_t kMessages = GetParam();
     options_.notifications_max = 10 * kMessages;
     options_.notifications_per_domain_max = 10 * kMessages;
     relay_.start();

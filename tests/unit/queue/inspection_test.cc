@@ -123,7 +123,7 @@ TEST_F(InspectionTest, ExplainsTimeAndLastReply) {
     EXPECT_EQ(why.expires_at, why.listed.arrival + hours(1));
     EXPECT_EQ(why.delay_notice_at, why.listed.arrival + minutes(30));
     EXPECT_FALSE(why.site.dead);
-    EXPECT_TRUE(why.store_takes_outcomes);
+    EXPECT_TRUE(why.store_takes_attempts);
 }
 
 TEST_F(InspectionTest, ExplainsTheLimitOfConnections) {
