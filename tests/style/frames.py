@@ -100,7 +100,7 @@ def self_test():
         ("a large frame of a session", session + coroutine("smtp::Session::read_data()", 1000, 0x6000), "1000 bytes"),
         ("a large frame elsewhere", session + coroutine("store::Recovery::run()", 1025, 0x6000), "1025 bytes"),
         ("one without a name", session + coroutine("net::(anonymous namespace)::f(int)", 400, 0x6000), "net::(anonymous"),
-        ("an allowed large frame", session + coroutine("store::Partition::open()", 1656, 0x6000), None),
+        ("an allowed large frame", session + coroutine("store::Partition::look()", 1656, 0x6000), None),
         ("one that nothing makes", session + actor("store::Recovery::run()", 0x6000), "nothing is seen"),
         ("nothing read", "", "is not found"),
     ]

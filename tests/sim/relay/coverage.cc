@@ -93,7 +93,7 @@ constexpr std::array kCells{
     Cell{Fault::peer, "hop: was left, waiting for DATA", 1},
     Cell{Fault::peer, "hop: was left, waiting for a chunk", 1},
     Cell{Fault::peer, "hop: was left, waiting for the end of content", 10},
-    Cell{Fault::peer, "hop: was left, waiting for QUIT", kSeldom},
+    Cell{Fault::peer, "hop: was left, waiting for QUIT", 1},
 };
 
 }  // namespace
