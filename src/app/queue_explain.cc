@@ -93,7 +93,7 @@ std::string host_words(const queue::SiteState& site) {
 
 std::string dead_words(const queue::SiteState& site) {
     const std::string hosts = host_words(site);
-    return "none took the last connection: " + (hosts.empty() ? site.last_words : hosts) + ".";
+    return "none served the last time: " + (hosts.empty() ? site.last_words : hosts) + ".";
 }
 
 std::string site_sentence(const Group& group, const queue::SiteState& site) {
@@ -144,6 +144,21 @@ std::string overtaking_words(const Group& group) {
         command, fate);
 }
 
+// What has expired, or an operator bounces, and cannot end yet; and who waits for those.
+std::string telling_sentence(const Group& group, const Explanation& all, base::WallTime now) {
+    const std::string begin =
+        group.status == RecipientStatus::failed
+            ? told(group, "is", "are") + " bounced by an operator's command once"
+        : all.expires_at <= now
+            ? told(group, "is", "are") + " given up once"
+            : told(group, "waits", "wait") + " for others, who are bounced once";
+    return begin + " the sender can be told: " +
+           (all.put_off == queue::PutOff::notification_limit
+                ? "as many notifications were sent in a minute as may be (limits.notifications, "
+                  "limits.notifications_per_domain)."
+                : "the spool takes no notification now. Its disk is full or slow.");
+}
+
 std::string situation_sentence(const Group& group, const Explanation& all, base::WallTime now) {
     switch (group.situation) {
         case Situation::held_by_relay:
@@ -153,6 +168,8 @@ std::string situation_sentence(const Group& group, const Explanation& all, base:
         case Situation::held:
             return told(group, "is", "are") + " held by an operator, until released." +
                    last_words(group);
+        case Situation::telling:
+            return telling_sentence(group, all, now);
         case Situation::commanded:
             return told(group, "is", "are") +
                    (group.status == RecipientStatus::deleted ? " deleted" : " bounced") +
@@ -313,7 +330,7 @@ nlohmann::ordered_json explanation_json(const queue::Explanation& all, base::Wal
     Json situations = Json::array();
     Json text = Json::array();
     std::size_t told = 0;
-    const std::vector<Group> groups = groups_of(all);
+    const std::vector<Group> groups = groups_of(all, now);
     for (const Group& group : groups) {
         situations.push_back(situation_json(group, all, now));
         text.push_back(situations.back()["text"]);

@@ -38,12 +38,23 @@ Situation situation_of_due(const Explanation& all, const ListedRecipient& recipi
     return all.site.full ? Situation::connections : Situation::turn;
 }
 
-Situation situation_of(const Explanation& all, const ListedRecipient& recipient) {
+bool waits_to_tell(const Explanation& all) {
+    return all.put_off == queue::PutOff::notification_room ||
+           all.put_off == queue::PutOff::notification_limit;
+}
+
+Situation situation_of(const Explanation& all, const ListedRecipient& recipient,
+                       base::WallTime now) {
     if (recipient.in_attempt) {
         return situation_of_due(all, recipient);
     }
     if (store::is_final(recipient.status)) {
-        return recipient.foreseen ? Situation::commanded : Situation::done;
+        if (!recipient.foreseen) {
+            return Situation::done;
+        }
+        return waits_to_tell(all) && recipient.status == RecipientStatus::failed
+                   ? Situation::telling
+                   : Situation::commanded;
     }
     if (all.listed.hold_reason != queue::HoldReason::none) {
         return Situation::held_by_relay;
@@ -54,7 +65,11 @@ Situation situation_of(const Explanation& all, const ListedRecipient& recipient)
     if (recipient.due) {
         return situation_of_due(all, recipient);
     }
-    return recipient.status == RecipientStatus::pending ? Situation::reading : Situation::time;
+    const bool pending = recipient.status == RecipientStatus::pending;
+    if (waits_to_tell(all) && (pending || all.expires_at <= now)) {
+        return Situation::telling;
+    }
+    return pending || all.put_off == queue::PutOff::memory ? Situation::reading : Situation::time;
 }
 
 std::string words_of(const mail::Reply& reply) {
@@ -69,6 +84,8 @@ std::string_view name_of(Situation situation) {
             return "held_by_relay";
         case Situation::held:
             return "held";
+        case Situation::telling:
+            return "telling";
         case Situation::commanded:
             return "commanded";
         case Situation::stopping:
@@ -95,11 +112,11 @@ std::string_view name_of(Situation situation) {
     RP_PANIC("no such Situation");
 }
 
-std::vector<RecipientGroup> groups_of(const Explanation& all) {
+std::vector<RecipientGroup> groups_of(const Explanation& all, base::WallTime now) {
     std::vector<RecipientGroup> groups;
     for (const ListedRecipient& recipient : all.listed.recipients) {
         RecipientGroup one;
-        one.situation = situation_of(all, recipient);
+        one.situation = situation_of(all, recipient, now);
         one.status = recipient.status;
         one.attempts = recipient.attempts;
         one.reply = words_of(recipient.reply);

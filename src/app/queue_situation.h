@@ -18,6 +18,7 @@ namespace app {
 enum class Situation : std::uint8_t {
     held_by_relay,  // its message cannot be read
     held,           // by an operator's word
+    telling,        // for its sender to be told, before it may end
     commanded,      // an operator's word to bounce or delete it is being carried out
     stopping,       // the server begins no more attempts
     storing,        // the store takes no outcomes now
@@ -49,6 +50,7 @@ struct RecipientGroup {
 };
 
 // The most telling first, at most 20 of them.
-[[nodiscard]] std::vector<RecipientGroup> groups_of(const queue::Explanation& all);
+[[nodiscard]] std::vector<RecipientGroup> groups_of(const queue::Explanation& all,
+                                                    base::WallTime now);
 
 }  // namespace app

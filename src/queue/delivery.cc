@@ -116,11 +116,11 @@ rt::Task<void> Delivery::attempt(Entry& entry, bool tries) {
 // Somebody is to be told first.
 void Delivery::put_off(Entry& entry) {
     if (told_at_ == base::MonoTime::min()) {
-        scheduler_.put_off(entry);
+        scheduler_.put_off(entry, PutOff::notification_room);
         scheduler_.rules().no_room();
         return;
     }
-    scheduler_.put_off(entry, told_at_);
+    scheduler_.put_off(entry, PutOff::notification_limit, told_at_);
     if (bounced_by_ != 0) {
         scheduler_.rules().rest(scheduler_.notification_limit().ends());
     }

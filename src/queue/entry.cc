@@ -55,6 +55,12 @@ void Entry::transition(EntryState to) {
     RP_ASSERT(!linked());
     RP_ASSERT(kAllowed[static_cast<std::size_t>(state_)][static_cast<std::size_t>(to)]);
     state_ = to;
+    put_off_ = PutOff::no;
+}
+
+void Entry::put_off(PutOff why) {
+    RP_ASSERT(state_ == EntryState::deferred);
+    put_off_ = why;
 }
 
 bool Entry::is_due(const store::RecipientState& recipient) const {

@@ -38,6 +38,14 @@ enum class HoldReason : std::uint8_t {
 };
 [[nodiscard]] std::string_view words_of(HoldReason reason);
 
+// What a deferred entry waits for that could do nothing, though there was something to do.
+enum class PutOff : std::uint8_t {
+    no,                  // it could: it waits for its next attempt
+    memory,              // to be read
+    notification_room,   // its sender is to be told, and the spool takes no notification
+    notification_limit,  // its sender is to be told, and the limit of notifications is reached
+};
+
 // A Timer is a node of one list. While deferred that list is a slot of the retry wheel; while ready
 // it is the site's queue.
 class Entry : public rt::Timer {
@@ -47,6 +55,9 @@ class Entry : public rt::Timer {
     [[nodiscard]] EntryState state() const { return state_; }
     // REQUIRES: the table in entry.cc knows the change, and the entry is on no list.
     void transition(EntryState to);
+    // REQUIRES: it is deferred. Ends with the next transition.
+    void put_off(PutOff why);
+    [[nodiscard]] PutOff put_off() const { return put_off_; }
 
     [[nodiscard]] store::Message& message() { return *message_; }
     [[nodiscard]] const store::Message& message() const { return *message_; }
@@ -67,6 +78,7 @@ class Entry : public rt::Timer {
     friend class Site;
     EntryState state_ : 4 = EntryState::arrived;
     bool overdue_ : 1 = false;  // ready, and on the site's list of those
+    PutOff put_off_ : 2 = PutOff::no;
     store::Message* message_;
 };
 static_assert(sizeof(Entry) <= 48);

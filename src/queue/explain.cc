@@ -17,6 +17,7 @@ rt::Task<bool> explain_message(Scheduler& scheduler, mail::QueueId id,
     explanation.site = site.state();
     explanation.store_takes_attempts = scheduler.store().takes_attempts();
     explanation.stopping = scheduler.stopping();
+    explanation.put_off = entry->put_off();
     explanation.expires_at = site.retry().expires_at(entry->arrival());
     if (site.retry().tells_of_delay()) {
         explanation.delay_notice_at = site.retry().delay_notice_at(entry->arrival());

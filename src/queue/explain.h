@@ -24,6 +24,7 @@ struct Explanation {
     SiteState site;
     bool store_takes_attempts = true;
     bool stopping = false;
+    PutOff put_off = PutOff::no;
     base::WallTime expires_at;
     std::optional<base::WallTime> delay_notice_at;  // absent: nobody is told
 };

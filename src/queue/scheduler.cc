@@ -248,15 +248,16 @@ void Scheduler::unreadable(Entry& entry, const base::Error& error) {
     text.append(mail::view(entry.id().text())).append(" cannot be read from the spool now (");
     text.append(error.describe()).append("); it is read again later");
     log_.notice(mail::Severity::warning, text);
-    put_off(entry);
+    put_off(entry, PutOff::memory);
 }
 
-void Scheduler::put_off(Entry& entry) {
-    put_off(entry, shard_.now() + kPutOff);
+void Scheduler::put_off(Entry& entry, PutOff why) {
+    put_off(entry, why, shard_.now() + kPutOff);
 }
 
-void Scheduler::put_off(Entry& entry, base::MonoTime until) {
+void Scheduler::put_off(Entry& entry, PutOff why, base::MonoTime until) {
     transition(entry, EntryState::deferred);
+    entry.put_off(why);
     shard_.retry_timers().set(entry, until);
 }
 

@@ -92,10 +92,9 @@ class Scheduler final : public store::StoreListener {
     // logged. What only lacked memory is read again later.
     void unreadable(Entry& entry, const base::Error& error);
     void hold_damaged(Entry& entry, HoldReason reason);
-    // Nothing can be done for it now, for want of room or memory: it rests a while, or until
-    // `until`, whatever is due.
-    void put_off(Entry& entry);
-    void put_off(Entry& entry, base::MonoTime until);
+    // Nothing can be done for it now: it rests a while, or until `until`, whatever is due.
+    void put_off(Entry& entry, PutOff why);
+    void put_off(Entry& entry, PutOff why, base::MonoTime until);
 
     // For rules. Off whatever list it is on: it is in the hands of the caller, who puts it back.
     // REQUIRES: nobody else has it.

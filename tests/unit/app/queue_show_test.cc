@@ -155,7 +155,7 @@ TEST(Explain, ADeadSiteIsToldWithTheWordsOfItsHosts) {
     EXPECT_EQ(explanation_json(all, now)["situations"][0]["situation"], "site");
     EXPECT_EQ(explanation_json(all, now)["site"]["hosts"][1]["failure"], "554 no");
     EXPECT_THAT(text_of(all, now),
-                HasSubstr("waits until a host of smarthost serves: none took the last connection: "
+                HasSubstr("waits until a host of smarthost serves: none served the last time: "
                           "mx1.dst.test:25 (connection refused); mx2.dst.test:25 (554 no). One is "
                           "tried again in 8s, with one of the 17 messages that are ready for "
                           "them."));
@@ -169,9 +169,8 @@ TEST(Explain, WhoWaitsForTimeHearsOfADeadSiteToo) {
                                              "connection refused\nIt is given up"));
     all.site.dead = true;
     all.site.last_words = "timed out";
-    EXPECT_THAT(
-        text_of(all, now),
-        HasSubstr("\nOf the hosts of smarthost none took the last connection: timed out.\n"));
+    EXPECT_THAT(text_of(all, now),
+                HasSubstr("\nOf the hosts of smarthost none served the last time: timed out.\n"));
 }
 
 TEST(Explain, WhatElseADueRecipientMayWaitFor) {
@@ -194,6 +193,33 @@ TEST(Explain, WhatElseADueRecipientMayWaitFor) {
     EXPECT_THAT(text_of(all, now), HasSubstr("the spool takes no outcomes now"));
     all.stopping = true;
     EXPECT_THAT(text_of(all, now), HasSubstr("waits for the next start"));
+}
+
+TEST(Explain, WhatCannotEndBeforeItsSenderIsTold) {
+    const base::WallTime now = wall_now();
+    queue::Explanation all = explanation_of(deferred_message(now), now);
+    all.put_off = queue::PutOff::notification_limit;
+    EXPECT_EQ(explanation_json(all, now)["situations"][0]["situation"], "time");
+    all.expires_at = now - seconds(1);
+    EXPECT_EQ(explanation_json(all, now)["situations"][0]["situation"], "telling");
+    EXPECT_THAT(text_of(all, now),
+                StartsWith("<bob@dst.test> is given up once the sender can be told: as many "
+                           "notifications were sent in a minute as may be"));
+    all.expires_at = now + hours(1);
+    queue::ListedRecipient& bob = all.listed.recipients[0];
+    bob.status = RecipientStatus::failed;
+    bob.foreseen = true;
+    all.put_off = queue::PutOff::no;
+    EXPECT_EQ(explanation_json(all, now)["situations"][0]["situation"], "commanded");
+    all.put_off = queue::PutOff::notification_room;
+    all.listed.recipients.push_back(recipient("carol@dst.test", RecipientStatus::pending));
+    EXPECT_THAT(text_of(all, now),
+                StartsWith("<bob@dst.test> is bounced by an operator's command once the sender can "
+                           "be told: the spool takes no notification now."));
+    EXPECT_THAT(text_of(all, now),
+                HasSubstr("<carol@dst.test> waits for others, who are bounced once the sender"));
+    all.put_off = queue::PutOff::memory;
+    EXPECT_EQ(explanation_json(all, now)["situations"][1]["situation"], "reading");
 }
 
 TEST(Explain, RecipientsAreGroupedTheMostTellingFirst) {

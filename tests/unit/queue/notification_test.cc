@@ -295,6 +295,11 @@ TEST_F(NotificationTest, ExpiriesWaitForTheLimitAcrossARestart) {
     }
     relay_.run_for(hours(2) + seconds(10));
     EXPECT_EQ(notifications().size(), 2U);
+    const std::vector<ListedMessage> waiting = relay_.list().messages;
+    ASSERT_EQ(waiting.size(), 3U);
+    for (const ListedMessage& message : waiting) {
+        EXPECT_EQ(relay_.explain(message.id).put_off, PutOff::notification_limit);
+    }
     relay_.stop();
     relay_.start();
     relay_.run_for(seconds(10));
