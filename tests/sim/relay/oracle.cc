@@ -289,9 +289,10 @@ void Oracle::attempt(std::uint32_t shard, const mail::AttemptEvent& event) {
                (is_sender(path) || event.code != 0 || !may_be_too_large(*message))) {
         journal_.fault(key + " has failed for good, and no next hop has said so");
     } else if (event.status == Status::deferred && said_never(path, event) && !plan_.may_be_short &&
-               !plan_.network_breaks() && !message->left_after_refusal) {
-        // Unless its notification could not be stored; or it was the last word of a connection
-        // that broke off.
+               !plan_.notifications_are_few && !plan_.network_breaks() &&
+               !message->left_after_refusal) {
+        // Unless its notification could not be stored, or is above the limit; or it was the last
+        // word of a connection that broke off.
         journal_.fault(key + " is tried again, though a next hop has refused it for good: " +
                        std::string(event.reply));
     } else if (event.status == Status::expired && !is_sender(path) && !may_have_expired(*message)) {

@@ -190,6 +190,15 @@ void draw_store(Dice& dice, Plan& plan) {
     plan.checkpoints_rot = dice.chance(1, 4);
 }
 
+// Notifications in a minute.
+void draw_notifications(Dice& dice, Plan& plan) {
+    plan.notifications_are_few = dice.chance(1, 6);
+    if (plan.notifications_are_few) {
+        plan.settings.queue.notifications_max = dice.one_of({8U, 20U, 1'000'000U});
+        plan.settings.queue.notifications_per_domain_max = dice.one_of({8U, 20U});
+    }
+}
+
 void draw_clients(Dice& dice, Plan& plan) {
     plan.sessions = static_cast<std::uint32_t>(dice.between(2, 10));
     ClientOdds& odds = plan.client;
@@ -348,6 +357,7 @@ Plan Plan::of(std::uint64_t seed) {
               .rules = {},
               .storm = {},
               .first_hop_stays_down = false,
+              .notifications_are_few = false,
               .may_be_short = false};
     draw_world(dice, plan);
     draw_hops(dice, plan);
@@ -360,6 +370,9 @@ Plan Plan::of(std::uint64_t seed) {
     Dice store_dice(store_prng);
     draw_store(store_dice, plan);
     draw_store_ends(store_dice, plan);
+    base::Prng notification_prng(seed ^ 0x64736eU);
+    Dice notification_dice(notification_prng);
+    draw_notifications(notification_dice, plan);
     return plan;
 }
 
@@ -384,6 +397,10 @@ std::string Plan::text() const {
         (settings.store.direct_io ? "direct" : "buffered") + ", expiry " + seconds_text(expiry) +
         ", disk of " + std::to_string(world.disk.capacity_bytes) +
         (rules > base::Duration::zero() ? ", a rule each " + seconds_text(rules) : "") +
+        (notifications_are_few
+             ? ", few notifications (" + std::to_string(settings.queue.notifications_max) + ", " +
+                   std::to_string(settings.queue.notifications_per_domain_max) + ")"
+             : "") +
         "; faults:";
     for (std::size_t i = 0; i < kFaults; ++i) {
         const Fault fault = static_cast<Fault>(i);

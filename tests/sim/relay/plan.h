@@ -122,6 +122,9 @@ struct Plan {
     bool first_hop_stays_down = false;
 
     [[nodiscard]] bool on(Fault fault) const { return world.faults.rate(fault) > 0; }
+    // The limits of notifications are so low that word of failures waits for its minute; word of
+    // delays and hand-overs may be dropped.
+    bool notifications_are_few = false;
     // A message or command may be refused for want of room, memory or slots.
     bool may_be_short = false;
     // … of room on the disk; of memory or slots.

@@ -68,7 +68,10 @@ bool Simulation::at_rest() {
 }
 
 bool Simulation::drain() {
-    const bool empty = run_until([this] { return at_rest() && clients_over(); }, kDrainMost);
+    // What failed comes back a few in a minute.
+    const base::Duration most =
+        plan_.notifications_are_few ? 5 * kDrainMost : base::Duration(kDrainMost);
+    const bool empty = run_until([this] { return at_rest() && clients_over(); }, most);
     if (!empty) {
         std::string what = "the queue does not empty, or clients wait";
         if (program_.up()) {
@@ -190,8 +193,11 @@ bool Simulation::give_one_up() {
     const bool sent = clients_come(1);
     // An attempt that began in time, and ended behind it, makes it wait once more.
     const base::Duration longest = plan_.longest_wait_after(UINT32_MAX) +
-                                   hops_.size() * plan_.settings.queue.smtp.connect_timeout;
-    const base::Duration most = for_good ? seconds(20) : plan_.expiry + longest + seconds(5);
+                                   hops_.size() * plan_.settings.queue.smtp.connect_timeout +
+                                   (plan_.notifications_are_few ? minutes(1) : seconds(0));
+    const base::Duration most = for_good && !plan_.notifications_are_few
+                                    ? seconds(20)
+                                    : plan_.expiry + longest + seconds(5);
     const bool failed = sent && run_until([&] { return oracle_.has_failed(path); }, most);
     if (!failed) {
         journal_.fault(path + (for_good ? " has not failed, and was refused for good"
@@ -211,7 +217,8 @@ bool Simulation::give_one_up() {
         journal_.fault(path + " has failed, and its sender is not told in time");
     }
     // Of a delay he is told in time, whether anything is tried meanwhile or not.
-    const bool late = !for_good && plan_.delay_notice > base::Duration::zero() &&
+    const bool late = !for_good && !plan_.notifications_are_few &&
+                      plan_.delay_notice > base::Duration::zero() &&
                       plan_.delay_notice + seconds(20) < plan_.expiry;
     if (told && late && !oracle_.is_told_of_delay(path)) {
         journal_.fault(path + " was delayed, and its sender was not told");
