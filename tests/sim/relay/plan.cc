@@ -192,7 +192,7 @@ void draw_store(Dice& dice, Plan& plan) {
 
 // Notifications in a minute.
 void draw_notifications(Dice& dice, Plan& plan) {
-    plan.notifications_are_few = dice.chance(1, 6);
+    plan.notifications_are_few = dice.chance(1, 4);
     if (plan.notifications_are_few) {
         plan.settings.queue.notifications_max = dice.one_of({8U, 20U, 1'000'000U});
         plan.settings.queue.notifications_per_domain_max = dice.one_of({8U, 20U});

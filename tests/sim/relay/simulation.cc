@@ -326,14 +326,16 @@ void Simulation::tick() {
 void Simulation::look_at(const io::Op& op) {
     if (op.code() == io::OpCode::write_vector && is_moved_mail(op) && program_.up() &&
         std::exchange(cleaning_trap_, false)) {
-        if (prng_.chance(1, 2)) {
+        if (op.parameters().offset > store::format::kBlock || prng_.chance(1, 4)) {
             world_.crash_at_event(host_, world_.events() + 1 + prng_.below(40));
             return;
         }
-        // It takes long, while much else happens; and soon behind it all ends.
-        const base::Duration slow = world_.draw({milliseconds(1), seconds(1)});
+        // The first write to a segment takes long, while much else happens; and soon behind it all
+        // ends, before or after the log has word of it.
+        const base::Duration slow = world_.draw({milliseconds(1), seconds(5)});
         host_.inject({.code = op.code(), .delay = slow});
-        const base::Duration then = slow + world_.draw({{}, milliseconds(30)});
+        const base::Duration soon = prng_.chance(1, 2) ? milliseconds(30) : seconds(2);
+        const base::Duration then = slow + world_.draw({{}, soon});
         world_.after(then, "kill", [this] { host_.kill(); });
         return;
     }
@@ -351,6 +353,13 @@ void Simulation::look_at(const io::Op& op) {
     } else if (op.code() == io::OpCode::write && program_.up() && checkpoint_trap_ &&
                is_checkpoint_page(op)) {
         checkpoint_trap_ = false;
+        if (prng_.chance(1, 2)) {
+            // The log takes long meanwhile, and soon behind the checkpoint's name all ends.
+            host_.inject({.code = io::OpCode::write_vector,
+                          .delay = world_.draw({milliseconds(10), seconds(2)})});
+            name_trap_ = true;
+            return;
+        }
         world_.crash_at_event(host_, world_.events() + 1 + prng_.below(20));
     } else if ((op.code() == io::OpCode::rename || op.code() == io::OpCode::unlink) &&
                program_.up() && std::exchange(name_trap_, false)) {
