@@ -42,7 +42,7 @@ std::optional<QueueId> QueueId::parse(std::string_view text) {
         }
         value = value << 5U | static_cast<std::uint64_t>(digit);
     }
-    return QueueId(value);
+    return value == 0 ? std::nullopt : std::optional(QueueId(value));
 }
 
 }  // namespace mail

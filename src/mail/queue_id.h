@@ -38,7 +38,8 @@ class QueueId {
     [[nodiscard]] constexpr std::uint64_t sequence() const { return value_ & kSequenceMax; }
 
     [[nodiscard]] Text text() const;
-    // Nothing when `text` is not an id that text() could have given (either case is taken).
+    // Nothing when `text` is not an id that text() could have given (either case is taken), or is
+    // that of QueueId(), which no message has, and which stands for "any" elsewhere.
     [[nodiscard]] static std::optional<QueueId> parse(std::string_view text);
 
     friend constexpr auto operator<=>(QueueId, QueueId) = default;

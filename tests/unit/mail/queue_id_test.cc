@@ -49,8 +49,9 @@ TEST(QueueId, TextSortsAsTheNumber) {
 }
 
 TEST(QueueId, WhatIsNoId) {
-    for (const std::string_view text : {"", "0", "000000000000", "00000000000000", "G000000000000",
-                                        "g000000000000", "000000000000W", "00000 0000000"}) {
+    for (const std::string_view text :
+         {"", "0", "000000000000", "00000000000000", "G000000000000", "g000000000000",
+          "000000000000W", "00000 0000000", "0000000000000"}) {
         EXPECT_FALSE(QueueId::parse(text).has_value()) << text;
     }
 }
