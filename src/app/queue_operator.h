@@ -20,10 +20,15 @@
 
 namespace app {
 
-// Rules that were given by one command; their numbers follow one another.
+// Rules that were given by one command, and what became of them.
 struct GivenRules {
-    std::uint32_t first = 0;
-    std::uint32_t count = 0;
+    struct Part {
+        std::uint32_t shard = 0;
+        std::uint32_t rule = 0;
+    };
+    std::uint32_t first = 0;        // the least of their numbers
+    std::vector<Part> open;         // what has not been seen to be done
+    queue::RuleProgress done = {};  // of the rest
 };
 
 // What the queue holds now, without looking at any message.
@@ -56,8 +61,8 @@ class QueueOperator {
     // returns.
     [[nodiscard]] virtual base::Result<GivenRules> give(const store::Rule& rule,
                                                         std::span<const mail::QueueId> ids) = 0;
-    // Of them all together, over all shards.
-    [[nodiscard]] virtual base::Result<queue::RuleProgress> progress(const GivenRules& given) = 0;
+    // Of them all together, over all shards; what is done is not asked for again.
+    [[nodiscard]] virtual base::Result<queue::RuleProgress> progress(GivenRules& given) = 0;
     [[nodiscard]] virtual base::Result<QueueTotals> totals() = 0;
 };
 

@@ -17,6 +17,7 @@
 #include "app/queue_filter.h"
 #include "app/queue_show.h"
 #include "app/timestamp.h"
+#include "mail/envelope.h"
 #include "queue/rule_match.h"
 
 namespace app {
@@ -30,13 +31,14 @@ using std::chrono::steady_clock;
 // of progress, where the client waits for the end.
 constexpr milliseconds kAnswerMost{30};
 constexpr milliseconds kLookEvery{4};
+constexpr milliseconds kLookLaterEvery{100};
 constexpr milliseconds kTellEvery{500};
 constexpr std::size_t kPageMessages = 500;
 constexpr std::size_t kGroupsMax = 100'000;
 
-Json progress_json(const GivenRules& given, store::RuleAction action,
+Json progress_json(std::uint32_t rule, store::RuleAction action,
                    const queue::RuleProgress& progress) {
-    return {{"rule", given.first},
+    return {{"rule", rule},
             {"action", name_of(action)},
             {"done", progress.done},
             {"messages", progress.messages},
@@ -64,15 +66,18 @@ base::Status give(QueueOperator& queue, QueueView& view, store::RuleAction actio
         return std::unexpected(missing.error());
     }
     filter->rule.action = action;
-    const base::Result<GivenRules> given = queue.give(filter->rule, filter->ids);
+    base::Result<GivenRules> given = queue.give(filter->rule, filter->ids);
     if (!given) {
         return std::unexpected(given.error());
     }
     auto until = steady_clock::now() + kAnswerMost;
+    milliseconds look_every = kLookEvery;
     while (true) {
         const base::Result<queue::RuleProgress> progress = queue.progress(*given);
         if (!progress) {
-            return std::unexpected(progress.error());
+            return base::fail(progress.error().number(),
+                              "the command is in force, and goes on behind the next start: " +
+                                  progress.error().describe());
         }
         if (progress->done && progress->messages == 0) {  // it may have left meanwhile
             if (const auto queued = check_queued(view, filter->ids); !queued) {
@@ -81,7 +86,7 @@ base::Status give(QueueOperator& queue, QueueView& view, store::RuleAction actio
         }
         const bool late = steady_clock::now() >= until;
         if (progress->done || late) {
-            Json item = progress_json(*given, action, *progress);
+            Json item = progress_json(given->first, action, *progress);
             if (!missing->empty()) {
                 item["not_queued"] = *missing;
             }
@@ -90,8 +95,9 @@ base::Status give(QueueOperator& queue, QueueView& view, store::RuleAction actio
                 return {};
             }
             until = steady_clock::now() + kTellEvery;
+            look_every = kLookLaterEvery;
         }
-        std::this_thread::sleep_for(kLookEvery);
+        std::this_thread::sleep_for(look_every);
     }
 }
 
@@ -133,7 +139,7 @@ Json totals_json(const QueueTotals& totals) {
     }
     Json rules = Json::array();
     for (const queue::RuleProgress& one : totals.rules) {
-        rules.push_back(progress_json({one.rule.number, 1}, one.rule.action, one));
+        rules.push_back(progress_json(one.rule.number, one.rule.action, one));
     }
     return {{"messages", totals.messages.total()},
             {"ready", totals.messages.ready},
@@ -158,20 +164,28 @@ struct Group {
 };
 using Groups = std::map<std::string, Group>;
 
-std::string domain_of(const std::string& path) {
-    return path.substr(path.rfind('@') + 1);
+// As filters compare it.
+std::string domain_key(const std::string& path) {
+    std::string domain(mail::domain_of(path));
+    for (char& c : domain) {
+        c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    return domain.empty() ? "(none)" : domain;
 }
 
 std::string key_of(const std::string& by, const QueueMessage& message,
                    const QueueRecipient& recipient) {
+    if (!by.empty() && !message.readable) {
+        return "(unreadable)";
+    }
     if (by == "domain") {
-        return domain_of(recipient.address);
+        return domain_key(recipient.address);
     }
     if (by == "sender") {
         return message.sender.empty() ? "<>" : message.sender;
     }
     if (by == "tenant") {
-        return message.sender.empty() ? "<>" : domain_of(message.sender);
+        return message.sender.empty() ? "<>" : domain_key(message.sender);
     }
     return "";
 }

@@ -35,7 +35,6 @@ void add_progress(queue::RuleProgress& sum, const queue::RuleProgress& one) {
     sum.of += one.of;
     sum.messages += one.messages;
     sum.recipients += one.recipients;
-    sum.done = sum.done && one.done;
 }
 
 }  // namespace
@@ -73,20 +72,26 @@ base::Result<GivenRules> RelayQueueOperator::give(const store::Rule& rule,
     if (!asked) {
         return std::unexpected(asked.error());
     }
-    const GivenRules given{newest + 1,
-                           static_cast<std::uint32_t>(std::max<std::size_t>(ids.size(), 1))};
+    GivenRules given{.first = newest + 1, .open = {}};
     const std::uint32_t shards = relay_.threads().size();
     std::vector<std::vector<store::Rule>> of_shard(shards);
     store::Rule next = rule;
     next.at_ms = base::unix_ms(wall_now());
-    for (std::uint32_t i = 0; i < given.count; ++i) {
-        next.number = given.first + i;
+    next.number = newest;
+    for (std::size_t i = 0; i < std::max<std::size_t>(ids.size(), 1); ++i) {
+        ++next.number;
         next.only = ids.empty() ? mail::QueueId() : ids[i];
+        RP_ASSERT(ids.empty() || next.only != mail::QueueId());
         for (std::uint32_t shard = 0; shard < shards; ++shard) {
-            if (ids.empty() || ids[i].partition() % shards == shard) {
+            if (ids.empty() || next.only.partition() % shards == shard) {
                 of_shard[shard].push_back(next);
+                given.open.push_back({shard, next.number});
             }
         }
+    }
+    base::Status status = all_would_take(of_shard);
+    if (!status) {
+        return std::unexpected(status.error());
     }
     const std::shared_lock lock(mutex_);
     if (stopped_) {
@@ -100,11 +105,17 @@ base::Result<GivenRules> RelayQueueOperator::give(const store::Rule& rule,
             }));
         }
     }
-    base::Status status;
+    std::size_t failed = 0;
     for (std::future<base::Status>& answer : answers) {
         if (const base::Status one = answer.get(); !one) {
             status = one;
+            ++failed;
         }
+    }
+    if (failed > 0 && failed < answers.size()) {
+        return base::fail(
+            status.error().number(),
+            status.error().describe() + "; on another part of the queue the command is in force");
     }
     if (!status) {
         return std::unexpected(status.error());
@@ -112,17 +123,41 @@ base::Result<GivenRules> RelayQueueOperator::give(const store::Rule& rule,
     return given;
 }
 
-base::Result<queue::RuleProgress> RelayQueueOperator::progress(const GivenRules& given) {
-    queue::RuleProgress sum;
-    sum.done = true;
+// So that a command is refused as a whole.
+base::Status RelayQueueOperator::all_would_take(
+    const std::vector<std::vector<store::Rule>>& of_shard) {
+    base::Status status;
+    std::size_t shard_number = 0;
     const base::Status asked = on_each([&](RelayShard& shard) {
-        for (std::uint32_t i = 0; i < given.count; ++i) {
-            add_progress(sum, shard.scheduler().rules().progress(given.first + i));
+        const std::size_t rules = of_shard[shard_number++].size();
+        if (status && rules > 0) {
+            status = shard.scheduler().rules().would_take(rules);
         }
+    });
+    return asked ? status : asked;
+}
+
+base::Result<queue::RuleProgress> RelayQueueOperator::progress(GivenRules& given) {
+    queue::RuleProgress sum = given.done;
+    std::uint32_t shard_number = 0;
+    const base::Status asked = on_each([&](RelayShard& shard) {
+        std::erase_if(given.open, [&](const GivenRules::Part& part) {
+            if (part.shard != shard_number) {
+                return false;
+            }
+            const queue::RuleProgress one = shard.scheduler().rules().progress(part.rule);
+            add_progress(sum, one);
+            if (one.done) {
+                add_progress(given.done, one);
+            }
+            return one.done;
+        });
+        ++shard_number;
     });
     if (!asked) {
         return std::unexpected(asked.error());
     }
+    sum.done = given.open.empty();
     return sum;
 }
 

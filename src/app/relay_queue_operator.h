@@ -23,10 +23,12 @@ class RelayQueueOperator final : public QueueOperator {
 
     [[nodiscard]] base::Result<GivenRules> give(const store::Rule& rule,
                                                 std::span<const mail::QueueId> ids) override;
-    [[nodiscard]] base::Result<queue::RuleProgress> progress(const GivenRules& given) override;
+    [[nodiscard]] base::Result<queue::RuleProgress> progress(GivenRules& given) override;
     [[nodiscard]] base::Result<QueueTotals> totals() override;
 
   private:
+    [[nodiscard]] base::Status all_would_take(
+        const std::vector<std::vector<store::Rule>>& of_shard);
     // On each shard, one behind another.
     [[nodiscard]] base::Status on_each(const std::function<void(RelayShard&)>& work);
 

@@ -57,17 +57,24 @@ std::uint32_t Rules::newest() const {
     return scheduler_.store().newest_rule();
 }
 
-rt::Task<base::Status> Rules::add(std::vector<Rule> rules) {
-    if (under_way_.size() + rules.size() > kRulesMax) {
-        co_return base::fail(EBUSY, std::to_string(under_way_.size()) +
-                                        " commands over the queue are under way, which is the "
-                                        "most; wait until some have ended");
+base::Status Rules::would_take(std::size_t rules) const {
+    if (under_way_.size() + rules > kRulesMax) {
+        return base::fail(EBUSY, std::to_string(under_way_.size()) +
+                                     " commands over the queue are under way, which is the "
+                                     "most; wait until some have ended");
     }
     if (!takes_more_) {
-        co_return base::fail(ESHUTDOWN, "the server is stopping");
+        return base::fail(ESHUTDOWN, "the server is stopping");
     }
     if (!scheduler_.store().takes_outcomes()) {
-        co_return base::fail(ENOSPC, "the spool takes no records now: is the disk full?");
+        return base::fail(ENOSPC, "the spool takes no records now: is the disk full?");
+    }
+    return {};
+}
+
+rt::Task<base::Status> Rules::add(std::vector<Rule> rules) {
+    if (base::Status taken = would_take(rules.size()); !taken) {
+        co_return taken;
     }
     scheduler_.store().add_rules(rules);
     rt::Sleep sleep;
@@ -131,19 +138,17 @@ void Rules::begin(const Rule& rule) {
 }
 
 Rules::UnderWay* Rules::find(std::uint32_t number) {
-    const auto at = std::ranges::find(under_way_, number,
-                                      [](const UnderWay& one) { return one.progress.rule.number; });
-    return at == under_way_.end() ? nullptr : &*at;
+    const auto at = std::ranges::lower_bound(under_way_, number, {}, &UnderWay::number);
+    return at == under_way_.end() || at->number() != number ? nullptr : &*at;
 }
 
 RuleProgress Rules::progress(std::uint32_t number) const {
-    for (const UnderWay& one : under_way_) {
-        if (one.progress.rule.number == number) {
-            RuleProgress progress = one.progress;
-            const std::uint64_t left = one.until > looked_at_ ? one.until - looked_at_ : 0;
-            progress.looked_at = progress.of > left ? progress.of - left : 0;
-            return progress;
-        }
+    const auto open = std::ranges::lower_bound(under_way_, number, {}, &UnderWay::number);
+    if (open != under_way_.end() && open->number() == number) {
+        RuleProgress progress = open->progress;
+        const std::uint64_t left = open->until > looked_at_ ? open->until - looked_at_ : 0;
+        progress.looked_at = progress.of > left ? progress.of - left : 0;
+        return progress;
     }
     const auto at = std::ranges::find(finished_, number,
                                       [](const RuleProgress& one) { return one.rule.number; });
@@ -161,6 +166,10 @@ std::vector<RuleProgress> Rules::under_way() const {
         all.push_back(progress(one.progress.rule.number));
     }
     return all;
+}
+
+bool Rules::has_in_hand(const Entry& entry) const {
+    return std::ranges::find(clerks_, entry.id()) != clerks_.end();
 }
 
 // --- what they say ---
@@ -334,7 +343,7 @@ void Rules::bounced(Entry& entry, std::uint32_t number, std::size_t recipients) 
 
 // What a clerk could not carry out waits for a while.
 void Rules::back(const Entry& entry) {
-    if (!busy_.empty() && due(entry) && std::ranges::find(clerks_, entry.id()) == clerks_.end()) {
+    if (!busy_.empty() && due(entry) && !has_in_hand(entry)) {
         again();
         wake();
     }

@@ -61,6 +61,8 @@ class Rules {
     [[nodiscard]] rt::Task<void> stop();
 
     [[nodiscard]] std::uint32_t newest() const;
+    // Whether add() would take so many now; errors as there.
+    [[nodiscard]] base::Status would_take(std::size_t rules) const;
     // In force, and durable when the task ends. Errors: too many are under way (EBUSY); the spool
     // takes no records now (ENOSPC), or not within some seconds (EAGAIN: they are in force, and
     // not durable yet); the server is stopping (ESHUTDOWN). REQUIRES: ascending numbers, above
@@ -96,6 +98,8 @@ class Rules {
     [[nodiscard]] std::span<const Verdict> carry_out(Entry& entry, const mail::Envelope* envelope);
     // What that rule was to bounce has been.
     void bounced(Entry& entry, std::uint32_t number, std::size_t recipients);
+    // In delivery for a rule, and for no attempt.
+    [[nodiscard]] bool has_in_hand(const Entry& entry) const;
     // An entry that was in delivery is so no more.
     void back(const Entry& entry);
     // The notification of a bounce could not be stored: none is tried for a moment, or until then.
@@ -112,6 +116,7 @@ class Rules {
     static constexpr std::size_t kWaitingMost = 256U << 10U;
 
     struct UnderWay {
+        [[nodiscard]] std::uint32_t number() const { return progress.rule.number; }
         RuleProgress progress;
         bool walks = true;
         std::uint64_t until = 0;  // of looked_at_, when all has been looked at

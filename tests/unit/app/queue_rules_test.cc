@@ -49,9 +49,9 @@ class FakeOperator final : public QueueOperator {
         if (emptied != nullptr) {
             emptied->messages.clear();
         }
-        return GivenRules{1, 1};
+        return GivenRules{.first = 1, .open = {}};
     }
-    base::Result<queue::RuleProgress> progress(const GivenRules&) override {
+    base::Result<queue::RuleProgress> progress(GivenRules&) override {
         queue::RuleProgress progress;
         progress.messages = progress.recipients = touched;
         progress.done = true;
@@ -171,6 +171,20 @@ TEST_F(QueueRules, AMessageCountsOnceInEachGroup) {
     EXPECT_EQ(first["held"], 1);
     EXPECT_EQ(first["size_bytes"], 2000);
     EXPECT_EQ(std::ranges::count(stats.out, '\n'), 3);
+}
+
+TEST_F(QueueRules, GroupsAreWhatFiltersMean) {
+    view_.messages = {message(1, {"r@D.test"}), message(2, {"r@d.TEST", "postmaster"}),
+                      message(3, {""})};
+    view_.messages[2].readable = false;
+    const Output stats =
+        run(run_queue_stats,
+            QueueStatsOptions{.server = {.control = path_}, .json = true, .by = "domain"});
+    EXPECT_EQ(stats.code, 0) << stats.err;
+    EXPECT_EQ(std::ranges::count(stats.out, '\n'), 3);
+    for (const char* key : {"\"d.test\"", "\"(none)\"", "\"(unreadable)\""}) {
+        EXPECT_THAT(stats.out, HasSubstr(key));
+    }
 }
 
 }  // namespace
