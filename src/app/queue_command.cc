@@ -45,7 +45,8 @@ int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* e
     std::uint64_t messages = 0;
     std::uint64_t recipients = 0;
     std::int64_t bytes = 0;
-    const auto item = [&](const Json& message, ProgressLine&) {
+    const auto item = [&](const Json& message, ProgressLine& line) {
+        line.end();
         if (options.json) {
             return put(out, dump(message, -1) + "\n");
         }

@@ -72,7 +72,7 @@ void put_next_attempt(nlohmann::ordered_json& json, const std::optional<base::Wa
 
 // The state that the message as a whole is in: what is most alive among its recipients.
 RecipientState state_of(const QueueMessage& message) {
-    RecipientState state = RecipientState::expired;
+    RecipientState state = RecipientState::deleted;
     for (const QueueRecipient& recipient : message.recipients) {
         state = std::min(state, recipient.state);
     }

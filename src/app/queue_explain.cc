@@ -342,7 +342,7 @@ nlohmann::ordered_json explanation_json(const queue::Explanation& all, base::Wal
     }
     if (told < all.listed.recipients.size()) {
         text.push_back(
-            fmt::format("{} more recipients wait for other reasons; `ringpost queue "
+            fmt::format("{} more recipients are not told of here; `ringpost queue "
                         "show` has all.",
                         all.listed.recipients.size() - told));
     }

@@ -49,7 +49,11 @@ base::Status put_age(Json& request, const char* name, const std::string& text) {
     if (!age) {
         return base::fail(EINVAL, age.error().text());
     }
-    request[name] = std::chrono::floor<std::chrono::seconds>(*age).count();
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(*age);
+    if (seconds != *age) {  // 0 seconds would mean much more than what was written
+        return base::fail(EINVAL, shown(text) + " is no whole number of seconds");
+    }
+    request[name] = seconds.count();
     return {};
 }
 

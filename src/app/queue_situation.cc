@@ -69,7 +69,10 @@ Situation situation_of(const Explanation& all, const ListedRecipient& recipient,
     if (waits_to_tell(all) && (pending || all.expires_at <= now)) {
         return Situation::telling;
     }
-    return pending || all.put_off == queue::PutOff::memory ? Situation::reading : Situation::time;
+    if (all.put_off == queue::PutOff::memory) {
+        return Situation::reading;
+    }
+    return pending ? Situation::turn : Situation::time;
 }
 
 std::string words_of(const mail::Reply& reply) {
@@ -113,10 +116,17 @@ std::string_view name_of(Situation situation) {
 }
 
 std::vector<RecipientGroup> groups_of(const Explanation& all, base::WallTime now) {
+    const std::vector<ListedRecipient>& recipients = all.listed.recipients;
+    std::vector<std::pair<Situation, std::size_t>> order;
+    for (std::size_t i = 0; i < recipients.size(); ++i) {
+        order.emplace_back(situation_of(all, recipients[i], now), i);
+    }
+    std::ranges::sort(order);  // so that the most telling come in
     std::vector<RecipientGroup> groups;
-    for (const ListedRecipient& recipient : all.listed.recipients) {
+    for (const auto& [situation, index] : order) {
+        const ListedRecipient& recipient = recipients[index];
         RecipientGroup one;
-        one.situation = situation_of(all, recipient, now);
+        one.situation = situation;
         one.status = recipient.status;
         one.attempts = recipient.attempts;
         one.reply = words_of(recipient.reply);

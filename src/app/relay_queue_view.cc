@@ -45,7 +45,8 @@ WaitsFor wait_of(const queue::ListedMessage& message, const queue::ListedRecipie
         recipient.status == store::RecipientStatus::held) {
         return WaitsFor::nothing;
     }
-    if (!recipient.due) {
+    // A message that was put off has recipients that wait for no time of their own.
+    if (!recipient.due && recipient.status == store::RecipientStatus::deferred) {
         return WaitsFor::time;
     }
     return message.site_dead && message.state == queue::EntryState::ready ? WaitsFor::site

@@ -14,22 +14,23 @@ namespace {
 constexpr std::size_t kSlotsPerTurn = 4096;
 
 // All but what listed messages have from the store.
-void copy_resident(const Scheduler& scheduler, const Entry& entry, ListedMessage& message) {
+void copy_resident(Scheduler& scheduler, const Entry& entry, ListedMessage& message) {
     message.id = entry.id();
     message.state = entry.state();
     message.arrival = entry.arrival();
     message.hold_reason = entry.hold_reason;
     message.site = scheduler.site_of(entry).route().name;
     message.site_dead = scheduler.site_of(entry).dead();
-    const bool begun =
-        message.state == EntryState::ready || message.state == EntryState::in_delivery;
+    const bool tried =
+        message.state == EntryState::in_delivery && !scheduler.rules().has_in_hand(entry);
+    const bool begun = message.state == EntryState::ready || tried;
     message.recipients.resize(entry.recipients().size());
     for (std::size_t i = 0; i < entry.recipients().size(); ++i) {
         const store::RecipientState& from = entry.recipients()[i];
         ListedRecipient& to = message.recipients[i];
         to.status = from.status;
         to.due = begun && entry.is_due(from);
-        to.in_attempt = to.due && message.state == EntryState::in_delivery;
+        to.in_attempt = to.due && tried;
         to.foreseen = false;
         to.attempts = from.attempts;
         if (from.status == store::RecipientStatus::deferred) {
@@ -64,7 +65,8 @@ void foresee(Scheduler& scheduler, const Entry& entry, const mail::Envelope* env
 
 // False: nobody of it is meant.
 bool apply_filter(const store::Rule& filter, ListedMessage& message) {
-    const bool sender = !message.readable || means_sender(filter, message.sender);
+    const bool sender = message.readable ? means_sender(filter, message.sender)
+                                         : !needs_envelope(filter);  // as rules have it
     bool any = false;
     for (ListedRecipient& recipient : message.recipients) {
         const store::RecipientStatus status =
@@ -119,6 +121,9 @@ rt::Task<bool> read_entry(Scheduler& scheduler, mail::QueueId id, const store::R
     copy_resident(scheduler, *entry, message);  // before the first wait: the entry may go in it
     const base::Status read = co_await scheduler.store().read_message(id, stored);
     entry = scheduler.find(id);
+    if (entry != nullptr) {  // much may have happened while it was read
+        copy_resident(scheduler, *entry, message);
+    }
     if (!read && entry != nullptr) {
         message.readable = false;
         foresee(scheduler, *entry, nullptr, message);

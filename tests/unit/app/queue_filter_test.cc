@@ -62,6 +62,7 @@ TEST(QueueFilter, SaysWhatIsWrong) {
     EXPECT_THAT(fault({.domain = "a@dst.test"}), HasSubstr("is no domain"));
     EXPECT_THAT(fault({.states = {"lost"}}), HasSubstr("none of pending, deferred and held"));
     EXPECT_THAT(fault({.older_than = "soon"}), testing::Not("none"));
+    EXPECT_THAT(fault({.older_than = "500ms"}), HasSubstr("no whole number of seconds"));
     EXPECT_THAT(fault({.sender = std::string(600, 'a') + "@b"}), HasSubstr("longer than"));
 }
 
@@ -118,9 +119,9 @@ TEST(QueueFilter, TrustsNoRequest) {
          {R"({"sender": 1})", R"({"reason": ""})", R"({"reason": 1})", R"({"sender": ""})",
           R"({"states": ["gone"]})", R"({"states": [1]})", R"({"older_than_s": -1})",
           R"({"older_than_s": 1e30})", R"({"ids": ["x"]})", R"({"ids": [7]})",
-          R"({"newer_than_s": "1"})", R"({"sender": null})", R"({"ids": []})", R"({"ids": null})",
-          R"({"ids": "000002000000G"})", R"({"states": []})", R"({"states": {}})",
-          R"({"states": "held"})"}) {
+          R"({"ids": ["0000000000000"]})", R"({"newer_than_s": "1"})", R"({"sender": null})",
+          R"({"ids": []})", R"({"ids": null})", R"({"ids": "000002000000G"})", R"({"states": []})",
+          R"({"states": {}})", R"({"states": "held"})"}) {
         EXPECT_FALSE(filter_of(nlohmann::json::parse(text), kNow, {}).has_value()) << text;
     }
 }

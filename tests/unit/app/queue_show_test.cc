@@ -15,7 +15,9 @@
 
 #include "app/control_client.h"
 #include "app/queue_command.h"
+#include "app/queue_control.h"
 #include "app/queue_explain.h"
+#include "app/relay_queue_view.h"
 #include "app/timestamp.h"
 #include "unit/app/control_fixture.h"
 
@@ -335,9 +337,27 @@ TEST(Explain, NoMoreGroupsThanCanBeRead) {
         message.recipients.push_back(message.recipients[0]);
         message.recipients.back().reply.text = "reply " + std::to_string(i);
     }
+    message.recipients.push_back(recipient("dave@dst.test", RecipientStatus::held));
     const queue::Explanation all = explanation_of(std::move(message), now);
     EXPECT_EQ(explanation_json(all, now)["situations"].size(), 20U);
-    EXPECT_THAT(text_of(all, now), HasSubstr("81 more recipients wait for other reasons"));
+    EXPECT_THAT(text_of(all, now), StartsWith("<dave@dst.test> is held by an operator"));
+    EXPECT_THAT(text_of(all, now), HasSubstr("82 more recipients are not told of here"));
+}
+
+// It was put off as a whole, and no attempt of its recipient is planned.
+TEST(QueueMessageOf, ANeverTriedRecipientWaitsForNoTime) {
+    queue::ListedMessage listed = deferred_message(wall_now());
+    listed.recipients[0].status = RecipientStatus::pending;
+    listed.recipients[0].next_attempt = {};
+    const QueueMessage message = queue_message_of(listed);
+    EXPECT_EQ(message.recipients[0].waits_for, WaitsFor::turn);
+    EXPECT_FALSE(message.recipients[0].next_attempt.has_value());
+}
+
+TEST(QueueMessageOf, WhatIsDeletedInAnAttemptHasNotExpired) {
+    queue::ListedMessage listed = deferred_message(wall_now());
+    listed.recipients[0].status = RecipientStatus::deleted;
+    EXPECT_EQ(queue_message_json(queue_message_of(listed), wall_now())["state"], "deleted");
 }
 
 class Show : public ControlFixture {

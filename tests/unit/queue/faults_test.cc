@@ -84,6 +84,8 @@ TEST_F(QueueFaults, WhatCannotBeReadIsHeldAndTheOthersGoOn) {
     EXPECT_EQ(page.messages[0].hold_reason, HoldReason::unreadable);
     ASSERT_EQ(page.messages[0].recipients.size(), 1U);
     EXPECT_EQ(page.messages[0].recipients[0].path, "");
+    fail_next_read();
+    EXPECT_TRUE(relay_.list(0, {}, {.sender = "@src.test"}).messages.empty());  // as a rule has it
     page = relay_.list();
     ASSERT_EQ(page.messages.size(), 1U);
     EXPECT_TRUE(page.messages[0].readable);
