@@ -406,7 +406,7 @@ SpoolCommands add_spool(CLI::App& app, Parsed& parsed) {
             ->type_name("QUEUEID")
             ->check(check_queue_id, "");
     dump->add_flag("--content", parsed.dump.content,
-                   "With --message: its content, too, as it was received")
+                   "With --message: its content alone, as it was received; with --json, both")
         ->needs(message);
     add_spool_path(dump, parsed.dump.path);
 

@@ -187,13 +187,21 @@ int run_spool_dump(const SpoolDumpOptions& options, std::FILE* out, std::FILE* e
     if (!written(out)) {
         return complain(err, "cannot write the dump", kSpoolUnreadable);
     }
-    if (!dump.found()) {
-        return complain(
-            err,
-            "no segment " + store::format::segment_name(*choice.segment) + " is in the spool " +
-                options.path +
-                (check.partition ? "/" + store::format::partition_name(*check.partition) : ""),
-            kSpoolDamaged);
+    const std::string where =
+        options.path +
+        (check.partition ? "/" + store::format::partition_name(*check.partition) : "");
+    if (!dump.found_segment()) {
+        return complain(err,
+                        "no segment " + store::format::segment_name(*choice.segment) +
+                            " is in the spool " + where,
+                        kSpoolDamaged);
+    }
+    if (!dump.found_message()) {
+        return complain(err,
+                        std::string(options.content ? "no commit record" : "no record") +
+                            " of the message " + std::string(mail::view(choice.message->text())) +
+                            " is in the spool " + where,
+                        kSpoolDamaged);
     }
     return dump.errors() == 0 ? 0 : kSpoolDamaged;
 }

@@ -339,6 +339,9 @@ std::string base64(base::Bytes bytes) {
 
 // "p000/0000002a.seg 17/3 commit id="…" …", or the same as an object.
 void SpoolDump::put(const std::string& place, const Json& fields) {
+    if (choice_.content && !json_) {
+        return;  // the content alone, byte for byte
+    }
     std::string line;
     if (json_) {
         line = dumped(fields);
@@ -396,6 +399,7 @@ void SpoolDump::checkpoint_record(std::uint64_t generation, std::uint32_t page, 
     if (choice_.message && (!message || message->fixed.id != choice_.message->value())) {
         return;
     }
+    found_message_ = found_message_ || !choice_.content;
     const std::string place = fmt::format("{}/{}", page, index);
     const Json inner = checkpoint_fields(record);
     Json fields = {{"type", inner["type"]},
@@ -410,7 +414,7 @@ void SpoolDump::checkpoint_record(std::uint64_t generation, std::uint32_t page, 
 
 void SpoolDump::segment(const store::SegmentFacts& facts) {
     segment_ = facts.segment;
-    found_ = found_ || chosen(segment_);
+    found_segment_ = found_segment_ || chosen(segment_);
     if (choice_.message || !chosen(segment_)) {
         return;
     }
@@ -466,6 +470,7 @@ void SpoolDump::record(const store::RecordPlace& at, const store::Record& record
     if (choice_.message && inner.value("id", "") != id_text(choice_.message->value())) {
         return;
     }
+    found_message_ = found_message_ || !choice_.content;
     const std::string name = format::segment_name(at.segment);
     const std::string place = fmt::format("{}/{}", at.block, at.index);
     Json fields = {{"type", inner["type"]},
@@ -477,7 +482,10 @@ void SpoolDump::record(const store::RecordPlace& at, const store::Record& record
 }
 
 bool SpoolDump::wants_content(mail::QueueId id) {
-    return choice_.content && choice_.message && *choice_.message == id && chosen(segment_);
+    const bool wanted =
+        choice_.content && choice_.message && *choice_.message == id && chosen(segment_);
+    found_message_ = found_message_ || wanted;
+    return wanted;
 }
 
 void SpoolDump::content(mail::QueueId id, std::size_t piece, std::optional<base::Bytes> bytes) {

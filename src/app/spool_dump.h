@@ -20,7 +20,7 @@ class SpoolDump final : public store::SpoolVisitor {
     struct Choice {
         std::optional<std::uint64_t> segment = {};
         std::optional<mail::QueueId> message = {};
-        bool content = false;  // of that message
+        bool content = false;  // of that message; as text, nothing but that
     };
     // Findings go to `err`.
     SpoolDump(std::FILE* out, std::FILE* err, bool json, const Choice& choice)
@@ -41,7 +41,9 @@ class SpoolDump final : public store::SpoolVisitor {
 
     [[nodiscard]] std::uint64_t errors() const { return errors_; }
     // The chosen segment was there, or none was chosen.
-    [[nodiscard]] bool found() const { return found_ || !choice_.segment; }
+    [[nodiscard]] bool found_segment() const { return found_segment_ || !choice_.segment; }
+    // So was what is asked about the message: a record, or a commit record that names its content.
+    [[nodiscard]] bool found_message() const { return found_message_ || !choice_.message; }
 
   private:
     using Json = nlohmann::ordered_json;
@@ -58,7 +60,8 @@ class SpoolDump final : public store::SpoolVisitor {
     std::uint32_t partition_ = 0;
     std::uint64_t segment_ = 0;  // under way
     std::uint64_t errors_ = 0;
-    bool found_ = false;
+    bool found_segment_ = false;
+    bool found_message_ = false;
     store::StoredMessage message_;
     store::StoredOutcome outcome_;
 };

@@ -38,6 +38,13 @@ class LogCheck final : private mail::EventLog {
     static constexpr int kReadingsToBelieve = 3;
     static constexpr std::size_t kMessagesTold = 20;
 
+    // Where one commit record says that the content lies.
+    struct Content {
+        std::uint64_t sequence = 0;  // of the record's batch
+        mail::QueueId id;
+        std::vector<Piece> pieces;
+    };
+
     void reception(const mail::ReceptionEvent&) override {}
     void attempt(const mail::AttemptEvent&) override {}
     void removal(const mail::RemovalEvent&) override {}
@@ -73,15 +80,19 @@ class LogCheck final : private mail::EventLog {
     // Of the records in a batch that does not validate, as far as they can be made out.
     [[nodiscard]] rt::Task<std::vector<mail::QueueId>> ids_at(Segment& segment,
                                                               std::uint64_t offset);
-    [[nodiscard]] rt::Task<void> show_records(Segment& segment, bool counts);
+    void show_records(Segment& segment, bool counts);
     [[nodiscard]] bool understood(const Record& record);
     void note_commit(const Segment& segment, const Record& record, std::uint32_t index);
-    [[nodiscard]] rt::Task<void> show_content(const Record& record);
+    void note_content(const Record& record);
+    // Of the message that the visitor wants, behind all records.
+    [[nodiscard]] rt::Task<void> show_content();
 
     [[nodiscard]] rt::Task<void> check_messages();
     // Into stored_.
     [[nodiscard]] rt::Task<bool> read_commit(const Message& message);
     [[nodiscard]] rt::Task<void> check_content();
+    // Of stored_: those that are not there as they were.
+    [[nodiscard]] rt::Task<std::vector<std::size_t>> bad_pieces();
     [[nodiscard]] rt::Task<void> check_outcome(const Message& message, std::uint32_t recipient);
     // Reads as many pieces of stored_ from `first` on as lie one behind the other, into buffer_.
     // Gives their number; 0 where the first one cannot be read.
@@ -112,6 +123,7 @@ class LogCheck final : private mail::EventLog {
     BatchWalk walk_;
     ReadBufferPool buffers_;
     StoredMessage stored_;
+    std::vector<Content> contents_;
     PartitionTotals totals_;
 };
 

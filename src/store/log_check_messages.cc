@@ -54,9 +54,7 @@ rt::Task<bool> LogCheck::read_commit(const Message& message) {
     co_return false;
 }
 
-// One finding a message, however many of its pieces are hit.
-rt::Task<void> LogCheck::check_content() {
-    totals_.bytes += stored_.facts.stored_bytes;
+rt::Task<std::vector<std::size_t>> LogCheck::bad_pieces() {
     std::vector<std::size_t> bad;
     for (std::size_t first = 0; first < stored_.pieces.size();) {
         const std::size_t read = co_await read_pieces(first);
@@ -72,6 +70,13 @@ rt::Task<void> LogCheck::check_content() {
         }
         first += std::max<std::size_t>(read, 1);
     }
+    co_return bad;
+}
+
+// One finding a message, however many of its pieces are hit.
+rt::Task<void> LogCheck::check_content() {
+    totals_.bytes += stored_.facts.stored_bytes;
+    const std::vector<std::size_t> bad = co_await bad_pieces();
     if (bad.empty()) {
         co_return;
     }

@@ -1,6 +1,7 @@
 // Every batch and every record of a partition's segments.
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "store/log_check.h"
@@ -56,6 +57,7 @@ rt::Task<void> LogCheck::walk_segments() {
             co_await walk_segment(*segment, kept);
         }
     }
+    co_await show_content();
 }
 
 rt::Task<void> LogCheck::walk_segment(Segment& segment, bool kept) {
@@ -79,7 +81,7 @@ rt::Task<void> LogCheck::walk_segment(Segment& segment, bool kept) {
         totals_.batches += counts ? 1 : 0;
         const base::Result<bool> valid = co_await walk_.read_records();
         if (valid.has_value() && *valid) {
-            co_await show_records(segment, counts);
+            show_records(segment, counts);
         } else if (counts) {
             co_await tell_bad_batch(segment,
                                     "batch " + number(walk_.header().sequence) + " at offset " +
@@ -142,7 +144,7 @@ rt::Task<std::vector<mail::QueueId>> LogCheck::ids_at(Segment& segment, std::uin
     co_return ids;
 }
 
-rt::Task<void> LogCheck::show_records(Segment& segment, bool counts) {
+void LogCheck::show_records(Segment& segment, bool counts) {
     RecordReader records = walk_.reader();
     bool understood = true;
     while (const auto record = records.next()) {
@@ -155,7 +157,7 @@ rt::Task<void> LogCheck::show_records(Segment& segment, bool counts) {
             note_commit(segment, *record, records.index());
         }
         if (const auto id = id_of(*record); id && visitor_.wants_content(*id)) {
-            co_await show_content(*record);
+            note_content(*record);
         }
     }
     if (counts && (!understood || records.malformed())) {
@@ -225,20 +227,39 @@ void LogCheck::note_commit(const Segment& segment, const Record& record, std::ui
     message->owner = this;
 }
 
-rt::Task<void> LogCheck::show_content(const Record& record) {
-    if (!decode_commit(record, stored_)) {
+void LogCheck::note_content(const Record& record) {
+    if (decode_commit(record, stored_)) {
+        contents_.push_back({walk_.header().sequence, stored_.id, stored_.pieces});
+    }
+}
+
+// A message that was moved has a commit record in each place where it has been, and what they name
+// may be written over since: the newest that is whole is shown, else the newest.
+rt::Task<void> LogCheck::show_content() {
+    std::ranges::sort(contents_, std::ranges::greater(), &Content::sequence);
+    bool whole = false;
+    for (std::size_t i = 0; i < contents_.size() && !whole; ++i) {
+        stored_.pieces = contents_[i].pieces;
+        const std::vector<std::size_t> bad = co_await bad_pieces();
+        whole = bad.empty();
+    }
+    if (contents_.empty()) {
         co_return;
     }
+    if (!whole) {
+        stored_.pieces = contents_.front().pieces;
+    }
+    const mail::QueueId id = contents_.front().id;
     for (std::size_t first = 0; first < stored_.pieces.size();) {
         const std::size_t read = co_await read_pieces(first);
         std::size_t at = 0;
         for (std::size_t i = 0; i < read; ++i) {
             const Piece& piece = stored_.pieces[first + i];
-            visitor_.content(stored_.id, first + i, piece_at(at, piece));
+            visitor_.content(id, first + i, piece_at(at, piece));
             at += padded(piece);
         }
         if (read == 0) {
-            visitor_.content(stored_.id, first, std::nullopt);
+            visitor_.content(id, first, std::nullopt);
         }
         first += std::max<std::size_t>(read, 1);
     }

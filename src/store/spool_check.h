@@ -110,7 +110,7 @@ class SpoolVisitor {
     virtual void record(const RecordPlace& /*place*/, const Record& /*record*/) {}
     // Whether content() shall be called for the message that a commit record tells of.
     [[nodiscard]] virtual bool wants_content(mail::QueueId /*id*/) { return false; }
-    // One piece of it; nothing where it is not there as it was.
+    // One piece of it, behind the partition's records; nothing where it is not there as it was.
     virtual void content(mail::QueueId /*id*/, std::size_t /*piece*/,
                          std::optional<base::Bytes> /*bytes*/) {}
     virtual void finding(const Finding& finding) = 0;

@@ -83,7 +83,13 @@ class Spool(unittest.TestCase):
             content = b"".join(base64.b64decode(r["base64"]) for r in one if r["type"] == "content")
             self.assertEqual(content, LARGE)
             self.assertEqual(commit["stored_bytes"], len(LARGE))
-            self.assertIn(LARGE, spool("dump", relay.spool, "--message", large, "--content").stdout)
+            self.assertEqual(LARGE, spool("dump", relay.spool, "--message", large, "--content").stdout)
+            nobody = large[:6] + "VVVV" + large[10:]
+            for words in ([], ["--content"]):
+                unknown = spool("dump", relay.spool, "--message", nobody, *words)
+                self.assertEqual(unknown.returncode, 1, unknown)
+                self.assertNotIn(nobody.encode(), unknown.stdout)
+                self.assertIn(f"record of the message {nobody} is in the spool".encode(), unknown.stderr)
             part = [json.loads(line) for line in spool(
                 "dump", "--json", relay.spool, "--partition", commit["partition"],
                 "--segment", commit["segment_file"]).stdout.splitlines()]

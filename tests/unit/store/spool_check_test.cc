@@ -29,6 +29,8 @@ struct Seen final : store::SpoolVisitor {
     }
     void record(const store::RecordPlace&, const store::Record& record) override {
         ++records[record.type];
+        const auto commit = store::decode_commit_fixed(record);
+        commits_of_wanted += commit && commit->id == wanted.value() ? 1 : 0;
     }
     bool wants_content(mail::QueueId id) override { return id == wanted; }
     void content(mail::QueueId, std::size_t, std::optional<base::Bytes> bytes) override {
@@ -59,6 +61,7 @@ struct Seen final : store::SpoolVisitor {
     }
 
     mail::QueueId wanted;
+    int commits_of_wanted = 0;
     std::string text;
     std::vector<store::Finding> findings;
     std::vector<store::PartitionTotals> all;
@@ -505,6 +508,38 @@ TEST_F(CheckpointedSpoolCheckTest, DamageBeforeTheCheckpointIsToldThoughAStartTa
     damage_file(path_of(oldest), found[1].offset + 9);
     look();
     expect_error("no batch validates in the", false);
+}
+
+TEST_F(CheckpointedSpoolCheckTest, TheContentOfAMovedMessageIsShownOnce) {
+    run(some_stay);
+    wanted_ = id_of(1);
+    const std::string content = content_of(1, 1'000);
+    look(false);
+    EXPECT_GE(seen_->commits_of_wanted, 2);
+    EXPECT_EQ(seen_->text, content);
+    // Whichever of its copies is the one that is left.
+    struct Copy {
+        std::uint64_t segment = 0;
+        std::uint64_t offset = 0;
+    };
+    std::vector<Copy> copies;
+    for (const std::uint64_t segment : segments()) {
+        const std::string file = disk().content_of(path_of(segment)).value_or("");
+        for (std::size_t at = file.find(content); at != std::string::npos;
+             at = file.find(content, at + 1)) {
+            copies.push_back({segment, at});
+        }
+    }
+    ASSERT_GE(copies.size(), 2U);
+    for (const Copy& copy : copies) {
+        damage(copy.segment, copy.offset);
+    }
+    EXPECT_EQ(look(false).text, "(lost)");
+    for (const Copy& copy : copies) {
+        damage(copy.segment, copy.offset);  // as it was
+        EXPECT_EQ(look(false).text, content);
+        damage(copy.segment, copy.offset);
+    }
 }
 
 TEST_F(CheckpointedSpoolCheckTest, ALostOutcomeIsTold) {
