@@ -1,83 +1,26 @@
-// The only file that includes CLI11. Its exceptions stop here.
+// CLI11 is seen here and in cli_queue.cc alone; its exceptions stop here.
 #include "app/cli.h"
 
-#include <algorithm>
-#include <array>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
+#include "app/cli_check.h"
+#include "app/cli_queue.h"
 #include "app/config_reader.h"
-#include "app/config_value.h"
-#include "app/queue_pattern.h"
 #include "app/suggest.h"
 #include "app/version.h"
 #include "mail/queue_id.h"
-#include "store/format.h"
-#include "store/rule.h"
 
 namespace app {
 namespace {
 
-constexpr const char* kDefaultSpool = "./ringpost-spool";
-
 constexpr const char* kExitCodes =
     "Exit codes: 0 done; 1 failed, with the reason on standard error; 2 bad usage.";
-
-// Answers of CLI11's checks: "" is good, anything else is the fault.
-std::string check_listen(const std::string& text) {
-    const base::Result<HostPort> address = parse_ip_port(text);
-    return address ? "" : address.error().text();
-}
-
-std::string check_queue_id(const std::string& text) {
-    return mail::QueueId::parse(text)
-               ? ""
-               : shown(text) + " is not a queue id; `ringpost queue list` shows them";
-}
-
-std::string check_count(const std::string& text) {
-    constexpr std::size_t kDigitsMax = 18;
-    const bool number = !text.empty() && text.size() <= kDigitsMax &&
-                        std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-    return number ? "" : shown(text) + " is not a number of messages";
-}
-
-// A script's variable that is not set gives "": what would else be no filter, or another server.
-std::string check_given(const std::string& text) {
-    return text.empty() ? "is empty; give a value, or leave the option away" : "";
-}
-
-std::string check_state(const std::string& text) {
-    return text == "pending" || text == "deferred" || text == "held"
-               ? ""
-               : shown(text) + " is none of pending, deferred and held";
-}
-
-std::string check_reason(const std::string& text) {
-    return text.size() <= store::Rule::kTextBytesMax
-               ? check_given(text)
-               : "is longer than " + std::to_string(store::Rule::kTextBytesMax) + " octets";
-}
-
-std::string check_age(const std::string& text) {
-    const base::Result<base::Duration> age = parse_duration(text);
-    return age ? "" : age.error().text();
-}
-
-// "2a", or the name of the file.
-std::string check_segment(const std::string& text) {
-    constexpr std::size_t kDigitsMax = 8;
-    const bool number = !text.empty() && text.size() <= kDigitsMax &&
-                        text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
-    return number || store::format::parse_segment_name(text)
-               ? ""
-               : shown(text) + " is not a segment's id in hexadecimal";
-}
 
 // A word where a command belongs: CLI11 only says that a command is missing. Empty: it is no such
 // case.
@@ -128,11 +71,6 @@ struct Parsed {
                        .default_spool = kDefaultSpool};
     SinkOptions sink{.listen = "127.0.0.1:2626", .defer_percent = 0};
     CheckOptions check{.config_path = std::string(kDefaultConfigPath)};
-    QueueListOptions list;
-    QueueShowOptions show;
-    QueueExplainOptions explain;
-    QueueStatsOptions stats;
-    std::array<QueueRuleOptions, 5> rules;  // as kRules
     SpoolVerifyOptions verify;
     SpoolDumpOptions dump;
     SpoolAddOptions add;
@@ -176,193 +114,6 @@ CLI::App* add_check(CLI::App& app, Parsed& parsed) {
         "Ends with 0 when a server would start with it, else with 1.\n\n"
         "  ringpost check --config ringpost.toml\n");
     return command;
-}
-
-void add_server_place(CLI::App* command, ServerPlace& place) {
-    place.config_path = kDefaultConfigPath;
-    CLI::Option* config =
-        command
-            ->add_option("-c,--config", place.config_path,
-                         "The configuration of the server, which says where its control socket is")
-            ->type_name("FILE")
-            ->capture_default_str();
-    CLI::Option* use_default = command->add_flag_callback(
-        "--default",
-        [&place] {
-            if (place.spool.empty()) {
-                place.spool = kDefaultSpool;
-            }
-        },
-        "The server was started with --default");
-    CLI::Option* spool = command
-                             ->add_option("--spool", place.spool,
-                                          "The spool of the server, with the control socket in it")
-                             ->type_name("DIR")
-                             ->check(check_given, "");
-    CLI::Option* control =
-        command->add_option("--control", place.control, "The control socket of the server")
-            ->type_name("PATH")
-            ->check(check_given, "");
-    use_default->excludes(config);
-    spool->excludes(config);
-    control->excludes(config)->excludes(spool)->excludes(use_default);
-}
-
-struct QueueCommands {
-    CLI::App* list;
-    CLI::App* show;
-    CLI::App* explain;
-    CLI::App* stats;
-    std::vector<CLI::App*> rules;  // as kRules
-};
-
-struct RuleCommand {
-    const char* name;
-    const char* alias;
-    const char* about;
-};
-constexpr std::array kRules = {
-    RuleCommand{"hold", "", "Keep messages in the queue, untried, until they are released"},
-    RuleCommand{"release", "", "Let go what is held: it is tried at once"},
-    RuleCommand{"retry", "flush", "Try what is deferred now, instead of at its time"},
-    RuleCommand{"bounce", "", "Give messages up, and tell their senders"},
-    RuleCommand{"delete", "", "Take messages out of the queue, and tell nobody"},
-};
-
-void add_pattern(CLI::App* command, const std::string& word, std::string& value,
-                 const std::string& about, const char* type) {
-    command->add_option("--" + word, value, about)
-        ->type_name(type)
-        ->check(
-            [word](const std::string& text) {
-                const base::Result<std::string> pattern = filter_pattern(word, text);
-                return pattern ? std::string() : std::string(pattern.error().text());
-            },
-            "");
-}
-
-void add_age(CLI::App* command, const char* name, std::string& value, const char* about) {
-    command->add_option(name, value, about)->type_name("AGE")->check(check_age, "");
-}
-
-void add_filter(CLI::App* command, QueueFilterOptions& filter, bool ids) {
-    if (ids) {
-        command->add_option("id", filter.ids, "Queue ids")
-            ->type_name("ID")
-            ->check(check_queue_id, "");
-    }
-    add_pattern(command, "sender", filter.sender, "… from local@domain, @domain, or <>", "ADDRESS");
-    add_pattern(command, "recipient", filter.recipient, "… for local@domain or @domain alone",
-                "ADDRESS");
-    add_pattern(command, "domain", filter.domain,
-                "… for recipients at this domain alone; *.example.com: at all below it", "DOMAIN");
-    add_pattern(command, "tenant", filter.tenant, "… of this tenant: the sender's domain",
-                "DOMAIN");
-    command->add_option("--state", filter.states, "… for recipients in this state alone")
-        ->type_name("pending|deferred|held")
-        ->check(check_state, "")
-        ->allow_extra_args(false);  // given again for another one: what follows may be an id
-    add_age(command, "--older-than", filter.older_than, "… that arrived so long ago, or longer");
-    add_age(command, "--newer-than", filter.newer_than, "… that arrived since");
-}
-
-// All of a kind have the same options; the one that was given tells which it was.
-CLI::App* add_queue_rule(CLI::App& queue, const RuleCommand& rule, QueueRuleOptions& options) {
-    CLI::App* command = queue.add_subcommand(rule.name, rule.about);
-    if (*rule.alias != '\0') {
-        command->alias(rule.alias);
-    }
-    add_filter(command, options.filter, true);
-    command->add_flag("--all", options.filter.all, "… whatever is queued");
-    if (std::string_view(rule.name) == "bounce") {
-        command->add_option("--reason", options.reason, "Words for the sender")
-            ->type_name("TEXT")
-            ->check(check_reason, "");
-    }
-    command->add_flag("--wait", options.wait,
-                      "Stay until all messages have been looked at, and show how far it is; the "
-                      "command is in force before that");
-    command->add_flag("--json", options.json,
-                      "Print a JSON object; docs/CONTROL.md has the fields");
-    add_server_place(command, options.server);
-    return command;
-}
-
-CLI::App* add_queue_stats(CLI::App& queue, QueueStatsOptions& options) {
-    CLI::App* stats = queue.add_subcommand(
-        "stats", "Count what is queued, and show next hops and commands that are under way");
-    stats
-        ->add_option("--by", options.by,
-                     "Count by domain (of recipients), sender or tenant; looks at each message")
-        ->type_name("domain|sender|tenant")
-        ->check(CLI::IsMember({"domain", "sender", "tenant"}), "");
-    add_filter(stats, options.filter, false);
-    stats->add_flag("--json", options.json,
-                    "Print one JSON object per line; docs/CONTROL.md has the fields");
-    add_server_place(stats, options.server);
-    return stats;
-}
-
-void add_queue_id(CLI::App* command, std::string& id) {
-    command->add_option("id", id, "The queue id, as in the log and the listing")
-        ->type_name("ID")
-        ->required()
-        ->check(check_queue_id, "");
-}
-
-CLI::App* add_queue_show(CLI::App& queue, QueueShowOptions& options) {
-    CLI::App* show = queue.add_subcommand(
-        "show", "Show one message: its envelope, every attempt at each recipient, its headers");
-    add_queue_id(show, options.id);
-    CLI::Option* json = show->add_flag("--json", options.json,
-                                       "Print a JSON object; docs/CONTROL.md has the fields");
-    show->add_flag("--content", options.content,
-                   "Print its content instead, with the headers that were added, byte for byte")
-        ->excludes(json);
-    add_server_place(show, options.server);
-    return show;
-}
-
-QueueCommands add_queue(CLI::App& app, Parsed& parsed) {
-    CLI::App* queue =
-        app.add_subcommand("queue", "Look at the queue of a running server, and command it");
-    queue->require_subcommand(1);
-    queue->footer(
-        "  ringpost queue list --spool ./ringpost-spool\n"
-        "  ringpost queue list --json | jq -r .id\n"
-        "  ringpost queue show 000002000000G\n"
-        "  ringpost queue explain 000002000000G\n"
-        "  ringpost queue stats --by domain\n"
-        "  ringpost queue hold --domain example.com\n"
-        "  ringpost queue bounce --sender @src.test --older-than 2d --reason \"sent by "
-        "mistake\"\n");
-
-    CLI::App* list =
-        queue->add_subcommand("list", "List the messages in the queue, in no order of time");
-    list->add_flag("--json", parsed.list.json,
-                   "Print one JSON object per message and line; docs/CONTROL.md has the "
-                   "fields");
-    list->add_option("--limit", parsed.list.limit, "Stop after so many messages (0: none left out)")
-        ->type_name("N")
-        ->check(check_count, "")
-        ->capture_default_str();
-    add_filter(list, parsed.list.filter, true);
-    add_server_place(list, parsed.list.server);
-
-    CLI::App* show = add_queue_show(*queue, parsed.show);
-    CLI::App* explain = queue->add_subcommand(
-        "explain",
-        "Say why a message is not delivered yet: what it waits for, and when it is next");
-    add_queue_id(explain, parsed.explain.id);
-    explain->add_flag("--json", parsed.explain.json,
-                      "Print a JSON object; docs/CONTROL.md has the fields");
-    add_server_place(explain, parsed.explain.server);
-    CLI::App* stats = add_queue_stats(*queue, parsed.stats);
-    std::vector<CLI::App*> rules;
-    for (std::size_t i = 0; i < kRules.size(); ++i) {
-        rules.push_back(add_queue_rule(*queue, kRules[i], parsed.rules[i]));
-    }
-    return {list, show, explain, stats, std::move(rules)};
 }
 
 struct SpoolCommands {
@@ -453,7 +204,7 @@ int run_command_line(int argc, const char* const* argv, const Commands& commands
 
     const CLI::App* serve = add_serve(app, parsed);
     const CLI::App* check = add_check(app, parsed);
-    const QueueCommands queue = add_queue(app, parsed);
+    QueueCommandLine queue(app);
     const SpoolCommands spool = add_spool(app, parsed);
     const CLI::App* sink = add_sink(app, parsed);
     CLI::App* config = app.add_subcommand("config", "Print what there is to configure");
@@ -487,23 +238,8 @@ int run_command_line(int argc, const char* const* argv, const Commands& commands
     if (*check) {
         return commands.check(parsed.check);
     }
-    if (*queue.list) {
-        return commands.queue_list(parsed.list);
-    }
-    if (*queue.show) {
-        return commands.queue_show(parsed.show);
-    }
-    if (*queue.explain) {
-        return commands.queue_explain(parsed.explain);
-    }
-    if (*queue.stats) {
-        return commands.queue_stats(parsed.stats);
-    }
-    for (std::size_t i = 0; i < kRules.size(); ++i) {
-        if (*queue.rules[i]) {
-            parsed.rules[i].action = kRules[i].name;
-            return commands.queue_rule(parsed.rules[i]);
-        }
+    if (const std::optional<int> code = queue.run(commands)) {
+        return *code;
     }
     if (*spool.verify) {
         return commands.spool_verify(parsed.verify);

@@ -28,6 +28,9 @@ struct Commands {
 // error).
 inline constexpr int kExitUsage = 2;  // the command line was not understood
 
+// Of `serve --default`, and of what asks such a server.
+inline constexpr const char* kDefaultSpool = "./ringpost-spool";
+
 // Parses and runs; prints help, version and faults of usage itself. The program's exit code.
 [[nodiscard]] int run_command_line(int argc, const char* const* argv, const Commands& commands);
 

@@ -9,8 +9,7 @@
 #include <optional>
 #include <string>
 
-#include <nlohmann/json_fwd.hpp>
-
+#include "app/spool_fields.h"
 #include "store/spool_check.h"
 
 namespace app {
@@ -46,7 +45,7 @@ class SpoolDump final : public store::SpoolVisitor {
     [[nodiscard]] bool found_message() const { return found_message_ || !choice_.message; }
 
   private:
-    using Json = nlohmann::ordered_json;
+    using Json = SpoolFields::Json;
 
     [[nodiscard]] bool chosen(std::uint64_t segment) const {
         return !choice_.segment || *choice_.segment == segment;
@@ -62,8 +61,7 @@ class SpoolDump final : public store::SpoolVisitor {
     std::uint64_t errors_ = 0;
     bool found_segment_ = false;
     bool found_message_ = false;
-    store::StoredMessage message_;
-    store::StoredOutcome outcome_;
+    SpoolFields fields_;
 };
 
 }  // namespace app
