@@ -1,4 +1,5 @@
-// Checks of values on the command line, as CLI11 wants them: "" is good, anything else is the fault.
+// Checks of values on the command line, as CLI11 wants them: "" is good, anything else is the
+// fault.
 #pragma once
 
 #include <string>

@@ -17,6 +17,9 @@
 //   its envelope cannot be read       only what needs no address may be done to it
 //   … or its content                  it is not bounced, since nobody could be told what
 //
+//   rules.cc       taking them, what they say of a message, and doing that to it
+//   rules_walk.cc  the walk
+//
 // Lives on its shard, owned by the scheduler. Limits: kRulesMax under way.
 #pragma once
 
