@@ -97,6 +97,12 @@ base::Status Relay::open() {
                     settings_.store.spool +
                         "/identity was damaged or missing: salvage wrote it anew from its copy");
     }
+    if (identity->foreign_copy) {
+        log_.notice(mail::Severity::warning,
+                    settings_.store.spool +
+                        "/identity.copy is another spool's; remove it, and the next start writes "
+                        "the right one");
+    }
     for (std::uint32_t i = 0; i < threads_.size(); ++i) {
         threads_.run_now(i, [this, i] {
             rt::Shard& shard = threads_.shard(i);

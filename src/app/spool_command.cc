@@ -126,9 +126,19 @@ struct Addition {
 };
 
 rt::Task<void> add(rt::Shard& shard, std::string path, std::uint32_t count, Addition& addition) {
-    const base::Result<store::format::Identity> identity = co_await store::read_spool(shard, path);
+    store::IdentityDamage damage;
+    const base::Result<store::format::Identity> identity =
+        co_await store::read_spool(shard, path, damage);
     if (!identity.has_value()) {
         addition.status = std::unexpected(identity.error());
+        co_return;
+    }
+    if (!damage.identity.empty()) {
+        addition.status = base::fail(
+            EUCLEAN, path +
+                         "/identity is damaged or missing; put it back from a copy of the "
+                         "spool, or start once with `ringpost serve --salvage` to take "
+                         "identity.copy, which is whole; then add partitions");
         co_return;
     }
     addition.before = identity->partitions;

@@ -24,8 +24,9 @@ rt::Task<bool> CheckpointReader::read(std::uint64_t generation) {
     unread_ = true;
     name_ = format::checkpoint_name(generation);
     const base::Result<io::Handle> opened = co_await open_file();
-    fault_ = "it cannot be opened";
+    open_error_ = opened.has_value() ? 0 : opened.error().number();
     if (!opened.has_value()) {
+        fault_ = "it cannot be opened (" + opened.error().describe() + ")";
         co_return false;
     }
     const io::OwnedHandle file(files_.shard.driver(), *opened);

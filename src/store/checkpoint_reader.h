@@ -40,10 +40,12 @@ class CheckpointReader {
     }
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
     // Why the last one was void.
-    [[nodiscard]] const char* fault() const { return fault_; }
+    [[nodiscard]] const std::string& fault() const { return fault_; }
     // … and that the disk, or want of memory or descriptors, kept it from being read; whether it is
     // whole is not known.
     [[nodiscard]] bool unread() const { return unread_; }
+    // The errno of its opening; 0 where it was opened.
+    [[nodiscard]] int open_error() const { return open_error_; }
 
   private:
     static constexpr std::size_t kPagesPerRead = 16;
@@ -81,8 +83,9 @@ class CheckpointReader {
     std::vector<format::CheckpointSegment> segments_;
     std::uint64_t bytes_ = 0;
     std::string name_;
-    const char* fault_ = "";
+    std::string fault_;
     bool unread_ = false;
+    int open_error_ = 0;
 };
 
 }  // namespace store

@@ -105,7 +105,6 @@ class Partition final : private LiveMessages, private MessageReaderHome {
     PartitionLinks links_;
     PartitionFiles files_;
     io::OwnedHandle directory_;
-    bool made_anew_ = false;  // the folder, by salvage
     // Between look() and resume().
     std::vector<std::string> names_;
     bool witnessed_ = false;

@@ -60,7 +60,7 @@ rt::Task<base::Status> Partition::look() {
             co_return std::unexpected(watermark.error());
         }
         established = *watermark;
-    } else if (witnessed_ || made_anew_) {
+    } else if (witnessed_) {
         established = 0;
     }
     recovery_ =
@@ -123,7 +123,13 @@ rt::Task<base::Status> Partition::open_directory() {
     co_return base::Status();
 }
 
+// The witness first: where this start ends before there is a log, the next one must see the loss.
 rt::Task<base::Status> Partition::make_directory() {
+    const base::Status witness =
+        co_await make_witness(links_.shard, op_, links_.options.spool, files_.partition);
+    if (!witness.has_value()) {
+        co_return witness;
+    }
     op_.prepare_make_directory(io::kNoHandle, files_.path.c_str(), 0700);
     std::int32_t result = co_await op_.submit(links_.shard);
     if (result >= 0) {
@@ -141,7 +147,6 @@ rt::Task<base::Status> Partition::make_directory() {
         co_return base::fail(-result, "cannot make " + files_.path + ": " +
                                           base::Error(-result).describe() + advice_for(-result));
     }
-    made_anew_ = true;
     links_.log.notice(mail::Severity::error,
                       files_.path + ": salvage made the folder anew, since it was missing");
     co_return base::Status();
@@ -255,9 +260,17 @@ rt::Task<base::Result<std::uint64_t>> Partition::read_established() {
         co_return 0;
     }
     if (!status.has_value()) {
-        co_return base::fail(
-            status.error().number(),
-            "cannot read " + files_.path + "/established: " + status.error().describe());
+        const std::string what =
+            "cannot read " + files_.path + "/established: " + status.error().describe();
+        if (!links_.options.salvage || links_.shard.driver().dead()) {
+            co_return base::fail(status.error().number(),
+                                 what + advice_for(status.error().number()));
+        }
+        links_.log.notice(mail::Severity::error,
+                          what +
+                              "; salvage goes on without it, and cannot tell whether the log's "
+                              "end is lost");
+        co_return 0;
     }
     format::Established said;
     const format::BlockState state = format::read_block(block.bytes(), said);

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "rt/scope.h"
 #include "store/log_reader.h"
+#include "store/spool.h"
 
 namespace store {
 
@@ -44,6 +45,8 @@ base::Status Recovery::refuse(int error, const std::string& what) const {
         sentence +=
             ". Nothing was changed. Check the disk; put the files back from a copy, or start once "
             "with `ringpost serve --salvage` to go on with what can be read";
+    } else {
+        sentence += advice_for(error);
     }
     return base::fail(error, sentence);
 }
@@ -56,8 +59,10 @@ rt::Task<base::Status> Recovery::run(const std::vector<std::string>& names) {
         }
     }
     std::ranges::sort(ids);
-    co_await load_checkpoint(names);
-    base::Status status = co_await open_segments(ids);
+    base::Status status = co_await load_checkpoint(names);
+    if (status.has_value()) {
+        status = co_await open_segments(ids);
+    }
     for (Found& found : found_) {
         if (status.has_value() && !read_before(found.segment->id)) {
             status = co_await survey(found);
@@ -167,9 +172,8 @@ rt::Task<base::Status> Recovery::lock_and_sync(Found& found) {
     const base::Status locked =
         co_await lock_within(files_.shard, files_.sleep, file, options_.lock_wait);
     if (!locked.has_value() && locked.error().number() != EWOULDBLOCK) {
-        co_return refuse(locked.error().number(), "cannot lock " + name_ + ": " +
-                                                      locked.error().describe() +
-                                                      advice_for(locked.error().number()));
+        co_return refuse(locked.error().number(),
+                         "cannot lock " + name_ + ": " + locked.error().describe());
     }
     if (!locked.has_value()) {
         co_return refuse(locked.error().number(),
@@ -349,6 +353,13 @@ void Recovery::use_base() {
     if (checkpointed_ && base_ <= checkpoint_.start().segment) {
         base_ = std::max(base_, checkpoint_.start().first_segment);
         expected_ = checkpoint_.start().sequence;
+        // It is not freed while its checkpoint is the newest, or the one before that.
+        if (find(checkpoint_.start().segment) == nullptr) {
+            damage(nullptr, checkpoint_.start().sequence,
+                   format::segment_name(checkpoint_.start().segment) +
+                       ", in which the log behind the newest checkpoint begins, is missing; what "
+                       "it held is not known");
+        }
     } else if (base_ == 0) {
         expected_ = 1;
     } else if (find(base_) == nullptr) {
@@ -379,7 +390,11 @@ void Recovery::settle() {
     }
     for (Found& found : found_) {
         std::unique_ptr<Segment>& segment = found.segment;
-        next_segment_ = std::max(next_segment_, segment->id + 1);
+        // The name alone of a file that holds nothing is believed where it is near the others.
+        if (found.header_good || segment->last_sequence > 0 ||
+            segment->id <= next_segment_ + kStraysBelieved) {
+            next_segment_ = std::max(next_segment_, segment->id + 1);
+        }
         // Damaged before the checkpoint, and nothing in it is alive: later checkpoints will not
         // vouch for it, so it is put aside now.
         const bool spent = segment->damaged && segment->live == 0 && read_before(segment->id);

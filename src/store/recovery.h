@@ -93,7 +93,10 @@ class Recovery {
         std::vector<Place> places;  // several, where an earlier recovery cut one of them
     };
 
-    [[nodiscard]] rt::Task<void> load_checkpoint(const std::vector<std::string>& names);
+    // Far more than are ever prepared.
+    static constexpr std::uint64_t kStraysBelieved = 1024;
+
+    [[nodiscard]] rt::Task<base::Status> load_checkpoint(const std::vector<std::string>& names);
     // What the checkpoint says of the segments that its log began with.
     void use_checkpoint();
     [[nodiscard]] bool read_before(std::uint64_t segment) const {

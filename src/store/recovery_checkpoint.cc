@@ -9,7 +9,7 @@ namespace store {
 
 // The newest that validates; those that do not are told. A log that no segment was freed out of but
 // from its old end is read whole where none does, and gives the same.
-rt::Task<void> Recovery::load_checkpoint(const std::vector<std::string>& names) {
+rt::Task<base::Status> Recovery::load_checkpoint(const std::vector<std::string>& names) {
     std::vector<std::uint64_t> generations;
     for (const std::string& name : names) {
         if (const auto generation = format::parse_checkpoint_name(name)) {
@@ -30,6 +30,11 @@ rt::Task<void> Recovery::load_checkpoint(const std::vector<std::string>& names) 
                     checkpoints_.stale.push_back(generation);
                 }
             }
+        } else if (!options_.salvage &&
+                   (checkpoint_.open_error() == EACCES || checkpoint_.open_error() == EPERM)) {
+            co_return refuse(checkpoint_.open_error(),
+                             "cannot open " + format::checkpoint_name(generations[i]) + ": " +
+                                 base::Error(checkpoint_.open_error()).describe());
         } else if (!files_.shard.driver().dead()) {
             unread_ = unread_ || checkpoint_.unread();
             files_.log.notice(
@@ -39,6 +44,7 @@ rt::Task<void> Recovery::load_checkpoint(const std::vector<std::string>& names) 
                     (i + 1 < generations.size() ? "the one before it" : "the log alone"));
         }
     }
+    co_return base::Status();
 }
 
 std::uint64_t Recovery::log_offset(std::uint64_t segment) const {

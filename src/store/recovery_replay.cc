@@ -8,8 +8,8 @@
 namespace store {
 namespace {
 
-// Where nothing is left that tells which epochs there were, ids must not recur all the same: the
-// hours since 2020 are more than any log has been started.
+// Where what is lost may have told of later epochs, ids must not recur all the same: the hours
+// since 2020 are more than any log has been started.
 std::uint32_t unused_epoch(std::int64_t now_ms) {
     constexpr std::int64_t k2020Ms = 1'577'836'800'000;
     const std::int64_t hours = (now_ms - k2020Ms) / 3'600'000;
@@ -254,7 +254,7 @@ base::Status Recovery::verdict() {
     if (lost_all && !found_.empty()) {
         damage(nullptr, expected_, "the log has no valid batch left");
     }
-    if (lost_all) {
+    if (!damages_.empty()) {
         epoch_ = std::max(epoch_, unused_epoch(base::unix_ms(files_.shard.wall_now())));
     }
     if (epoch_ >= mail::QueueId::kEpochMax) {
@@ -264,6 +264,14 @@ base::Status Recovery::verdict() {
     }
     if (damages_.empty()) {
         return {};
+    }
+    if (!files_.read_only && !found_.empty() &&
+        std::ranges::all_of(found_, [](const Found& one) { return one.foreign; })) {
+        return refuse(EUCLEAN,
+                      "every segment names another place: the identity of this spool, or this "
+                      "folder, is another one's. Nothing was changed. Put the right one back; "
+                      "where there is none, move the folder away, and start with `ringpost serve "
+                      "--salvage`");
     }
     std::string sentence = "the log is damaged: " + damages_.front();
     if (damages_.size() > 1) {

@@ -36,6 +36,7 @@ struct SpoolWork {
     io::OwnedHandle lock{};
     format::Identity identity{};
     bool from_copy = false;
+    bool foreign_copy = false;
 };
 
 rt::Task<base::Status> sync_directory(SpoolWork& work, io::Handle directory) {
@@ -160,8 +161,11 @@ rt::Task<base::Status> read_identity(SpoolWork& work, const char* name) {
     const std::string path = work.path + "/" + name;
     work.op.prepare_open(work.directory.get(), name, io::OpenMode());
     const std::int32_t opened = co_await work.op.submit(work.shard);
+    if (opened == -ENOENT) {
+        co_return base::fail(ENOENT);
+    }
     if (opened < 0) {
-        co_return base::fail(-opened);
+        co_return failed(opened, "open " + path);
     }
     const io::OwnedHandle file(work.shard.driver(), opened);
     const base::Status status =
@@ -185,18 +189,24 @@ rt::Task<base::Status> read_identity(SpoolWork& work, const char* name) {
     co_return base::Status();
 }
 
-// Where it is missing (an earlier version made none) or damaged it is written anew; not where it is
-// another spool's: then it may be the right one. Where there is no room, a later start does it.
-rt::Task<base::Status> renew_copy(SpoolWork& work) {
+// The one that counts fewer partitions is written anew: an older one was put back, or a crash came
+// between the two. So is a copy that is missing (an earlier version made none) or damaged; not one
+// of another spool, which may be the right one. Where there is no room, a later start does it.
+rt::Task<base::Status> compare_copy(SpoolWork& work) {
     const format::Identity said = work.identity;
     base::Status status = co_await read_identity(work, kCopyName);
-    const bool keep = status.has_value() && (work.identity.store != said.store ||
-                                             work.identity.partitions == said.partitions);
-    work.identity = said;
-    if (keep) {
+    const format::Identity copy = std::exchange(work.identity, said);
+    if (!status.has_value() && status.error().number() == EPROTONOSUPPORT) {
+        co_return status;
+    }
+    const bool read = status.has_value();
+    work.foreign_copy = read && copy.store != said.store;
+    if (work.foreign_copy || (read && copy.partitions == said.partitions)) {
         co_return base::Status();
     }
-    status = co_await write_identity_as(work, kCopyName);
+    const bool identity_is_older = read && copy.partitions > said.partitions;
+    work.identity.partitions = std::max(said.partitions, read ? copy.partitions : 0);
+    status = co_await write_identity_as(work, identity_is_older ? kIdentityName : kCopyName);
     if (!status.has_value() &&
         (status.error().number() == ENOSPC || status.error().number() == EDQUOT)) {
         co_return base::Status();
@@ -204,21 +214,35 @@ rt::Task<base::Status> renew_copy(SpoolWork& work) {
     co_return status;
 }
 
-// `why`: what reading the identity gave.
-rt::Task<base::Status> use_copy(SpoolWork& work, base::Status why) {
+// `why`: what reading the identity gave. `first_start`: it is missing, and so is all else, as where
+// a crash came between the two.
+rt::Task<base::Status> use_copy(SpoolWork& work, base::Status why, bool first_start) {
     const base::Status copy = co_await read_identity(work, kCopyName);
+    if (!copy.has_value() && copy.error().number() == EPROTONOSUPPORT) {
+        co_return copy;
+    }
     if (!copy.has_value()) {
         co_return why;
     }
-    if (!work.salvage) {
+    if (!work.salvage && !first_start) {
         co_return base::fail(EUCLEAN, work.path +
                                           "/identity is damaged or missing; put it back from a "
                                           "copy of the spool, or start once with `ringpost serve "
                                           "--salvage` to take identity.copy, which is whole");
     }
-    work.from_copy = true;
+    work.from_copy = !first_start;
     const base::Status written = co_await write_identity_as(work, kIdentityName);
     co_return written;
+}
+
+// A partition's folder, or its witness.
+bool is_of_partition(std::string_view name) {
+    for (std::uint32_t number = 0; number < mail::QueueId::kPartitionsMax; ++number) {
+        if (name == format::partition_name(number) || name == format::witness_name(number)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 rt::Task<base::Status> find_or_make_identity(SpoolWork& work) {
@@ -226,13 +250,13 @@ rt::Task<base::Status> find_or_make_identity(SpoolWork& work) {
     if (status.has_value()) {
         status = co_await sync_directory(work, work.directory.get());  // as above
         if (status.has_value()) {
-            status = co_await renew_copy(work);
+            status = co_await compare_copy(work);
         }
         co_return status;
     }
     const int error = status.error().number();
     if (error == EUCLEAN || (error == EIO && work.salvage)) {
-        status = co_await use_copy(work, std::move(status));
+        status = co_await use_copy(work, std::move(status), false);
         co_return status;
     }
     if (error != ENOENT) {
@@ -240,11 +264,15 @@ rt::Task<base::Status> find_or_make_identity(SpoolWork& work) {
     }
     const base::Result<std::vector<std::string>> names =
         work.shard.driver().list_directory(work.directory.get());
-    if (names.has_value() && std::ranges::find(*names, format::partition_name(0)) != names->end()) {
+    if (!names.has_value()) {
+        co_return failed(-names.error().number(), "list " + work.path);
+    }
+    const bool used = std::ranges::any_of(*names, is_of_partition);
+    if (used || std::ranges::find(*names, kCopyName) != names->end()) {
         status = base::fail(EUCLEAN, work.path +
-                                         "/identity is missing though there are partitions; put "
-                                         "it back from a copy of the spool");
-        status = co_await use_copy(work, std::move(status));
+                                         "/identity is missing though the spool was used; put it "
+                                         "back from a copy of the spool");
+        status = co_await use_copy(work, std::move(status), !used);
         co_return status;
     }
     work.identity = format::Identity();
@@ -268,12 +296,18 @@ rt::Task<base::Status> read_either(SpoolWork& work, IdentityDamage& damage) {
         co_return status;
     }
     const bool absent = !copy.has_value() && copy.error().number() == ENOENT;
-    if (copy.has_value() && work.identity.store != said.store) {
+    if (!copy.has_value() && copy.error().number() == EPROTONOSUPPORT) {
+        co_return copy;
+    }
+    const bool same = copy.has_value() && work.identity.store == said.store;
+    const std::uint32_t counted = same ? work.identity.partitions : 0;
+    if (copy.has_value() && !same) {
         damage.copy = "identity and identity.copy are of different spools; put the right one back";
-    } else if (!absent && (!copy.has_value() || work.identity.partitions < said.partitions)) {
+    } else if (!absent && (!copy.has_value() || counted < said.partitions)) {
         damage.copy = "identity.copy is damaged; the next start writes it anew";
     }
     work.identity = said;
+    work.identity.partitions = std::max(counted, said.partitions);
     co_return base::Status();
 }
 
@@ -307,25 +341,16 @@ std::string advice_for(int error) {
 }
 
 rt::Task<base::Result<format::Identity>> read_spool(rt::Shard& shard, std::string path,
-                                                    IdentityDamage* damage) {
+                                                    IdentityDamage& damage) {
     SpoolWork work{.shard = shard, .path = std::move(path)};
     const base::Result<io::Handle> directory = co_await open_directory(work, work.path.c_str());
     if (!directory.has_value()) {
         co_return std::unexpected(directory.error());
     }
     work.directory = io::OwnedHandle(shard.driver(), *directory);
-    base::Status status;
-    if (damage != nullptr) {
-        status = co_await read_either(work, *damage);
-    } else {
-        status = co_await read_identity(work, kIdentityName);
-    }
-    if (!status.has_value() && status.error().text().empty()) {
-        const int error = status.error().number();
-        co_return base::fail(error, error == ENOENT
-                                        ? work.path + " is not a spool: it has no file `identity`"
-                                        : "cannot open " + work.path +
-                                              "/identity: " + base::Error(error).describe());
+    const base::Status status = co_await read_either(work, damage);
+    if (!status.has_value() && status.error().number() == ENOENT) {
+        co_return base::fail(ENOENT, work.path + " is not a spool: it has no file `identity`");
     }
     if (!status.has_value()) {
         co_return std::unexpected(status.error());
@@ -372,7 +397,8 @@ rt::Task<base::Result<SpoolIdentity>> open_spool(rt::Shard& shard, std::string p
             co_return std::unexpected(status.error());
         }
     }
-    co_return SpoolIdentity{work.identity.store, work.identity.partitions, work.from_copy};
+    co_return SpoolIdentity{work.identity.store, work.identity.partitions, work.from_copy,
+                            work.foreign_copy};
 }
 
 }  // namespace store

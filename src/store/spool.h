@@ -31,7 +31,8 @@ using StoreId = std::array<std::byte, 16>;
 struct SpoolIdentity {
     StoreId id{};
     std::uint32_t partitions = 0;
-    bool from_copy = false;  // salvage has taken it from there, and written it anew
+    bool from_copy = false;     // salvage has taken it from there, and written it anew
+    bool foreign_copy = false;  // identity.copy is another spool's
 };
 
 // Sentences without their full stop; "" where nothing is wrong.
@@ -52,11 +53,11 @@ struct IdentityDamage {
                                                                std::uint32_t partitions_min,
                                                                bool salvage = false);
 
-// What its identity says, without changing anything. Errors: ENOENT where there is no spool, else
-// as open_spool(). With `damage` a damaged one is replaced by its copy, and both are judged;
-// borrowed until the task ends.
+// What its identity says, without changing anything; a damaged one is replaced by its copy, and
+// both are judged. `damage` is borrowed until the task ends. Errors: ENOENT where there is no
+// spool, else as open_spool().
 [[nodiscard]] rt::Task<base::Result<format::Identity>> read_spool(rt::Shard& shard,
                                                                   std::string path,
-                                                                  IdentityDamage* damage = nullptr);
+                                                                  IdentityDamage& damage);
 
 }  // namespace store

@@ -73,7 +73,7 @@ rt::Task<base::Status> check_spool(rt::Shard& shard, SpoolCheckOptions options,
     }
     IdentityDamage damage;
     const base::Result<format::Identity> identity =
-        co_await read_spool(shard, options.spool, &damage);
+        co_await read_spool(shard, options.spool, damage);
     if (!identity.has_value()) {
         co_return std::unexpected(identity.error());
     }

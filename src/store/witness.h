@@ -3,7 +3,8 @@
 // file system is not mounted, or somebody made it anew) its own mark is lost with it.
 //
 // Made once, when the log's first batch is durable and before anything is accepted: so no crash
-// leaves it without a log. A spool from before there were witnesses gets them at its next start.
+// leaves it without a log. (Or by a salvage, before it makes a missing folder.) A spool from before
+// there were witnesses gets them at its next start.
 #pragma once
 
 #include <cstdint>

@@ -379,9 +379,9 @@ TEST(Check, PrintsProblemsOrASummary) {
                 HasSubstr("retry     5s, 30s, 5m; expires after 5d; senders are told of a "
                           "delay after 4h\n"));
     EXPECT_EQ(good.err, "");
-    write(default_config_text("/s") + "expire = \"1d\"\ndelay_notice = \"0s\"\n");
-    EXPECT_THAT(run_on(path).out, HasSubstr("retry     5s, 30s, 5m; expires after 1d; senders are "
-                                            "not told of a delay\n"));
+    write(default_config_text("/s") + "retry = [\"1m\"]\nexpire = \"1d\"\ndelay_notice = \"0s\"\n");
+    EXPECT_THAT(run_on(path).out,
+                HasSubstr("retry     1m; expires after 1d; senders are not told of a delay\n"));
     write("hostnme = \"x\"\n");
     const Outcome bad = run_on(path);
     EXPECT_EQ(bad.code, 1);

@@ -110,7 +110,9 @@ TEST(QueueFilter, RefusesAWordThatMatchesNothing) {
                              "@a.test", "<a.test>", "a..test", "a.test.."}) {
         EXPECT_NE(fault("domain", word), "none") << word;
     }
-    EXPECT_THAT(fault("sender", "@"), HasSubstr("names no domain"));
+    for (const char* word : {"@", "@*", "*@*", "*"}) {
+        EXPECT_THAT(fault("sender", word), HasSubstr("names no domain")) << word;
+    }
     EXPECT_THAT(fault("domain", "*"), HasSubstr("to mean any, leave domain away"));
 }
 

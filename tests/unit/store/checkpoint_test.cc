@@ -74,6 +74,24 @@ TEST_F(CheckpointTest, OneThatIsDamagedIsVoidAndTold) {
     EXPECT_GT(checkpoints().back(), newest);
 }
 
+// That is no damage, and no reason to go on with less.
+TEST_F(CheckpointTest, OneThatMayNotBeOpenedRefusesTheStart) {
+    run(some_stay);
+    world().host().on_start = [&](const io::Op& op) {
+        if (op.code() == io::OpCode::open &&
+            std::string_view(static_cast<const char*>(op.parameters().memory)).ends_with(".ckpt")) {
+            world().host().inject({.code = io::OpCode::open, .error = EACCES});
+        }
+    };
+    const std::string refusal = world().run_once(nothing);
+    world().host().on_start = {};
+    EXPECT_NE(refusal.find(".ckpt: Permission denied; the user that ringpost runs as must own"),
+              std::string::npos)
+        << refusal;
+    run(nothing);
+    EXPECT_EQ(world().oracle().alive().size(), 2U);
+}
+
 // What a crash left between the new name and the end of an old one, or damage.
 TEST_F(CheckpointTest, ThereAreTwoAgainWhateverWasLeft) {
     run(some_stay);
@@ -134,6 +152,39 @@ TEST_F(CheckpointTest, AMissingSegmentThatHoldsMailIsRefused) {
     world().options().store.salvage = true;
     ASSERT_EQ(world().run_once(nothing), "");
     EXPECT_TRUE(logged("1 messages that were known and 0 records of their attempts; 1 messages "));
+    world().options().store.salvage = false;
+    EXPECT_EQ(world().run_once(nothing), "");
+}
+
+// Where nothing behind the checkpoint is left, that alone tells that something was there.
+TEST_F(CheckpointTest, TheLossOfTheLogBehindItIsRefused) {
+    run(some_stay);
+    disk().put_file("/spool/p000/established", "");  // as behind a kill
+    const sim::Disk::State whole = disk().state();
+    const std::vector<std::uint64_t> all = segments();
+    std::size_t missed = 0;
+    for (const std::uint64_t segment : all) {
+        disk().restore(whole);
+        remove(path_of(segment));
+        const std::string refusal = world().run_once(nothing);
+        const std::string said = store::format::segment_name(segment) +
+                                 ", in which the log behind the newest checkpoint begins, is "
+                                 "missing";
+        missed += refusal.find(said) != std::string::npos ? 1 : 0;
+    }
+    EXPECT_EQ(missed, 1U);
+    disk().restore(whole);
+    for (const std::uint64_t segment : all) {
+        remove(path_of(segment));
+    }
+    const std::string refusal = world().run_once(nothing);
+    EXPECT_NE(refusal.find("in which the log behind the newest checkpoint begins, is missing"),
+              std::string::npos)
+        << refusal;
+    world().options().store.salvage = true;
+    EXPECT_EQ(world().run_once(nothing), "");
+    EXPECT_EQ(world().oracle().alive().size(), 0U);
+    // Accepted once, it is not reported again.
     world().options().store.salvage = false;
     EXPECT_EQ(world().run_once(nothing), "");
 }

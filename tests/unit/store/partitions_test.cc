@@ -102,6 +102,58 @@ TEST_F(PartitionsTest, AreAllLookedAtBeforeAnyIsChanged) {
     EXPECT_EQ(world().oracle().alive().size(), 6U);
 }
 
+// Which partitions there are is known as long as anything tells of one.
+TEST_F(PartitionsTest, AreNotMadeAnewWhereAnyIsLeft) {
+    run_shards(2, three_letters);
+    const std::string identity = disk().content_of("/spool/identity").value();
+    const std::string copy = disk().content_of("/spool/identity.copy").value();
+    const sim::Disk::State whole = disk().state();
+    const std::vector<std::string> all = disk().names_in("/spool");
+    for (const std::string kept : {"p000", "p001", "established-p000", "established-p001"}) {
+        for (const bool with_copy : {true, false}) {
+            disk().restore(whole);
+            for (const std::string& name : all) {
+                if (name == kept || name == "lock" || (with_copy && name == "identity.copy")) {
+                    continue;
+                }
+                const auto gone =
+                    disk().rename(sim::Disk::kRoot, "/spool/" + name, "/gone." + name);
+                ASSERT_TRUE(gone.has_value()) << name;
+            }
+            const std::string refusal = world().run_once(nothing);
+            EXPECT_NE(refusal.find(with_copy ? "identity is damaged or missing; put it back"
+                                             : "identity is missing though the spool was used"),
+                      std::string::npos)
+                << kept << ": " << refusal;
+            EXPECT_FALSE(disk().exists("/spool/identity"));
+            EXPECT_EQ(disk().content_of("/spool/identity.copy").value_or(""),
+                      with_copy ? copy : "");
+        }
+    }
+    disk().restore(whole);
+    run_shards(1, nothing);
+    EXPECT_EQ(world().oracle().alive().size(), 6U);
+    EXPECT_EQ(disk().content_of("/spool/identity").value(), identity);
+}
+
+// An identity from a backup of then knows of fewer.
+TEST_F(PartitionsTest, AreAllKnownWhereAnOlderIdentityIsPutBack) {
+    run_shards(1, three_letters);
+    const std::string old = disk().content_of("/spool/identity").value();
+    run_shards(2, three_letters);
+    const std::string identity = disk().content_of("/spool/identity").value();
+    const std::size_t alive = world().oracle().alive().size();
+    disk().put_file("/spool/identity", old);
+    run_shards(1, one_is_deferred);
+    EXPECT_EQ(disk().content_of("/spool/identity").value(), identity);
+    EXPECT_EQ(disk().content_of("/spool/identity.copy").value(), identity);
+    // And a copy that is older.
+    disk().put_file("/spool/identity.copy", old);
+    run_shards(1, nothing);
+    EXPECT_EQ(disk().content_of("/spool/identity.copy").value(), identity);
+    EXPECT_EQ(world().oracle().alive().size(), alive);
+}
+
 // A crash at any event of the addition leaves a spool that opens, with the old number or the new.
 rt::Task<void> add_two(rt::Shard& shard, std::optional<std::uint32_t>& partitions) {
     const base::Result<store::SpoolIdentity> identity =
@@ -112,8 +164,10 @@ rt::Task<void> add_two(rt::Shard& shard, std::optional<std::uint32_t>& partition
 }
 
 rt::Task<void> read_identity(rt::Shard& shard, std::uint32_t& partitions) {
+    store::IdentityDamage damage;
     const base::Result<store::format::Identity> identity =
-        co_await store::read_spool(shard, "/spool");
+        co_await store::read_spool(shard, "/spool", damage);
+    EXPECT_EQ(damage.identity + damage.copy, "");
     EXPECT_TRUE(identity.has_value()) << identity.error().describe();
     partitions = identity.has_value() ? identity->partitions : 0;
 }

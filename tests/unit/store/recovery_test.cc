@@ -353,7 +353,56 @@ TEST_F(RecoveryTest, SegmentsOfAnotherSpoolAreNotTaken) {
     identity.partitions = 1;
     store::format::write_block(block, identity);
     disk().overwrite("/spool/identity", 0, block);
-    expect_refused("comes from elsewhere");
+    for (const bool salvage : {false, true}) {
+        world().options().store.salvage = salvage;
+        expect_refused("every segment names another place: the identity of this spool");
+    }
+}
+
+// Such a name would leave no room for segments behind it.
+TEST_F(RecoveryTest, AStrayFileDoesNotSayWhichSegmentIsNext) {
+    run(three_letters);
+    const std::uint64_t last = segments().back();
+    disk().put_file(path_of(0xffff'ffff), "");
+    expect_refused("is damaged");
+    salvage(0);
+    run(three_letters);
+    EXPECT_LT(segments().back(), last + 10);
+    EXPECT_EQ(world().oracle().alive().size(), 6U);
+}
+
+// What is refused behind the making of a folder leaves no folder that counts as new.
+TEST_F(RecoveryTest, AFolderThatASalvageHasMadeIsStillALoss) {
+    run(three_letters);
+    remove("/spool/established-p000");
+    ASSERT_TRUE(disk().rename(sim::Disk::kRoot, kPartition, "/elsewhere").has_value());
+    int made = 0;  // the spool itself comes first
+    world().host().on_start = [&](const io::Op& op) {
+        if (op.code() == io::OpCode::make_directory && ++made == 2) {
+            world().world().after(milliseconds(1), "kill", [&] { world().host().kill(); });
+        }
+    };
+    world().options().store.salvage = true;
+    world().host().set_restart(false);
+    EXPECT_NE(world().run_once(nothing), "");
+    world().host().set_restart(true);
+    world().host().on_start = {};
+    world().options().store.salvage = false;
+    EXPECT_EQ(made, 2);
+    EXPECT_TRUE(disk().exists(kPartition));
+    expect_refused("though this partition has held a log");
+}
+
+TEST_F(RecoveryTest, AMarkThatCannotBeReadIsLeftAsideBySalvage) {
+    run(three_letters);
+    const std::string path = std::string(kPartition) + "/established";
+    remove(path);
+    disk().put_directory(path);
+    expect_refused("established: Is a directory");
+    world().options().store.salvage = true;
+    EXPECT_EQ(world().run_once(nothing), "");
+    EXPECT_EQ(world().oracle().alive().size(), 3U);
+    EXPECT_TRUE(logged("salvage goes on without it"));
 }
 
 TEST_F(RecoveryTest, RottenContentIsNeverHandedOut) {
