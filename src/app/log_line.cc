@@ -179,6 +179,21 @@ void put_dsn(Line& line, mail::EnhancedStatus dsn) {
     }
 }
 
+// Of a reply that had none.
+mail::EnhancedStatus unspecified(mail::AttemptEvent::Status status) {
+    switch (status) {
+        case mail::AttemptEvent::Status::sent:
+            return {2, 0, 0};
+        case mail::AttemptEvent::Status::deferred:
+        case mail::AttemptEvent::Status::delayed:
+            return {4, 0, 0};
+        case mail::AttemptEvent::Status::bounced:
+        case mail::AttemptEvent::Status::expired:
+            return {5, 0, 0};
+    }
+    RP_PANIC("no such status of an attempt");
+}
+
 // The reply as it was on the wire, in one line. There the class of its status is that of its code;
 // `dsn` may say otherwise, where the reply was to a greeting and not to a recipient.
 template <typename Line>
@@ -235,7 +250,7 @@ void put_fields(Line& line, const mail::AttemptEvent& event) {
     line.path("to", event.to);
     line.token("relay", event.relay.empty() ? "none" : event.relay);
     line.seconds("delay", event.delay);
-    put_dsn(line, event.dsn);
+    put_dsn(line, event.dsn.present() ? event.dsn : unspecified(event.status));
     line.token("status", name_of(event.status));
     line.number("size", event.size_bytes);
     put_tls(line, event.tls);

@@ -1,5 +1,6 @@
 #include "app/queue_client.h"
 
+#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -47,15 +48,23 @@ bool put(std::FILE* out, std::string_view text) {
     return std::fwrite(text.data(), 1, text.size(), out) == text.size();
 }
 
-int end_output(std::FILE* out) {
-    return std::fflush(out) == 0 && std::ferror(out) == 0 ? 0 : 1;
-}
-
 int complain(std::FILE* err, const std::string& text) {
     std::string line = "ringpost: ";
     append_clean(line, text, CleanStyle::plain);
     put(err, line + "\n");
     return 1;
+}
+
+int end_output(std::FILE* out, std::FILE* err) {
+    const bool flushed = std::fflush(out) == 0;
+    const int error = errno;
+    if (flushed && std::ferror(out) == 0) {
+        return 0;
+    }
+    // Who reads no more knows that.
+    return error == EPIPE ? 1
+                          : complain(err, "cannot write the answer to standard output: " +
+                                              base::Error(flushed ? EIO : error).describe());
 }
 
 std::optional<ControlClient> connect_to_server(const ServerPlace& place, std::FILE* err) {
@@ -129,7 +138,9 @@ std::string recipient_line(const Json& recipient, bool readable) {
         readable ? cleaned(text_at(recipient, "address"), CleanStyle::token) : "(unreadable)");
     const std::int64_t attempts = number_at(recipient, "attempts");
     line += fmt::format("  {} {}", attempts, attempts == 1 ? "attempt" : "attempts");
-    if (flag_at(recipient, "in_attempt")) {
+    if (flag_at(recipient, "to_be_bounced")) {
+        line += ", to be bounced";
+    } else if (flag_at(recipient, "in_attempt")) {
         line += attempts == 0 ? ", the first one is under way" : ", the next one is under way";
     } else if (const auto next = recipient.find("next_attempt_in_s");
                next != recipient.end() && next->is_number_integer()) {

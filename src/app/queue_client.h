@@ -20,7 +20,7 @@ namespace app {
 // False when the file takes it no more.
 bool put(std::FILE* out, std::string_view text);
 // Behind all that was put. Gives the program's exit code: 1 where not all could be written.
-[[nodiscard]] int end_output(std::FILE* out);
+[[nodiscard]] int end_output(std::FILE* out, std::FILE* err);
 // A sentence on `err`. Gives the program's exit code.
 int complain(std::FILE* err, const std::string& text);
 // Nothing when that failed, which was said on `err` then.

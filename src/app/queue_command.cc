@@ -68,7 +68,7 @@ int run_queue_list(const QueueListOptions& options, std::FILE* out, std::FILE* e
                              recipients, recipients == 1 ? "recipient" : "recipients",
                              print_bytes(bytes)));
     }
-    return end_output(out);
+    return end_output(out, err);
 }
 
 }  // namespace app

@@ -170,6 +170,7 @@ nlohmann::ordered_json queue_message_json(const QueueMessage& message, base::Wal
         put_next_attempt(one, recipient.next_attempt, now);
         one["attempts"] = recipient.attempts;
         one["in_attempt"] = recipient.in_attempt;
+        one["to_be_bounced"] = recipient.to_be_bounced;
         one["last_reply"] = recipient.last_reply;
         recipients.push_back(std::move(one));
     }

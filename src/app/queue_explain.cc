@@ -124,8 +124,9 @@ std::string done_sentence(const Group& group) {
         return told(group, "was", "were") + " deleted by an operator.";
     }
     const std::string_view fate = group.status == RecipientStatus::delivered ? "delivered"
-                                  : group.status == RecipientStatus::failed  ? "refused for good"
-                                                                             : "given up";
+                                  : group.status != RecipientStatus::failed  ? "given up"
+                                  : group.answered                           ? "refused for good"
+                                                                             : "bounced";
     return fmt::format("{} {}: {}", told(group, "was", "were"), fate, group.reply);
 }
 

@@ -143,7 +143,9 @@ base::Status take_ids(const Json& request, std::vector<mail::QueueId>& taken) {
             return base::fail(
                 EINVAL, "\"ids\" takes queue ids, " + std::to_string(kIdsMax) + " at the most");
         }
-        taken.push_back(*id);
+        if (std::ranges::find(taken, *id) == taken.end()) {
+            taken.push_back(*id);
+        }
     }
     return {};
 }

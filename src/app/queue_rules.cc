@@ -103,6 +103,39 @@ base::Status give(QueueOperator& queue, QueueView& view, store::RuleAction actio
 
 // --- stats ---
 
+// What was asked for; what was not is left out.
+Json rule_json(const queue::RuleProgress& progress) {
+    const store::Rule& rule = progress.rule;
+    Json json = progress_json(rule.number, rule.action, progress);
+    Json& filter = json["filter"] = Json::object();
+    if (rule.only != mail::QueueId()) {
+        filter["id"] = std::string(mail::view(rule.only.text()));
+    }
+    for (const auto& [name, text] :
+         {std::pair("sender", &rule.sender), std::pair("recipient", &rule.recipient),
+          std::pair("domain", &rule.domain), std::pair("tenant", &rule.tenant)}) {
+        if (!text->empty()) {
+            filter[name] = *text;
+        }
+    }
+    for (const auto& [name, status] : {std::pair("pending", store::RecipientStatus::pending),
+                                       std::pair("deferred", store::RecipientStatus::deferred),
+                                       std::pair("held", store::RecipientStatus::held)}) {
+        if ((rule.statuses >> static_cast<unsigned>(status) & 1U) != 0) {
+            filter["states"].push_back(name);
+        }
+    }
+    if (rule.arrived_until_ms != store::Rule().arrived_until_ms) {
+        filter["arrived_until"] = iso8601(store::clamped_wall_time(rule.arrived_until_ms));
+    }
+    if (rule.arrived_from_ms != store::Rule().arrived_from_ms) {
+        filter["arrived_from"] = iso8601(store::clamped_wall_time(rule.arrived_from_ms));
+    }
+    json["reason"] = rule.words.empty() ? Json(nullptr) : Json(rule.words);
+    json["given"] = iso8601(store::clamped_wall_time(rule.at_ms));
+    return json;
+}
+
 Json site_json(const QueueTotals::Site& site) {
     return {{"next_hop", site.name},
             {"ready", site.ready},
@@ -139,7 +172,7 @@ Json totals_json(const QueueTotals& totals) {
     }
     Json rules = Json::array();
     for (const queue::RuleProgress& one : totals.rules) {
-        rules.push_back(progress_json(one.rule.number, one.rule.action, one));
+        rules.push_back(rule_json(one));
     }
     return {{"messages", totals.messages.total()},
             {"ready", totals.messages.ready},

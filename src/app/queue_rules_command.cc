@@ -35,6 +35,40 @@ std::string_view done_word(std::string_view action) {
     return action == "bounce" ? "bounced" : "deleted";
 }
 
+// How far the walk is; and behind it, what keeps a rule from being done.
+std::string standing_text(const Json& rule) {
+    if (number_at(rule, "looked_at") < number_at(rule, "of")) {
+        return looked_at_text(rule) + " of the queue looked at";
+    }
+    return text_at(rule, "action") == "bounce"
+               ? "waiting for messages that are in delivery, or whose senders cannot be told yet"
+               : "waiting for messages that are in delivery, or wait for an earlier command";
+}
+
+// As it was given: "--sender @src.test --state held".
+std::string filter_text(const Json& rule) {
+    const auto at = rule.find("filter");
+    std::string text;
+    if (at == rule.end() || !at->is_object()) {
+        return text;
+    }
+    for (const auto& [name, value] : at->items()) {
+        if (value.is_array()) {
+            for (const Json& one : value) {
+                text += " --state " +
+                        cleaned(one.is_string() ? one.get<std::string>() : "", CleanStyle::token);
+            }
+        } else if (value.is_string()) {
+            const std::string word = cleaned(value.get<std::string>(), CleanStyle::token);
+            text += name == "id"              ? " " + word
+                    : name == "arrived_until" ? " arrived until " + word
+                    : name == "arrived_from"  ? " arrived since " + word
+                                              : " --" + name + " " + word;
+        }
+    }
+    return text.empty() ? " --all" : text;
+}
+
 std::string result_text(const Json& result, const std::string& action) {
     const std::string sum = counted(number_at(result, "messages"), "message", "messages") + ", " +
                             counted(number_at(result, "recipients"), "recipient", "recipients");
@@ -42,9 +76,9 @@ std::string result_text(const Json& result, const std::string& action) {
         return fmt::format("{} {}\n", sum, done_word(action));
     }
     return fmt::format(
-        "rule {} is in force, over all that was queued when it was given; {} {} so far, with {} of "
-        "the queue looked at; `ringpost queue stats` tells how far it is\n",
-        number_at(result, "rule"), sum, done_word(action), looked_at_text(result));
+        "rule {} is in force, over what it means of all that was queued when it was given; {} {} "
+        "so far, {}; `ringpost queue stats` tells how far it is\n",
+        number_at(result, "rule"), sum, done_word(action), standing_text(result));
 }
 
 double seconds_at(const Json& json, const char* name) {
@@ -83,7 +117,7 @@ std::string totals_text(const Json& totals) {
     }
     for (const Json& hop : list_at(totals, "next_hops")) {
         text += fmt::format("{}: {} ready, {} of {} connections",
-                            cleaned(text_at(hop, "next_hop"), CleanStyle::token),
+                            cleaned(text_at(hop, "next_hop"), CleanStyle::plain),
                             number_at(hop, "ready"), number_at(hop, "connections"),
                             number_at(hop, "connections_max"));
         if (!flag_at(hop, "serves")) {
@@ -93,11 +127,10 @@ std::string totals_text(const Json& totals) {
         text += "\n";
     }
     for (const Json& rule : list_at(totals, "rules")) {
-        text +=
-            fmt::format("rule {}, {}: {} of the queue looked at, {} {}\n", number_at(rule, "rule"),
-                        cleaned(text_at(rule, "action"), CleanStyle::token), looked_at_text(rule),
-                        counted(number_at(rule, "messages"), "message", "messages"),
-                        done_word(text_at(rule, "action")));
+        text += fmt::format("rule {}, {}{}: {} {}, {}\n", number_at(rule, "rule"),
+                            cleaned(text_at(rule, "action"), CleanStyle::token), filter_text(rule),
+                            counted(number_at(rule, "messages"), "message", "messages"),
+                            done_word(text_at(rule, "action")), standing_text(rule));
     }
     return text;
 }
@@ -155,7 +188,7 @@ int run_queue_rule(const QueueRuleOptions& options, std::FILE* out, std::FILE* e
                      cleaned(id.is_string() ? id.get<std::string>() : "", CleanStyle::token) +
                      " is in the queue\n");
     }
-    return end_output(out);
+    return end_output(out, err);
 }
 
 int run_queue_stats(const QueueStatsOptions& options, std::FILE* out, std::FILE* err) {
@@ -179,7 +212,7 @@ int run_queue_stats(const QueueStatsOptions& options, std::FILE* out, std::FILE*
         return put(out, group_text(result, options.by));
     };
     const bool done = ask(options.server, options.filter, std::move(request), out, err, item);
-    const int ended = end_output(out);
+    const int ended = end_output(out, err);
     return done ? ended : 1;
 }
 

@@ -159,7 +159,7 @@ std::string message_text(const Json& message) {
     text += line_of("options", options_of(message));
     text += line_of("state", token_at(message, "state"));
     text += hold_line(message, "held     ");
-    text += line_of("route", token_at(message, "next_hop"));
+    text += line_of("route", cleaned(text_at(message, "next_hop"), CleanStyle::plain));
     text += line_of("expires", expiry_of(message));
     text += "recipients\n";
     for (const Json& recipient : list_at(message, "recipients")) {
@@ -221,7 +221,7 @@ int run_queue_show(const QueueShowOptions& options, std::FILE* out, std::FILE* e
         !done) {
         return complain(err, done.error().describe());
     }
-    return end_output(out);
+    return end_output(out, err);
 }
 
 int run_queue_explain(const QueueExplainOptions& options, std::FILE* out, std::FILE* err) {
@@ -246,7 +246,7 @@ int run_queue_explain(const QueueExplainOptions& options, std::FILE* out, std::F
         !done) {
         return complain(err, done.error().describe());
     }
-    return end_output(out);
+    return end_output(out, err);
 }
 
 }  // namespace app

@@ -36,8 +36,9 @@ struct QueueRecipient {
     WaitsFor waits_for = WaitsFor::nothing;
     std::optional<base::WallTime> next_attempt = {};  // where a time is waited for
     std::uint32_t attempts = 0;
-    bool in_attempt = false;  // one more is under way
-    bool meant = true;        // by the filter
+    bool in_attempt = false;     // one more is under way
+    bool to_be_bounced = false;  // by a command, as soon as its sender can be told
+    bool meant = true;           // by the filter
     std::string
         last_reply;  // with its codes, or what went wrong in words; "" before the first attempt
 };

@@ -70,9 +70,11 @@ QueueMessage queue_message_of(queue::ListedMessage& listed) {
     for (queue::ListedRecipient& one : listed.recipients) {
         QueueRecipient recipient;
         recipient.address = std::move(one.path);
-        recipient.state = listed.state == queue::EntryState::held && !store::is_final(one.status)
+        recipient.to_be_bounced = one.to_be_bounced();
+        const store::RecipientStatus status = recipient.to_be_bounced ? one.status_now : one.status;
+        recipient.state = listed.state == queue::EntryState::held && !store::is_final(status)
                               ? RecipientState::held
-                              : state_of(one.status);
+                              : state_of(status);
         recipient.waits_for = wait_of(listed, one);
         if (recipient.waits_for == WaitsFor::time) {
             recipient.next_attempt = one.next_attempt;

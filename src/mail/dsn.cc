@@ -38,8 +38,9 @@ constexpr Words kDelayed{
     .subject = "Delayed mail (still being tried)",
     .text =
         "Your message has not yet been delivered to the recipients named below.\r\n"
-        "You need not send it again: it is tried for some time more, and you will\r\n"
-        "be told if that fails. After this come the technical details\r\n",
+        "You need not send it again: it is tried for some time more. If that fails,\r\n"
+        "you will be told, unless you wanted no such word. After this come the\r\n"
+        "technical details\r\n",
     .action = "delayed",
     .klass = 4};
 constexpr Words kRelayed{

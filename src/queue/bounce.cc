@@ -54,6 +54,7 @@ Bounce::Fate& Bounce::add(DsnKind kind, std::uint32_t recipient, store::Recipien
     fate.reply.text.assign(reply.text, 0, store::Outcome::kReplyBytesMax);
     fate.relay.assign(relay);
     fate.by_rule = by_rule;
+    fate.tried = !by_rule;
     fate.at = scheduler_.shard().wall_now();
     fate.history.clear();
     return fate;
@@ -231,8 +232,8 @@ void Bounce::describe(DsnKind kind, const store::StoredMessage& message, std::si
         recipient.explanation = fate.reply.text;
     }
     recipient.expired = expired;
-    if (kind != DsnKind::delayed && !expired) {
-        recipient.last_attempt = dsn_.now;
+    if (fate.tried) {
+        recipient.last_attempt = fate.at;
     }
 }
 

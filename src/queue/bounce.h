@@ -48,6 +48,7 @@ class Bounce {
         mail::Reply reply;  // the server's, or our own words (code 0); the last one where expired
         std::string relay;  // who said it; "" when nobody was reached
         bool by_rule = false;  // the operator's will, not an attempt
+        bool tried = true;     // `at` is when it was tried last, as far as is known
         // For the record of it: when the attempt was, and the attempts before it. The delivery's.
         base::WallTime at;
         std::vector<std::byte> history;

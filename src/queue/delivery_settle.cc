@@ -96,10 +96,11 @@ rt::Task<void> Delivery::expire(Entry& entry) {
         }
         co_await read_last_outcome(entry, recipient);
         // This is no attempt: all that were made came before.
-        history_.append_to(bounce_
-                               .add(DsnKind::failed, recipient, RecipientStatus::expired,
-                                    stored_outcome_.reply, stored_outcome_.relay)
-                               .history);
+        Bounce::Fate& fate = bounce_.add(DsnKind::failed, recipient, RecipientStatus::expired,
+                                         stored_outcome_.reply, stored_outcome_.relay);
+        fate.at = stored_outcome_.at;
+        fate.tried = stored_outcome_.attempts > 0;
+        history_.append_to(fate.history);
     }
 }
 
@@ -220,6 +221,7 @@ rt::Task<void> Delivery::tell_of_delay(Entry& entry) {
             Bounce::Fate& fate = bounce_.add(DsnKind::delayed, i, state.status,
                                              stored_outcome_.reply, stored_outcome_.relay);
             fate.at = stored_outcome_.at;
+            fate.tried = stored_outcome_.attempts > 0;
             if (stored_outcome_.attempts == state.attempts) {
                 const base::Bytes history = base::as_bytes(stored_outcome_.history);
                 fate.history.assign(history.begin(), history.end());

@@ -50,6 +50,7 @@ void foresee(Scheduler& scheduler, const Entry& entry, const mail::Envelope* env
     for (const Rules::Verdict& verdict : scheduler.rules().judge(entry, envelope)) {
         ListedRecipient& recipient = message.recipients[verdict.recipient];
         recipient.foreseen = true;
+        recipient.status_now = recipient.status;
         recipient.status =
             verdict.bounced_by != nullptr ? store::RecipientStatus::failed : verdict.status;
         recipient.next_attempt = base::wall_from_unix_seconds(verdict.next_s);
@@ -69,10 +70,12 @@ bool apply_filter(const store::Rule& filter, ListedMessage& message) {
                                          : !needs_envelope(filter);  // as rules have it
     bool any = false;
     for (ListedRecipient& recipient : message.recipients) {
+        const store::RecipientStatus known =
+            recipient.to_be_bounced() ? recipient.status_now : recipient.status;
         const store::RecipientStatus status =
-            message.state == EntryState::held && !store::is_final(recipient.status)
+            message.state == EntryState::held && !store::is_final(known)
                 ? store::RecipientStatus::held
-                : recipient.status;
+                : known;
         recipient.meant = sender && means_status(filter, status) &&
                           (!message.readable || means_recipient(filter, recipient.path));
         any = any || recipient.meant;

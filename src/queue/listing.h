@@ -27,12 +27,18 @@
 namespace queue {
 
 struct ListedRecipient {
+    // A bounce that it meets next; it is what it was until its sender was told, which may take
+    // long.
+    [[nodiscard]] bool to_be_bounced() const {
+        return foreseen && status == store::RecipientStatus::failed;
+    }
     std::string path;
     store::RecipientStatus status = store::RecipientStatus::pending;
+    store::RecipientStatus status_now = store::RecipientStatus::pending;  // where it is foreseen
     std::uint32_t attempts = 0;
     bool due = false;             // its time has come
     bool in_attempt = false;      // a delivery has it
-    bool foreseen = false;        // a rule that it meets next makes this of it
+    bool foreseen = false;        // a rule that it meets next makes `status` of it
     bool meant = true;            // by the filter of the listing
     bool delay_wanted = true;     // its sender wants to hear of a delay
     base::WallTime next_attempt;  // deferred only

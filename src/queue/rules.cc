@@ -132,6 +132,9 @@ void Rules::begin(const Rule& rule) {
         again();
     }
     under_way_.push_back(std::move(one));
+    if (rule.action == RuleAction::erase && under_way_.back().walks) {
+        walk_anew();  // what a bounce waits for may be gone then
+    }
 }
 
 Rules::UnderWay* Rules::find(std::uint32_t number) {
@@ -225,7 +228,9 @@ void Rules::judge_recipient(const Entry& entry, std::uint32_t recipient, std::st
     RecipientStatus status = before;
     for (Meant& one : meant_) {
         const Rule& rule = *one.rule;
-        if (!means_status(rule, status) || !means_recipient(rule, path)) {
+        // Who is bounced may still be deleted until his sender was told, and nothing else.
+        const bool settled = verdict.bounced_by != nullptr && rule.action != RuleAction::erase;
+        if (settled || !means_status(rule, status) || !means_recipient(rule, path)) {
             continue;
         }
         bool does = false;
@@ -253,11 +258,12 @@ void Rules::judge_recipient(const Entry& entry, std::uint32_t recipient, std::st
             case RuleAction::erase:
                 does = true;
                 status = verdict.status = RecipientStatus::deleted;
+                verdict.bounced_by = nullptr;
                 break;
         }
         one.touched = one.touched || does;
         one.recipients += does ? 1 : 0;
-        if (verdict.bounced_by != nullptr || status == RecipientStatus::deleted) {
+        if (status == RecipientStatus::deleted) {
             break;
         }
     }
@@ -288,7 +294,8 @@ void Rules::count(std::uint32_t number, std::size_t recipients) {
 }
 
 // Up to the first rule that bounces somebody: those behind it come when that is done, so that none
-// is applied before an older one, whatever happens meanwhile.
+// is applied before an older one, whatever happens meanwhile. (But those that delete: a sender who
+// cannot be told for hours is no reason to keep what nobody wants.)
 std::span<const Rules::Verdict> Rules::carry_out(Entry& entry, const mail::Envelope* envelope) {
     choose(entry, envelope);
     apply(entry, envelope);
@@ -298,8 +305,10 @@ std::span<const Rules::Verdict> Rules::carry_out(Entry& entry, const mail::Envel
             bounce = std::min(bounce, verdict.bounced_by->number);
         }
     }
-    if (std::erase_if(meant_, [bounce](const Meant& one) { return one.rule->number > bounce; }) >
-        0) {
+    const auto later = [bounce](const Meant& one) {
+        return one.rule->number > bounce && one.rule->action != RuleAction::erase;
+    };
+    if (std::erase_if(meant_, later) > 0) {
         for (Meant& one : meant_) {
             one = {one.rule, false, 0};
         }

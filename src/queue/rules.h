@@ -136,8 +136,10 @@ class Rules {
     void again();
     void look_again();
     void once_more();
+    void walk_anew();
     void remember(const Entry& entry);
-    void look_at(Entry& entry);
+    void look_at(Entry& entry, bool looks_anew);
+    [[nodiscard]] bool deletes_all(const Entry& entry);
     void end_those_done();
     void begin(const store::Rule& rule);
     [[nodiscard]] std::span<const store::Rule> unmet(const Entry& entry) const;

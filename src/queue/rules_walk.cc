@@ -79,7 +79,7 @@ void Rules::look_at_next() {
         cursor_ = 0;
     }
     if (Entry* entry = scheduler_.slot(cursor_++)) {
-        look_at(*entry);
+        look_at(*entry, true);
     }
 }
 
@@ -95,17 +95,20 @@ void Rules::look_again() {
         Entry* entry = scheduler_.find(busy_.front());
         busy_.pop_front();
         if (entry != nullptr) {
-            look_at(*entry);
+            look_at(*entry, false);
         }
     }
 }
 
 // Over all of the queue, where that is known to be needed, and of use.
 void Rules::once_more() {
-    if (!all_looked_at() || scheduler_.shard().now() < rests_until_ ||
-        !std::exchange(passed_over_, false)) {
-        return;
+    if (all_looked_at() && scheduler_.shard().now() >= rests_until_ && passed_over_) {
+        walk_anew();
     }
+}
+
+void Rules::walk_anew() {
+    passed_over_ = false;
     end_ = scheduler_.slots();
     for (UnderWay& one : under_way_) {
         one.until = looked_at_ + end_;
@@ -120,7 +123,20 @@ void Rules::remember(const Entry& entry) {
     }
 }
 
-void Rules::look_at(Entry& entry) {
+// By rules that need no address, so that nothing else matters.
+bool Rules::deletes_all(const Entry& entry) {
+    const std::span<const Verdict> verdicts = judge(entry, nullptr);
+    return std::ranges::all_of(entry.recipients(), [&](const store::RecipientState& recipient) {
+        const auto index = static_cast<std::uint32_t>(&recipient - entry.recipients().data());
+        return store::is_final(recipient.status) ||
+               std::ranges::any_of(verdicts, [index](const Verdict& one) {
+                   return one.recipient == index && one.status == store::RecipientStatus::deleted;
+               });
+    });
+}
+
+// `looks_anew`: a walk has come to it, and not what is asked again and again while it rests.
+void Rules::look_at(Entry& entry, bool looks_anew) {
     if (!due(entry)) {
         return;
     }
@@ -132,14 +148,23 @@ void Rules::look_at(Entry& entry) {
         entry.hold_reason == HoldReason::none || entry.hold_reason == HoldReason::content_bad;
     bool to_be_read = false;
     bool bounces = false;
+    bool erases = false;
     for (const Rule& rule : unmet(entry)) {
         if (means_message(rule, entry.id(), entry.message().arrival_ms())) {
             bounces = bounces || rule.action == RuleAction::bounce;
+            erases = erases || rule.action == RuleAction::erase;
             to_be_read = to_be_read || needs_envelope(rule);
         }
     }
-    if (readable && bounces && scheduler_.shard().now() < rests_until_) {
+    if (readable && bounces && scheduler_.shard().now() < rests_until_ &&
+        !(erases && (looks_anew || deletes_all(entry)))) {
         passed_over_ = true;
+        return;
+    }
+    if (readable && bounces && erases && deletes_all(entry)) {
+        scheduler_.withdraw(entry);
+        static_cast<void>(carry_out(entry, nullptr));
+        scheduler_.put_back(entry);
         return;
     }
     if (readable && (to_be_read || bounces)) {

@@ -334,6 +334,68 @@ TEST_F(NotificationTest, AnOperatorsBounceOfManyTellsAllOfTheirSenders) {
     EXPECT_EQ(notifications().size(), 12U);
 }
 
+// Nobody was told of it yet, so there is nothing that it would take back.
+TEST_F(NotificationTest, ADeleteWaitsForNoBounceThatIsUntold) {
+    options_.notifications_per_domain_max = 1;
+    server_.stop_listening();
+    relay_.start();
+    for (int i = 0; i < 12; ++i) {
+        relay_.submit_now({.from = "a@src.test", .to = {i % 2 == 0 ? "b@x.test" : "c@y.test"}});
+    }
+    relay_.run_for(minutes(1));
+    ASSERT_TRUE(relay_.rule({.action = store::RuleAction::bounce}));
+    relay_.run_for(seconds(5));
+    const std::size_t bounced = count(Status::bounced);
+    EXPECT_LE(bounced, 2U);
+    std::size_t waiting = 0;
+    for (const ListedMessage& message : relay_.list().messages) {
+        for (const ListedRecipient& recipient : message.recipients) {
+            waiting += message.sender.empty() ? 0 : 1;
+            EXPECT_TRUE(message.sender.empty() || recipient.to_be_bounced());
+            EXPECT_FALSE(store::is_final(recipient.status_now));
+        }
+    }
+    EXPECT_EQ(waiting, 12 - bounced);
+    // What they mean is to be read first; others go on waiting, and shards rest meanwhile.
+    const std::uint64_t before = world_.events();
+    ASSERT_TRUE(relay_.rule({.action = store::RuleAction::erase, .domain = "x.test"}));
+    relay_.run_for(seconds(5));
+    for (const ListedMessage& message : relay_.list().messages) {
+        EXPECT_TRUE(message.sender.empty() || message.recipients.at(0).path == "c@y.test");
+    }
+    EXPECT_LT(world_.events() - before, 2'000U);
+    EXPECT_LE(count(Status::bounced), bounced);
+    ASSERT_TRUE(relay_.rule({.action = store::RuleAction::erase}));
+    relay_.run_for(seconds(2));
+    EXPECT_EQ(relay_.scheduler().counts().total(), 0U);
+    EXPECT_TRUE(relay_.scheduler().rules().under_way().empty());
+    EXPECT_EQ(count(Status::bounced), bounced);
+}
+
+// One message is looked at by no walk.
+TEST_F(NotificationTest, ADeleteOfOneMessageWaitsForNoBounceEither) {
+    options_.notifications_per_domain_max = 1;
+    server_.stop_listening();
+    relay_.start();
+    for (int i = 0; i < 4; ++i) {
+        relay_.submit_now({.from = "a@src.test"});
+    }
+    relay_.run_for(minutes(1));
+    ASSERT_TRUE(relay_.rule({.action = store::RuleAction::bounce}));
+    relay_.run_for(seconds(5));
+    const std::size_t bounced = count(Status::bounced);
+    for (const ListedMessage& message : relay_.list().messages) {
+        if (!message.sender.empty()) {
+            ASSERT_TRUE(relay_.rule({.action = store::RuleAction::erase, .only = message.id}));
+        }
+    }
+    relay_.run_for(seconds(2));
+    for (const ListedMessage& message : relay_.list().messages) {
+        EXPECT_EQ(message.sender, "");  // notifications
+    }
+    EXPECT_EQ(count(Status::bounced), bounced);
+}
+
 // A rule over one message ends when it is carried out, though a bounce over many goes on.
 TEST_F(NotificationTest, ABounceThatWaitsForTheLimitHoldsUpNoRuleOverAnotherMessage) {
     options_.notifications_per_domain_max = 1;

@@ -234,6 +234,7 @@ TEST_F(QueueTest, ExpiredIsNotifiedWithItsLastReply) {
     relay_.submit_now({});
     ASSERT_TRUE(world_.run_until([&] { return !server_.taken.empty(); }, hours(2)));
     EXPECT_THAT(server_.taken[0].content, HasSubstr("5.4.7"));
+    EXPECT_THAT(server_.taken[0].content, HasSubstr("Last-Attempt-Date: "));
     EXPECT_THAT(server_.taken[0].content, HasSubstr("greylisted for ever"));
     const auto& attempts = relay_.log().attempts;
     const auto expired =

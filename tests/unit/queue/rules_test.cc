@@ -124,6 +124,7 @@ TEST_F(RulesTest, BounceTellsTheSenderWhy) {
         EXPECT_THAT(message.mail_line, HasSubstr("FROM:<>"));
         EXPECT_THAT(message.content, HasSubstr("given up by the postmaster: the site has closed"));
         EXPECT_THAT(message.content, HasSubstr("Status: 5.7.1"));
+        EXPECT_THAT(message.content, Not(HasSubstr("Last-Attempt-Date")));  // it was none
     }
     EXPECT_EQ(counts().total(), 4U);
 }
