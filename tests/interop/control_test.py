@@ -95,6 +95,29 @@ class Control(unittest.TestCase):
         self.assertIn(b"the site has closed", bounces[0].content)
         self.assertIn(b"Status: 5.7.1", bounces[0].content)
 
+    def test_a_bounce_that_waits_for_its_limit_is_shown_and_may_be_deleted(self):
+        self.relay.close()
+        self.relay = Relay([self.recorder.host], queue={"retry": '["1h"]'}, extra="limits.notifications_per_domain = 1",
+                           domains='["x.test", "y.test", "sub.x.test"]', shards=1)
+        self.addCleanup(self.relay.close)
+        self.relay.start()
+        self.waiting(self.relay)
+        self.take_all()
+        said = command(self.relay, "bounce", "--tenant", "one.test", "--reason", "sent by mistake")
+        self.assertIn("whose senders cannot be told yet", said)
+        wait_until(lambda: len(self.relay.queue()) == 5, "one that is told")
+        shown = command(self.relay, "list", "--tenant", "one.test", "--state", "deferred")
+        self.assertEqual(shown.count("to be bounced"), 2, shown)
+        self.assertIn('rule 1, bounce --tenant one.test: 1 message bounced, waiting', command(self.relay, "stats"))
+        rule = json.loads(command(self.relay, "stats", "--json"))["rules"][0]
+        self.assertEqual((rule["filter"], rule["reason"], rule["done"]), ({"tenant": "one.test"}, "sent by mistake", False))
+        self.assertEqual(carried_out(self.relay, "delete", "--all")["messages"], 5)
+        self.assertEqual(json.loads(command(self.relay, "stats", "--json"))["rules"], [])
+        full = subprocess.run([RINGPOST, "queue", "stats", "--config", str(self.relay.config)],
+                              stdout=open("/dev/full", "w"), stderr=subprocess.PIPE, timeout=WAIT_S, check=False)
+        self.assertEqual(full.returncode, 1)
+        self.assertIn(b"cannot write the answer to standard output: No space left on device", full.stderr)
+
     def test_later_mail_is_not_meant(self):
         carried_out(self.relay, "delete", "--all")
         self.assertEqual(self.relay.queue(), [])
