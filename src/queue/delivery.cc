@@ -96,6 +96,11 @@ rt::Task<void> Delivery::attempt(Entry& entry, bool tries) {
     untold_ = false;
     told_at_ = base::MonoTime::min();
     ask_rules(entry);
+    if (!tries && bounced_by_ != 0 && scheduler_.rules().rests()) {
+        reader_.reset();
+        scheduler_.put_back(entry);  // what else the rules want is done; nobody can be told now
+        co_return;
+    }
     // What a rule bounces goes first, and by itself: there may be rules behind that one.
     if (tries && bounced_by_ == 0) {
         collect_due(entry);

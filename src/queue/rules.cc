@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -121,20 +122,16 @@ void Rules::begin(const Rule& rule) {
     one.progress.rule = rule;
     one.walks = rule.only == mail::QueueId();
     if (one.walks) {
-        end_ = scheduler_.slots();
-        one.progress.of = end_;
-    } else {
-        one.progress.of = 1;
+        end_is(scheduler_.slots());
     }
+    one.progress.of = one.walks ? end_ : 1;
     one.until = looked_at_ + (one.walks ? end_ : 0);
+    one.first_walk = one.until;
     if (!one.walks) {
         busy_.push_back(rule.only);
         again();
     }
     under_way_.push_back(std::move(one));
-    if (rule.action == RuleAction::erase && under_way_.back().walks) {
-        walk_anew();  // what a bounce waits for may be gone then
-    }
 }
 
 Rules::UnderWay* Rules::find(std::uint32_t number) {
@@ -206,12 +203,14 @@ std::span<const Rules::Verdict> Rules::judge(const Entry& entry, const mail::Env
     return verdicts_;
 }
 
-// Those that were chosen.
-void Rules::apply(const Entry& entry, const mail::Envelope* envelope) {
+// Those that were chosen; `but` for these, in the order of recipients.
+void Rules::apply(const Entry& entry, const mail::Envelope* envelope,
+                  std::span<const Verdict> but) {
     verdicts_.clear();
     releases_ = false;
     for (std::uint32_t i = 0; i < entry.recipients().size() && !meant_.empty(); ++i) {
-        if (!store::is_final(entry.recipients()[i].status)) {
+        const bool known = std::ranges::binary_search(but, i, {}, &Verdict::recipient);
+        if (!known && !store::is_final(entry.recipients()[i].status)) {
             judge_recipient(entry, i,
                             envelope == nullptr ? std::string_view() : envelope->recipient(i));
         }
@@ -259,6 +258,7 @@ void Rules::judge_recipient(const Entry& entry, std::uint32_t recipient, std::st
                 does = true;
                 status = verdict.status = RecipientStatus::deleted;
                 verdict.bounced_by = nullptr;
+                verdict.deleted_by = &rule;
                 break;
         }
         one.touched = one.touched || does;
@@ -293,34 +293,52 @@ void Rules::count(std::uint32_t number, std::size_t recipients) {
     }
 }
 
+void Rules::count_deleted() {
+    while (!deleted_.empty()) {
+        const Rule* const by = deleted_.back().deleted_by;
+        count(by->number,
+              std::erase_if(deleted_, [by](const Verdict& one) { return one.deleted_by == by; }));
+    }
+}
+
 // Up to the first rule that bounces somebody: those behind it come when that is done, so that none
-// is applied before an older one, whatever happens meanwhile. (But those that delete: a sender who
-// cannot be told for hours is no reason to keep what nobody wants.)
+// is applied before an older one, whatever happens meanwhile. (But whoever is deleted in the end is
+// so at once: a sender who cannot be told for hours is no reason to keep what nobody wants.)
 std::span<const Rules::Verdict> Rules::carry_out(Entry& entry, const mail::Envelope* envelope) {
     choose(entry, envelope);
     apply(entry, envelope);
     std::uint32_t bounce = UINT32_MAX;
+    deleted_.clear();
     for (const Verdict& verdict : verdicts_) {
         if (verdict.bounced_by != nullptr) {
             bounce = std::min(bounce, verdict.bounced_by->number);
         }
     }
-    const auto later = [bounce](const Meant& one) {
-        return one.rule->number > bounce && one.rule->action != RuleAction::erase;
-    };
-    if (std::erase_if(meant_, later) > 0) {
+    if (bounce != UINT32_MAX) {
+        deleted_.clear();
+        std::ranges::copy_if(verdicts_, std::back_inserter(deleted_),
+                             [](const Verdict& verdict) { return verdict.deleted_by != nullptr; });
+        std::erase_if(meant_, [bounce](const Meant& one) { return one.rule->number > bounce; });
         for (Meant& one : meant_) {
             one = {one.rule, false, 0};
         }
-        apply(entry, envelope);
+        apply(entry, envelope, deleted_);
     }
     count();
     changes_.clear();
     for (const Verdict& verdict : verdicts_) {
-        if (verdict.bounced_by == nullptr) {
+        const store::RecipientState& state = entry.recipients()[verdict.recipient];
+        // Of who is bounced, too, what the rules before that make of him: they are met.
+        if (verdict.bounced_by == nullptr || verdict.status != state.status ||
+            verdict.next_s != state.next_s) {
             changes_.push_back({verdict.recipient, verdict.status, verdict.next_s});
         }
     }
+    for (const Verdict& verdict : deleted_) {
+        changes_.push_back({verdict.recipient, verdict.status, verdict.next_s});
+    }
+    std::ranges::sort(changes_, {}, &store::RecipientChange::recipient);
+    count_deleted();
     std::erase_if(verdicts_, [](const Verdict& one) { return one.bounced_by == nullptr; });
     if (releases_) {
         entry.hold_reason = HoldReason::none;

@@ -25,6 +25,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -90,6 +91,7 @@ class Rules {
         store::RecipientStatus status = store::RecipientStatus::pending;
         base::UnixSeconds next_s = 0;
         const store::Rule* bounced_by = nullptr;
+        const store::Rule* deleted_by = nullptr;
     };
     // Of all recipients, by the rules that the message has not met; in its order. The span holds
     // until the next call. `envelope`: nullptr where it was not read.
@@ -108,6 +110,7 @@ class Rules {
     // The notification of a bounce could not be stored: none is tried for a moment, or until then.
     void no_room();
     void rest(base::MonoTime until);
+    [[nodiscard]] bool rests() const;
 
   private:
     static constexpr std::size_t kEntriesPerTurn = 512;
@@ -122,7 +125,8 @@ class Rules {
         [[nodiscard]] std::uint32_t number() const { return progress.rule.number; }
         RuleProgress progress;
         bool walks = true;
-        std::uint64_t until = 0;  // of looked_at_, when all has been looked at
+        std::uint64_t until = 0;       // of looked_at_, when all has been looked at
+        std::uint64_t first_walk = 0;  // the same, for the first time
     };
 
     [[nodiscard]] rt::Task<void> walk();
@@ -136,16 +140,22 @@ class Rules {
     void again();
     void look_again();
     void once_more();
-    void walk_anew();
+    void end_is(std::size_t end);
+    [[nodiscard]] bool passed_over() const;
+    void pass_over() { passed_over_at_ = looked_at_; }
+    [[nodiscard]] bool is_on_first_walk(const store::Rule& rule);
+    void carry_out_without_envelope(Entry& entry);
+    void count_deleted();
     void remember(const Entry& entry);
-    void look_at(Entry& entry, bool looks_anew);
+    void look_at(Entry& entry, bool walks);
     [[nodiscard]] bool deletes_all(const Entry& entry);
     void end_those_done();
     void begin(const store::Rule& rule);
     [[nodiscard]] std::span<const store::Rule> unmet(const Entry& entry) const;
     // Fills meant_.
     void choose(const Entry& entry, const mail::Envelope* envelope);
-    void apply(const Entry& entry, const mail::Envelope* envelope);
+    void apply(const Entry& entry, const mail::Envelope* envelope,
+               std::span<const Verdict> but = {});
     void judge_recipient(const Entry& entry, std::uint32_t recipient, std::string_view path);
     [[nodiscard]] UnderWay* find(std::uint32_t number);
     void count();
@@ -159,10 +169,11 @@ class Rules {
     std::deque<RuleProgress> finished_;
     std::uint64_t looked_at_ = 0;
     std::size_t cursor_ = 0;
-    std::size_t end_ = 0;                // of the slots that are looked at
-    std::deque<mail::QueueId> busy_;     // in delivery when they were looked at, or with a clerk
-    std::size_t again_left_ = 0;         // of the first of these, to be looked at now
-    bool passed_over_ = false;           // there are others that have not met all rules
+    std::size_t end_ = 0;             // of the slots that are looked at
+    std::deque<mail::QueueId> busy_;  // in delivery when they were looked at, or with a clerk
+    std::size_t again_left_ = 0;      // of the first of these, to be looked at now
+    // Of looked_at_, when one was passed over that has not met all rules.
+    std::optional<std::uint64_t> passed_over_at_;
     base::MonoTime rests_until_{};       // no room for notifications, or too many of them
     std::vector<mail::QueueId> clerks_;  // what is in their hands
     rt::Wakeup wakeup_;
@@ -179,6 +190,7 @@ class Rules {
     };
     std::vector<Meant> meant_;
     std::vector<Verdict> verdicts_;
+    std::vector<Verdict> deleted_;
     std::vector<store::RecipientChange> changes_;
     bool releases_ = false;
 };

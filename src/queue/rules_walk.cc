@@ -34,6 +34,10 @@ void Rules::rest(base::MonoTime until) {
     rests_until_ = std::max(rests_until_, until);
 }
 
+bool Rules::rests() const {
+    return scheduler_.shard().now() < rests_until_;
+}
+
 bool Rules::all_looked_at() const {
     return std::ranges::all_of(under_way_,
                                [this](const UnderWay& one) { return looked_at_ >= one.until; });
@@ -102,41 +106,64 @@ void Rules::look_again() {
 
 // Over all of the queue, where that is known to be needed, and of use.
 void Rules::once_more() {
-    if (all_looked_at() && scheduler_.shard().now() >= rests_until_ && passed_over_) {
-        walk_anew();
+    if (!all_looked_at() || rests() || !passed_over()) {
+        return;
     }
-}
-
-void Rules::walk_anew() {
-    passed_over_ = false;
-    end_ = scheduler_.slots();
+    passed_over_at_.reset();
+    end_is(scheduler_.slots());
     for (UnderWay& one : under_way_) {
         one.until = looked_at_ + end_;
     }
+}
+
+// What is new there is not meant by who walks already, and he has to come round all the same.
+void Rules::end_is(std::size_t end) {
+    const std::size_t more = std::max(end, end_) - end_;
+    end_ += more;
+    for (UnderWay& one : under_way_) {
+        one.until += one.until > looked_at_ ? more : 0;
+        one.first_walk += one.first_walk > looked_at_ ? more : 0;
+    }
+}
+
+// Until the walk has come by there again.
+bool Rules::passed_over() const {
+    return passed_over_at_ && looked_at_ - *passed_over_at_ < end_;
 }
 
 void Rules::remember(const Entry& entry) {
     if (busy_.size() < kBusyMost) {
         busy_.push_back(entry.id());
     } else {
-        passed_over_ = true;
+        pass_over();
     }
 }
 
-// By rules that need no address, so that nothing else matters.
+// REQUIRES: no rule that the entry has not met needs an address.
 bool Rules::deletes_all(const Entry& entry) {
     const std::span<const Verdict> verdicts = judge(entry, nullptr);
     return std::ranges::all_of(entry.recipients(), [&](const store::RecipientState& recipient) {
         const auto index = static_cast<std::uint32_t>(&recipient - entry.recipients().data());
         return store::is_final(recipient.status) ||
                std::ranges::any_of(verdicts, [index](const Verdict& one) {
-                   return one.recipient == index && one.status == store::RecipientStatus::deleted;
+                   return one.recipient == index && one.deleted_by != nullptr;
                });
     });
 }
 
-// `looks_anew`: a walk has come to it, and not what is asked again and again while it rests.
-void Rules::look_at(Entry& entry, bool looks_anew) {
+bool Rules::is_on_first_walk(const Rule& rule) {
+    const UnderWay* const one = find(rule.number);
+    return one != nullptr && looked_at_ <= one->first_walk;
+}
+
+void Rules::carry_out_without_envelope(Entry& entry) {
+    scheduler_.withdraw(entry);
+    static_cast<void>(carry_out(entry, nullptr));
+    scheduler_.put_back(entry);
+}
+
+// `walks`: and is not asked again since it was in somebody's hands.
+void Rules::look_at(Entry& entry, bool walks) {
     if (!due(entry)) {
         return;
     }
@@ -148,23 +175,21 @@ void Rules::look_at(Entry& entry, bool looks_anew) {
         entry.hold_reason == HoldReason::none || entry.hold_reason == HoldReason::content_bad;
     bool to_be_read = false;
     bool bounces = false;
-    bool erases = false;
+    bool to_be_deleted = false;  // by who has not been here before
     for (const Rule& rule : unmet(entry)) {
         if (means_message(rule, entry.id(), entry.message().arrival_ms())) {
             bounces = bounces || rule.action == RuleAction::bounce;
-            erases = erases || rule.action == RuleAction::erase;
             to_be_read = to_be_read || needs_envelope(rule);
+            to_be_deleted = to_be_deleted ||
+                            (walks && rule.action == RuleAction::erase && is_on_first_walk(rule));
         }
     }
-    if (readable && bounces && scheduler_.shard().now() < rests_until_ &&
-        !(erases && (looks_anew || deletes_all(entry)))) {
-        passed_over_ = true;
+    if (readable && bounces && !to_be_read && deletes_all(entry)) {
+        carry_out_without_envelope(entry);
         return;
     }
-    if (readable && bounces && erases && deletes_all(entry)) {
-        scheduler_.withdraw(entry);
-        static_cast<void>(carry_out(entry, nullptr));
-        scheduler_.put_back(entry);
+    if (readable && bounces && rests() && !(to_be_read && to_be_deleted)) {
+        pass_over();
         return;
     }
     if (readable && (to_be_read || bounces)) {
@@ -178,9 +203,7 @@ void Rules::look_at(Entry& entry, bool looks_anew) {
         entry.message().rules_met = newest_for(entry);
         return;
     }
-    scheduler_.withdraw(entry);
-    static_cast<void>(carry_out(entry, nullptr));
-    scheduler_.put_back(entry);
+    carry_out_without_envelope(entry);
 }
 
 rt::Task<void> Rules::clerk(Entry& entry) {
@@ -210,8 +233,8 @@ bool Rules::waited_for(const Rule& rule) {
 
 // By one that was passed over. A rule over one message is known to be met, however many wait.
 bool Rules::may_be_unmet(const UnderWay& one) {
-    if (!passed_over_ || one.walks) {
-        return passed_over_;
+    if (!passed_over() || one.walks) {
+        return passed_over();
     }
     const Entry* entry = scheduler_.find(one.progress.rule.only);
     return entry != nullptr && std::ranges::any_of(unmet(*entry), [&](const Rule& rule) {

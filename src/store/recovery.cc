@@ -353,8 +353,10 @@ void Recovery::use_base() {
     if (checkpointed_ && base_ <= checkpoint_.start().segment) {
         base_ = std::max(base_, checkpoint_.start().first_segment);
         expected_ = checkpoint_.start().sequence;
-        // It is not freed while its checkpoint is the newest, or the one before that.
-        if (find(checkpoint_.start().segment) == nullptr) {
+        // It is not freed while its checkpoint is the newest, or the one before that; but one that
+        // held nothing yet may have been recycled.
+        if (checkpoint_.start().offset > format::kBlock &&
+            find(checkpoint_.start().segment) == nullptr) {
             damage(nullptr, checkpoint_.start().sequence,
                    format::segment_name(checkpoint_.start().segment) +
                        ", in which the log behind the newest checkpoint begins, is missing; what "
@@ -402,6 +404,12 @@ void Recovery::settle() {
             segments_.push_back(std::move(segment));
         } else {
             free_.push_back(std::move(segment));
+        }
+    }
+    if (checkpointed_) {  // whatever became of those files
+        next_segment_ = std::max(next_segment_, checkpoint_.start().segment + 1);
+        for (const format::CheckpointSegment& listed : checkpoint_.segments()) {
+            next_segment_ = std::max(next_segment_, listed.segment + 1);
         }
     }
     // What is to be put aside goes first, before a new epoch can make anyone believe it was.

@@ -189,10 +189,27 @@ rt::Task<base::Status> read_identity(SpoolWork& work, const char* name) {
     co_return base::Status();
 }
 
-// The one that counts fewer partitions is written anew: an older one was put back, or a crash came
-// between the two. So is a copy that is missing (an earlier version made none) or damaged; not one
-// of another spool, which may be the right one. Where there is no room, a later start does it.
+// How many partitions have held a log, by their witnesses.
+std::uint32_t witnessed(const std::vector<std::string>& names) {
+    std::uint32_t count = 0;
+    for (std::uint32_t number = 0; number < mail::QueueId::kPartitionsMax; ++number) {
+        if (std::ranges::find(names, format::witness_name(number)) != names.end()) {
+            count = number + 1;
+        }
+    }
+    return count;
+}
+
+// What counts fewer partitions than are known of is written anew: an older one was put back, or a
+// crash came between the two. So is a copy that is missing (an earlier version made none) or
+// damaged; not one of another spool, which may be the right one. Where there is no room, a later
+// start does it.
 rt::Task<base::Status> compare_copy(SpoolWork& work) {
+    const base::Result<std::vector<std::string>> names =
+        work.shard.driver().list_directory(work.directory.get());
+    if (!names.has_value()) {
+        co_return failed(-names.error().number(), "list " + work.path);
+    }
     const format::Identity said = work.identity;
     base::Status status = co_await read_identity(work, kCopyName);
     const format::Identity copy = std::exchange(work.identity, said);
@@ -201,12 +218,18 @@ rt::Task<base::Status> compare_copy(SpoolWork& work) {
     }
     const bool read = status.has_value();
     work.foreign_copy = read && copy.store != said.store;
-    if (work.foreign_copy || (read && copy.partitions == said.partitions)) {
+    if (work.foreign_copy) {
         co_return base::Status();
     }
-    const bool identity_is_older = read && copy.partitions > said.partitions;
-    work.identity.partitions = std::max(said.partitions, read ? copy.partitions : 0);
-    status = co_await write_identity_as(work, identity_is_older ? kIdentityName : kCopyName);
+    work.identity.partitions =
+        std::max({said.partitions, read ? copy.partitions : 0, witnessed(*names)});
+    status = base::Status();
+    if (!read || copy.partitions != work.identity.partitions) {
+        status = co_await write_identity_as(work, kCopyName);
+    }
+    if (status.has_value() && said.partitions != work.identity.partitions) {
+        status = co_await write_identity_as(work, kIdentityName);
+    }
     if (!status.has_value() &&
         (status.error().number() == ENOSPC || status.error().number() == EDQUOT)) {
         co_return base::Status();
@@ -307,7 +330,12 @@ rt::Task<base::Status> read_either(SpoolWork& work, IdentityDamage& damage) {
         damage.copy = "identity.copy is damaged; the next start writes it anew";
     }
     work.identity = said;
-    work.identity.partitions = std::max(counted, said.partitions);
+    const base::Result<std::vector<std::string>> names =
+        work.shard.driver().list_directory(work.directory.get());
+    if (!names.has_value()) {
+        co_return failed(-names.error().number(), "list " + work.path);
+    }
+    work.identity.partitions = std::max({counted, said.partitions, witnessed(*names)});
     co_return base::Status();
 }
 
@@ -378,6 +406,12 @@ rt::Task<base::Result<SpoolIdentity>> open_spool(rt::Shard& shard, std::string p
     }
     if (!status.has_value()) {
         co_return std::unexpected(status.error());
+    }
+    if (work.identity.partitions < partitions_min && work.foreign_copy) {
+        co_return base::fail(
+            EUCLEAN, "identity and identity.copy in " + work.path +
+                         " are of different spools, so no partitions are added; put the right "
+                         "identity back, or remove identity.copy where that is the wrong one");
     }
     if (work.identity.partitions < partitions_min) {
         for (std::uint32_t number = work.identity.partitions; number < partitions_min; ++number) {

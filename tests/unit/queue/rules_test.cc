@@ -368,6 +368,69 @@ TEST_F(RulesTest, NoRuleOvertakesABounceThatWaits) {
                 HasSubstr("late@y.test"));
 }
 
+// While a bounce waits, nothing behind it is done; but whoever is deleted in the end is so at once.
+TEST_F(RulesTest, ADeleteBehindABounceThatWaitsHeedsTheRulesBetween) {
+    six_wait();
+    relay_.fill_up(true);
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::bounce, .domain = "x.test"}));
+    relay_.run_for(seconds(3));
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::hold, .sender = "a@one.test"}));
+    ASSERT_TRUE(
+        relay_.rule({.action = RuleAction::erase, .statuses = bit(RecipientStatus::deferred)}));
+    relay_.run_for(minutes(1));
+    std::vector<std::string> left;
+    for (const ListedMessage& message : relay_.list().messages) {
+        EXPECT_EQ(message.recipients.at(0).status, RecipientStatus::held);
+        left.push_back(message.sender + " " + message.recipients.at(0).path);
+    }
+    EXPECT_THAT(left, UnorderedElementsAre("a@one.test r@y.test", "a@one.test r@sub.x.test"));
+    relay_.fill_up(false);
+    relay_.run_for(minutes(1));
+    EXPECT_TRUE(relay_.scheduler().rules().under_way().empty());
+    EXPECT_EQ(counts().held, 2U);
+    EXPECT_TRUE(server_.taken.empty());
+}
+
+TEST_F(RulesTest, ADeleteBehindABounceThatWaitsSparesWhoWasReleasedBetween) {
+    defers_ = true;
+    relay_.submit_now({.to = {"r1@x.test", "r2@y.test", "r3@z.test"}});
+    relay_.run_for(seconds(10));
+    give({.action = RuleAction::hold, .domain = "y.test"});
+    give({.action = RuleAction::hold, .domain = "z.test"});
+    defers_ = false;
+    relay_.fill_up(true);
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::bounce, .domain = "x.test"}));
+    relay_.run_for(seconds(3));
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::release, .domain = "y.test"}));
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::erase, .statuses = bit(RecipientStatus::held)}));
+    relay_.run_for(seconds(10));
+    EXPECT_EQ(counts().total(), 1U);
+    relay_.fill_up(false);
+    relay_.run_for(hours(2));
+    EXPECT_EQ(counts().total(), 0U);
+    EXPECT_THAT(taken(), UnorderedElementsAre("a@src.test><r2@y.test>", "><a@src.test>"));
+}
+
+// What is on record as met has been done, also to who is bounced next.
+TEST_F(RulesTest, AHoldThatABounceFollowsIsNotForgotten) {
+    silent_ = true;
+    relay_.submit_now({});
+    relay_.run_for(seconds(5));
+    ASSERT_EQ(counts().in_delivery, 1U);
+    ASSERT_TRUE(relay_.rule({.action = RuleAction::hold}));
+    ASSERT_TRUE(
+        relay_.rule({.action = RuleAction::bounce, .statuses = bit(RecipientStatus::held)}));
+    relay_.fill_up(true);
+    relay_.run_for(minutes(30));
+    silent_ = false;
+    relay_.run_for(hours(3));
+    EXPECT_EQ(counts().total(), 1U);
+    relay_.fill_up(false);
+    relay_.run_for(minutes(2));
+    EXPECT_EQ(counts().total(), 0U);
+    EXPECT_THAT(taken(), UnorderedElementsAre("><a@src.test>"));
+}
+
 TEST_F(RulesTest, TooManyAtOnceAreRefused) {
     six_wait();
     relay_.fill_up(true);

@@ -147,11 +147,40 @@ TEST_F(PartitionsTest, AreAllKnownWhereAnOlderIdentityIsPutBack) {
     run_shards(1, one_is_deferred);
     EXPECT_EQ(disk().content_of("/spool/identity").value(), identity);
     EXPECT_EQ(disk().content_of("/spool/identity.copy").value(), identity);
-    // And a copy that is older.
+    // And a copy that is older; or both, or no copy: the witnesses know.
     disk().put_file("/spool/identity.copy", old);
     run_shards(1, nothing);
     EXPECT_EQ(disk().content_of("/spool/identity.copy").value(), identity);
+    for (const bool has_copy : {true, false}) {
+        disk().put_file("/spool/identity", old);
+        if (has_copy) {
+            disk().put_file("/spool/identity.copy", old);
+        } else {
+            remove("/spool/identity.copy");
+        }
+        run_shards(1, nothing);
+        EXPECT_EQ(disk().content_of("/spool/identity").value(), identity);
+        EXPECT_EQ(disk().content_of("/spool/identity.copy").value(), identity);
+    }
     EXPECT_EQ(world().oracle().alive().size(), alive);
+}
+
+// Its copy is what the spool can be mended with.
+TEST_F(PartitionsTest, AreNotAddedToASpoolWithAnothersIdentity) {
+    run_shards(1, three_letters);
+    const std::string copy = disk().content_of("/spool/identity.copy").value();
+    store::format::Identity identity;
+    identity.store = {std::byte{1}};
+    identity.partitions = 1;
+    std::vector<std::byte> block(store::format::kBlock);
+    store::format::write_block(block, identity);
+    disk().overwrite("/spool/identity", 0, block);
+    world().options().store.identity.partitions = 3;
+    const std::string refusal = world().run_once(nothing);
+    EXPECT_NE(refusal.find("are of different spools, so no partitions are added"),
+              std::string::npos)
+        << refusal;
+    EXPECT_EQ(disk().content_of("/spool/identity.copy").value(), copy);
 }
 
 // A crash at any event of the addition leaves a spool that opens, with the old number or the new.
