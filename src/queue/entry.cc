@@ -56,6 +56,7 @@ void Entry::transition(EntryState to) {
     RP_ASSERT(kAllowed[static_cast<std::size_t>(state_)][static_cast<std::size_t>(to)]);
     state_ = to;
     put_off_ = PutOff::no;
+    wait_interrupted_ = false;
 }
 
 void Entry::put_off(PutOff why) {

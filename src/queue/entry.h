@@ -59,6 +59,11 @@ class Entry : public rt::Timer {
     void put_off(PutOff why);
     [[nodiscard]] PutOff put_off() const { return put_off_; }
 
+    // It was taken from its wait on the retry wheel for something that may leave that as it was.
+    // Ends with the next transition.
+    void interrupt_wait() { wait_interrupted_ = true; }
+    [[nodiscard]] bool wait_interrupted() const { return wait_interrupted_; }
+
     [[nodiscard]] store::Message& message() { return *message_; }
     [[nodiscard]] const store::Message& message() const { return *message_; }
     [[nodiscard]] mail::QueueId id() const { return message_->id(); }
@@ -79,6 +84,7 @@ class Entry : public rt::Timer {
     EntryState state_ : 4 = EntryState::arrived;
     bool overdue_ : 1 = false;  // ready, and on the site's list of those
     PutOff put_off_ : 2 = PutOff::no;
+    bool wait_interrupted_ : 1 = false;
     store::Message* message_;
 };
 static_assert(sizeof(Entry) <= 48);

@@ -140,6 +140,11 @@ base::UnixSeconds Scheduler::due_of(const Entry& entry,
 
 // Onto the retry wheel, or into the ready queue when it is due by now.
 void Scheduler::defer(Entry& entry, base::UnixSeconds due_s) {
+    if (entry.wait_interrupted() && entry.due_s == due_s) {
+        transition(entry, EntryState::deferred);
+        shard_.retry_timers().set_again(entry);  // whatever the wall clock has done meanwhile
+        return;
+    }
     entry.due_s = due_s;
     const base::WallTime due = base::wall_from_unix_seconds(due_s);
     // A clock that was set back since the time was written makes nobody wait longer than one wait.
@@ -202,7 +207,11 @@ void Scheduler::withdraw(Entry& entry) {
     } else {
         entry.unlink();
     }
+    const bool waits = entry.state() == EntryState::deferred && entry.put_off() == PutOff::no;
     transition(entry, EntryState::in_delivery);
+    if (waits) {
+        entry.interrupt_wait();
+    }
 }
 
 // Where it has ended, nobody has read whose it was.

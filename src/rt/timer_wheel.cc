@@ -26,6 +26,12 @@ void TimerWheel::set(Timer& timer, base::MonoTime at) {
     place(timer);
 }
 
+void TimerWheel::set_again(Timer& timer) {
+    timer.unlink();
+    timer.tick_ = std::max(timer.tick_, now_ + 1);
+    place(timer);
+}
+
 // Level L holds the timers whose tick differs from now_ first in the L-th group of six bits.
 void TimerWheel::place(Timer& timer) {
     const std::uint64_t difference = timer.tick_ ^ now_;

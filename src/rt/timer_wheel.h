@@ -43,6 +43,8 @@ class TimerWheel {
 
     // Arms `timer`, or moves it. Times in the past fire at the next advance().
     void set(Timer& timer, base::MonoTime at);
+    // For the time it was armed for last, or the next advance(). REQUIRES: it was, on this wheel.
+    void set_again(Timer& timer);
     // Fires what is due, in the order of ticks. A timer that is set meanwhile waits at least one
     // tick.
     void advance(base::MonoTime now);

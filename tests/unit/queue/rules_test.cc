@@ -431,6 +431,20 @@ TEST_F(RulesTest, AHoldThatABounceFollowsIsNotForgotten) {
     EXPECT_THAT(taken(), UnorderedElementsAre("><a@src.test>"));
 }
 
+// To be looked at is no reason to be tried, also where the clock was set forth.
+TEST_F(RulesTest, WhatARuleDoesNotMeanWaitsOn) {
+    six_wait();
+    for (const base::Duration step : {hours(2), -hours(7)}) {
+        world_.step_wall(step);
+        give({.action = RuleAction::hold, .domain = "nobody.test"});
+        relay_.run_for(minutes(20));
+        EXPECT_EQ(counts().deferred, 6U);
+        EXPECT_TRUE(server_.taken.empty());
+    }
+    relay_.run_for(minutes(21));
+    EXPECT_EQ(server_.taken.size(), 6U);
+}
+
 TEST_F(RulesTest, TooManyAtOnceAreRefused) {
     six_wait();
     relay_.fill_up(true);
