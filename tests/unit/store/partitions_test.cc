@@ -136,6 +136,19 @@ TEST_F(PartitionsTest, AreNotMadeAnewWhereAnyIsLeft) {
     EXPECT_EQ(disk().content_of("/spool/identity").value(), identity);
 }
 
+// As a crash at the first start leaves it; or all that is left of a spool, which then says so.
+TEST_F(PartitionsTest, TheCopyAloneTellsWhichSpoolItIs) {
+    run_shards(1, three_letters);
+    const std::string identity = disk().content_of("/spool/identity").value();
+    for (const std::string name : {"identity", "p000", "established-p000"}) {
+        const auto gone = disk().rename(sim::Disk::kRoot, "/spool/" + name, "/gone." + name);
+        ASSERT_TRUE(gone.has_value()) << name;
+    }
+    const std::string refusal = world().run_once(nothing);
+    EXPECT_NE(refusal.find("the folder /spool/p000 is missing"), std::string::npos) << refusal;
+    EXPECT_EQ(disk().content_of("/spool/identity").value_or(""), identity);
+}
+
 // An identity from a backup of then knows of fewer.
 TEST_F(PartitionsTest, AreAllKnownWhereAnOlderIdentityIsPutBack) {
     run_shards(1, three_letters);
