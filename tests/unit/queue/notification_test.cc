@@ -372,6 +372,28 @@ TEST_F(NotificationTest, ADeleteWaitsForNoBounceThatIsUntold) {
     EXPECT_EQ(count(Status::bounced), bounced);
 }
 
+// … and heeds the rules between, though they wait, too.
+TEST_F(NotificationTest, ADeleteHeedsAHoldThatWaitsBehindABounce) {
+    options_.notifications_per_domain_max = 1;
+    server_.stop_listening();
+    relay_.start();
+    for (const char* from : {"a@src.test", "a@src.test", "boss@src.test"}) {
+        relay_.submit_now({.from = from, .to = {*from == 'a' ? "b@x.test" : "c@y.test"}});
+    }
+    relay_.run_for(minutes(1));
+    ASSERT_TRUE(relay_.rule({.action = store::RuleAction::bounce, .domain = "x.test"}));
+    relay_.run_for(seconds(5));
+    ASSERT_TRUE(relay_.rule({.action = store::RuleAction::hold, .sender = "boss@src.test"}));
+    const auto deferred =
+        static_cast<std::uint8_t>(1U << static_cast<unsigned>(store::RecipientStatus::deferred) |
+                                  1U << static_cast<unsigned>(store::RecipientStatus::pending));
+    ASSERT_TRUE(relay_.rule({.action = store::RuleAction::erase, .statuses = deferred}));
+    relay_.run_for(seconds(5));
+    ASSERT_EQ(relay_.list().messages.size(), 1U);
+    EXPECT_EQ(relay_.list().messages[0].sender, "boss@src.test");
+    EXPECT_EQ(relay_.scheduler().counts().held, 1U);
+}
+
 // One message is looked at by no walk.
 TEST_F(NotificationTest, ADeleteOfOneMessageWaitsForNoBounceEither) {
     options_.notifications_per_domain_max = 1;
