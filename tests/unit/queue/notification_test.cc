@@ -377,9 +377,10 @@ TEST_F(NotificationTest, ADeleteHeedsAHoldThatWaitsBehindABounce) {
     options_.notifications_per_domain_max = 1;
     server_.stop_listening();
     relay_.start();
-    for (const char* from : {"a@src.test", "a@src.test", "boss@src.test"}) {
-        relay_.submit_now({.from = from, .to = {*from == 'a' ? "b@x.test" : "c@y.test"}});
+    for (int i = 0; i < 12; ++i) {  // more than are looked at beside each other
+        relay_.submit_now({.from = "a@src.test", .to = {"b@x.test"}});
     }
+    relay_.submit_now({.from = "boss@src.test", .to = {"c@y.test"}});
     relay_.run_for(minutes(1));
     ASSERT_TRUE(relay_.rule({.action = store::RuleAction::bounce, .domain = "x.test"}));
     relay_.run_for(seconds(5));
