@@ -189,6 +189,15 @@ rt::Task<base::Status> read_identity(SpoolWork& work, const char* name) {
     co_return base::Status();
 }
 
+base::Result<std::vector<std::string>> names_in(SpoolWork& work) {
+    base::Result<std::vector<std::string>> names =
+        work.shard.driver().list_directory(work.directory.get());
+    if (!names.has_value()) {
+        return failed(-names.error().number(), "list " + work.path);
+    }
+    return names;
+}
+
 // How many partitions have held a log, by their witnesses.
 std::uint32_t witnessed(const std::vector<std::string>& names) {
     std::uint32_t count = 0;
@@ -205,10 +214,9 @@ std::uint32_t witnessed(const std::vector<std::string>& names) {
 // damaged; not one of another spool, which may be the right one. Where there is no room, a later
 // start does it.
 rt::Task<base::Status> compare_copy(SpoolWork& work) {
-    const base::Result<std::vector<std::string>> names =
-        work.shard.driver().list_directory(work.directory.get());
+    const base::Result<std::vector<std::string>> names = names_in(work);
     if (!names.has_value()) {
-        co_return failed(-names.error().number(), "list " + work.path);
+        co_return std::unexpected(names.error());
     }
     const format::Identity said = work.identity;
     base::Status status = co_await read_identity(work, kCopyName);
@@ -254,8 +262,11 @@ rt::Task<base::Status> use_copy(SpoolWork& work, base::Status why, bool first_st
                                           "--salvage` to take identity.copy, which is whole");
     }
     work.from_copy = !first_start;
-    const base::Status written = co_await write_identity_as(work, kIdentityName);
-    co_return written;
+    base::Status status = co_await write_identity_as(work, kIdentityName);
+    if (status.has_value()) {
+        status = co_await compare_copy(work);  // the copy may be an older one, too
+    }
+    co_return status;
 }
 
 // A partition's folder, or its witness.
@@ -285,10 +296,9 @@ rt::Task<base::Status> find_or_make_identity(SpoolWork& work) {
     if (error != ENOENT) {
         co_return status;
     }
-    const base::Result<std::vector<std::string>> names =
-        work.shard.driver().list_directory(work.directory.get());
+    const base::Result<std::vector<std::string>> names = names_in(work);
     if (!names.has_value()) {
-        co_return failed(-names.error().number(), "list " + work.path);
+        co_return std::unexpected(names.error());
     }
     const bool used = std::ranges::any_of(*names, is_of_partition);
     if (used || std::ranges::find(*names, kCopyName) != names->end()) {
@@ -330,10 +340,9 @@ rt::Task<base::Status> read_either(SpoolWork& work, IdentityDamage& damage) {
         damage.copy = "identity.copy is damaged; the next start writes it anew";
     }
     work.identity = said;
-    const base::Result<std::vector<std::string>> names =
-        work.shard.driver().list_directory(work.directory.get());
+    const base::Result<std::vector<std::string>> names = names_in(work);
     if (!names.has_value()) {
-        co_return failed(-names.error().number(), "list " + work.path);
+        co_return std::unexpected(names.error());
     }
     work.identity.partitions = std::max({counted, said.partitions, witnessed(*names)});
     co_return base::Status();

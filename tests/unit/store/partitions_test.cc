@@ -175,6 +175,12 @@ TEST_F(PartitionsTest, AreAllKnownWhereAnOlderIdentityIsPutBack) {
         EXPECT_EQ(disk().content_of("/spool/identity").value(), identity);
         EXPECT_EQ(disk().content_of("/spool/identity.copy").value(), identity);
     }
+    // Where the older copy is all there is, too.
+    remove("/spool/identity");
+    disk().put_file("/spool/identity.copy", old);
+    world().options().store.salvage = true;
+    run_shards(1, nothing);
+    EXPECT_EQ(disk().content_of("/spool/identity").value(), identity);
     EXPECT_EQ(world().oracle().alive().size(), alive);
 }
 
